@@ -1,0 +1,17 @@
+"""Small recurrent networks, trained and run on the CPU at the speed of the silicon.
+
+    import rnncore as rc
+
+    net = rc.RNN(input_size=3, hidden_size=1, output_size=1, loss="bce", seed=0)
+    history = net.fit(x, y, epochs=300, lr=0.1)
+    net.predict_proba(x)
+    loss, grads = net.loss_and_grad(x, y)      # exact backpropagation through time
+"""
+
+from rnncore._builds import show_config
+from rnncore._files import load
+from rnncore._network import RNN, Output
+from rnncore._training import History
+from rnncore._version import __version__
+
+__all__ = ["RNN", "History", "Output", "__version__", "load", "show_config"]

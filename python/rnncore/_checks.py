@@ -1,0 +1,124 @@
+"""Errors that name the argument, what was expected and what came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import index
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+def choice(name: str, value: Any, known: Iterable[str | None]) -> Any:
+    """`value` if it is one of the known names, else an error with the nearest of them."""
+    known = list(known)
+    if value is None or isinstance(value, str):
+        if value in known:
+            return value
+    else:
+        raise TypeError(f"{name}: expected {one_of(known)}, got {value!r}")
+    from difflib import get_close_matches
+
+    names = [k for k in known if k is not None]
+    near = get_close_matches(value or "", names, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name}: expected {one_of(known)}, got {value!r}{hint}")
+
+
+def one_of(known: Iterable[str | None]) -> str:
+    return "one of " + ", ".join(repr(k) for k in known)
+
+
+def whole(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
+    """`value` as an int within [least, most]."""
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {value!r}") from None
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    if not least <= number <= most:
+        bound = f"at least {least}" if number < least else f"at most {most}"
+        raise ValueError(f"{name}: expected {bound}, got {number}")
+    return number
+
+
+def number(name: str, value: Any, low: float, high: float = float("inf"), *, above: bool) -> float:
+    """`value` as a finite float, at least (with `above`: more than) low and below high."""
+    try:
+        real = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected a number, got {value!r}") from None
+    if not (low < real if above else low <= real) or not real < high:
+        bound = f"{'more than' if above else 'at least'} {low:g}"
+        if high < float("inf"):
+            bound += f" and less than {high:g}"
+        raise ValueError(f"{name}: expected {bound}, got {value!r}")
+    return real
+
+
+def flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def generator(name: str, value: Any) -> np.random.Generator:
+    """A generator from None, an int seed or a Generator."""
+    if value is None or isinstance(value, np.random.Generator):
+        return np.random.default_rng(value)
+    return np.random.default_rng(whole(name, value, 0, 2**128 - 1))
+
+
+def array(name: str, value: Any) -> Array:
+    """`value` as an array of real numbers, integers or booleans."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected a plain array, got a masked one; pass mask= instead")
+    try:
+        result = np.asarray(value)
+    except ValueError as error:  # nested lists of different lengths
+        raise ValueError(f"{name}: expected an array, got {kind(value)}: {error}") from None
+    if result.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers, got dtype {result.dtype}")
+    return result
+
+
+def kind(value: Any) -> str:
+    return f"a {type(value).__name__}"
+
+
+def same_shape(name: str, got: Array, *expected: tuple[int | str, ...]) -> None:
+    """An error unless the shape is one of those expected."""
+    if got.shape not in expected:
+        raise ValueError(f"{name}: expected {shapes(*expected)}, got {got.shape}")
+
+
+def shapes(*options: tuple[int | str, ...]) -> str:
+    return " or ".join(
+        f"({', '.join(str(n) for n in option)}{',' if len(option) == 1 else ''})"
+        for option in options
+    )
+
+
+def as_real(value: Array, dtype: np.dtype[Any]) -> Array:
+    """A C-ordered array of the network's precision; what overflows it becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(value, dtype)
+
+
+def all_finite(name: str, values: Array, where: Array | None = None) -> None:
+    """An error with the index of the first number that is not finite (where `where`)."""
+    bad = ~np.isfinite(values)
+    if where is not None:
+        bad &= where
+    if bad.any():
+        at = first(bad)
+        raise ValueError(f"{name}: expected finite numbers, got {values[at]} at {list(at)}")
+
+
+def first(where: Array) -> tuple[int, ...]:
+    """Index of the first true entry."""
+    return tuple(int(i) for i in np.argwhere(where)[0])

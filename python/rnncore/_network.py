@@ -1,0 +1,763 @@
+"""The network a user holds: checking, naming and convenience around a compiled engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore import _checks as check
+from rnncore import _parameters as parameters
+from rnncore._builds import core
+from rnncore._checks import Array
+from rnncore._inputs import Inputs
+
+NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
+LOSSES = (None, "bce", "mse", "cross_entropy")
+READOUTS = ("last", "all")
+DTYPES = ("float32", "float64")
+
+
+class Output(NamedTuple):
+    """What a network makes of its input.
+
+    Attributes
+    ----------
+    y : ndarray
+        The read-out's logits: (B, K), or (B, T, K) with ``readout="all"``. Without an
+        ``output_size``, the hidden states in their place (K = H).
+    hidden : ndarray
+        Hidden states after every step, (B, T, H).
+    final : ndarray
+        The state after each sequence's last counted step, (B, 1, H).
+
+    Steps that do not count (masked, or past the end) have zeros in ``y`` and ``hidden``.
+    """
+
+    y: Array
+    hidden: Array
+    final: Array
+
+
+class RNN:
+    """An Elman network with an optional linear read-out and loss.
+
+    ``h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)`` and ``y_t = W_y h_t + b_y``, in
+    PyTorch's names and shapes. [1]_ With one input, one hidden unit, one output and no
+    biases this is the scalar network ``o_t = f(x_t w_i + o_{t-1} w_h)``.
+
+    Parameters
+    ----------
+    input_size : int
+        Numbers per time step, D; for integer input, the size of the vocabulary.
+    hidden_size : int
+        Hidden units, H.
+    output_size : int, optional
+        Outputs, K. Without it the network has no read-out and returns hidden states.
+    nonlinearity : {"tanh", "relu", "sigmoid", "identity"}
+        f.
+    bias : bool
+        Whether recurrence and read-out have biases.
+    readout : {"last", "all"}
+        One output per sequence, from its last state, or one per time step.
+    loss : {None, "bce", "mse", "cross_entropy"}
+        What `loss`, `loss_and_grad` and `fit` minimise: the mean, over counted targets, of
+        binary cross-entropy on logits; the squared error ``(d - y)**2``; or cross-entropy on
+        logits, where a negative class does not count.
+    dtype : {"float32", "float64"}
+        Precision of parameters, computation and results.
+    seed : int or numpy.random.Generator, optional
+        For the first parameters, uniform within 1/sqrt(H) as in PyTorch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was expected and what came.
+
+    Notes
+    -----
+    Wherever a method takes ``x``, it is one of
+
+    * a (B, T, D) array of numbers;
+    * a (B, T) array of integers: tokens, standing for one-hot rows that are never formed;
+    * a list of (T_i, D) arrays, or of integer sequences, of any lengths.
+
+    ``lengths`` (B,) says how many steps of each row of an array count, ``mask`` (B, T) which
+    ones; a step that does not count leaves the state as it is, gives output zero, and passes
+    no gradient to its input. ``h0``, (B, 1, H) or (B, H), is the state before the first step,
+    zero by default.
+
+    A network can be pickled and copied. One network must not be used by one thread while
+    another changes it; different networks can be used at once, and the GIL is free meanwhile.
+
+    References
+    ----------
+    .. [1] J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990) 179-211.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((64, 10, 2))
+    >>> y = x[:, :, 0].sum(axis=1) > 0
+    >>> net = rc.RNN(input_size=2, hidden_size=4, output_size=1, loss="bce", seed=0)
+    >>> history = net.fit(x, y, epochs=60, lr=0.03, rng=0)
+    >>> bool((net.predict(x) == y).mean() > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int | None = None,
+        *,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        readout: str = "last",
+        loss: str | None = None,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | np.random.Generator | None = None,
+    ) -> None:
+        outputs = None if output_size is None else check.whole("output_size", output_size, 1)
+        self._config: dict[str, Any] = {
+            "input_size": check.whole("input_size", input_size, 1),
+            "hidden_size": check.whole("hidden_size", hidden_size, 1),
+            "output_size": outputs,
+            "nonlinearity": check.choice("nonlinearity", nonlinearity, NONLINEARITIES),
+            "bias": check.flag("bias", bias),
+            "readout": check.choice("readout", readout, READOUTS),
+            "loss": check.choice("loss", loss, LOSSES),
+            "dtype": dtype_name(dtype),
+        }
+        rng = check.generator("seed", seed)
+        self._shapes = parameters.parameter_shapes(
+            self.input_size, self.hidden_size, outputs, bias=self.bias
+        )
+        if parameters.total(self._shapes) > 2**40:
+            raise ValueError(
+                f"hidden_size: expected a network that fits in memory, got "
+                f"{parameters.total(self._shapes):.3g} parameters"
+            )
+        flat = np.empty(parameters.total(self._shapes), self.dtype)
+        parameters.initialise(flat, self.hidden_size, rng)
+        self._connect(flat)
+
+    def _connect(self, flat: Array) -> None:
+        """Make `flat` the parameters: views for Python, an engine for the core."""
+        self._flat = flat
+        self._parameters = parameters.views(flat, self._shapes)
+        self._core = core(self._config["dtype"])
+        self._engine = self._core.Engine(
+            flat,
+            self.input_size,
+            self.hidden_size,
+            self._outputs,
+            bias=self.bias,
+            head=self.output_size is not None,
+            every_step=self._every_step,
+            nonlinearity=self._core.NONLINEARITIES[self.nonlinearity],
+            loss=self._core.LOSSES[self._loss],
+        )
+
+    # ---- what it is -----------------------------------------------------------------
+
+    @property
+    def input_size(self) -> int:
+        """D, numbers per time step, or the size of the vocabulary."""
+        return self._config["input_size"]  # type: ignore[no-any-return]
+
+    @property
+    def hidden_size(self) -> int:
+        """H, hidden units."""
+        return self._config["hidden_size"]  # type: ignore[no-any-return]
+
+    @property
+    def output_size(self) -> int | None:
+        """K, outputs of the read-out; None where there is none."""
+        return self._config["output_size"]  # type: ignore[no-any-return]
+
+    @property
+    def nonlinearity(self) -> str:
+        """The name of f."""
+        return self._config["nonlinearity"]  # type: ignore[no-any-return]
+
+    @property
+    def bias(self) -> bool:
+        """Whether there are biases."""
+        return self._config["bias"]  # type: ignore[no-any-return]
+
+    @property
+    def readout(self) -> str:
+        """ "last" or "all"."""
+        return self._config["readout"]  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return np.dtype(self._config["dtype"])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments the network was made with, but for the seed."""
+        return dict(self._config)
+
+    @property
+    def _loss(self) -> str | None:
+        return self._config["loss"]  # type: ignore[no-any-return]
+
+    @property
+    def _outputs(self) -> int:
+        return self.hidden_size if self.output_size is None else self.output_size
+
+    @property
+    def _every_step(self) -> bool:
+        return self.readout == "all"
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(str(self._config[k]) for k in ("input_size", "hidden_size", "output_size"))
+        rest = ", ".join(f"{k}={v!r}" for k, v in list(self._config.items())[3:])
+        return f"{type(self).__name__}({sizes}, {rest})  # {self._flat.size} parameters"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"config": self._config, "flat": self._flat}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["config"], seed=0)  # type: ignore[misc]
+        self._flat[:] = state["flat"]
+
+    # ---- parameters -----------------------------------------------------------------
+
+    @property
+    def flat(self) -> Array:
+        """All parameters in one vector, the one the core works on.
+
+        Change it in place (``net.flat[:] = values``). It holds the arrays of `parameters`
+        one after another, each in C order.
+        """
+        return self._flat
+
+    def parameters(self) -> dict[str, Array]:
+        """Parameters by PyTorch's names: views into `flat`, so writing to them changes the net.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``weight_ih_l0`` (H, D), ``weight_hh_l0`` (H, H), ``bias_ih_l0`` and ``bias_hh_l0``
+            (H,), ``head.weight`` (K, H), ``head.bias`` (K,); those the network has.
+
+        Examples
+        --------
+        >>> import rnncore as rc
+        >>> net = rc.RNN(1, 1, 1, bias=False)
+        >>> net.parameters()["weight_hh_l0"][:] = 1.0
+        >>> float(net.flat[1])
+        1.0
+        """
+        return dict(self._parameters)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of the parameters by name, in the form `load_state_dict` takes.
+
+        Examples
+        --------
+        >>> import rnncore as rc
+        >>> sorted(rc.RNN(2, 3, bias=False).state_dict())
+        ['weight_hh_l0', 'weight_ih_l0']
+        """
+        return {name: values.copy() for name, values in self._parameters.items()}
+
+    def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike]) -> None:
+        """Take all parameters from a mapping of names to arrays, such as a torch state dict.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where entries are missing, not expected, misshapen or not finite. The network is
+            then unchanged.
+
+        Examples
+        --------
+        >>> import rnncore as rc
+        >>> net, other = rc.RNN(2, 3, seed=0), rc.RNN(2, 3, seed=1)
+        >>> net.load_state_dict(other.state_dict())
+        >>> bool((net.flat == other.flat).all())
+        True
+        """
+        values = parameters.checked_state(state_dict, self._shapes, self.dtype)
+        for name, view in self._parameters.items():
+            view[...] = values[name]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file, from which `rnncore.load` makes it again.
+
+        The file is an uncompressed ``.npz`` archive without pickled objects, written whole or
+        not at all. The name is taken as it is.
+
+        Examples
+        --------
+        >>> import os, tempfile, rnncore as rc
+        >>> net = rc.RNN(2, 3, 1, loss="mse", seed=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net.save(os.path.join(folder, "net.npz"))
+        ...     copy = rc.load(os.path.join(folder, "net.npz"))
+        >>> bool((copy.flat == net.flat).all())
+        True
+        """
+        from rnncore._files import save
+
+        save(self, path)
+
+    # ---- running --------------------------------------------------------------------
+
+    def _inputs(self, x: Any, h0: Any = None, lengths: Any = None, mask: Any = None) -> Inputs:
+        return Inputs(
+            self._core, self.dtype, self.input_size, self.hidden_size, x, h0, lengths, mask
+        )
+
+    def _new_outputs(self, inputs: Inputs) -> Array:
+        if self._every_step:
+            return inputs.new_rows(self._outputs)
+        return np.empty((inputs.count, self._outputs), self.dtype)
+
+    def _forward(self, inputs: Inputs, hidden: Array | None, final: Array | None) -> Array:
+        y = self._new_outputs(inputs)
+        if self._engine.forward(inputs.batch, y, hidden, final):
+            inputs.explain(None, self._outputs, None, self._every_step)
+        return inputs.padded(y) if self._every_step else y
+
+    def __call__(
+        self,
+        x: npt.ArrayLike,
+        h0: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+    ) -> Output:
+        """Run the network.
+
+        Parameters
+        ----------
+        x, h0, lengths, mask
+            See the notes of the class.
+
+        Returns
+        -------
+        Output
+            ``y``, ``hidden`` and ``final``; lists of sequences come back padded with zeros.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For input of the wrong shape or type, not finite, or tokens out of range.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> out = rc.RNN(3, 5, 2)(np.zeros((4, 7, 3)))
+        >>> out.y.shape, out.hidden.shape, out.final.shape
+        ((4, 2), (4, 7, 5), (4, 1, 5))
+        """
+        inputs = self._inputs(x, h0, lengths, mask)
+        hidden = inputs.new_rows(self.hidden_size)
+        final = np.empty((inputs.count, self.hidden_size), self.dtype)
+        y = self._forward(inputs, hidden, final)
+        return Output(y, inputs.padded(hidden), final[:, None, :])
+
+    def predict(
+        self,
+        x: npt.ArrayLike,
+        h0: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+    ) -> Array:
+        """What the network says of each sequence (or step), in the form of fit's targets.
+
+        Returns
+        -------
+        ndarray
+            For "cross_entropy" the likeliest class, (B,) or (B, T); for "bce" 0 or 1, and else
+            the output itself, (B, K) or (B, T, K), without the last axis where K = 1.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> rc.RNN(3, 5, 1, loss="bce").predict(np.zeros((4, 7, 3))).shape
+        (4,)
+        """
+        y = self._forward(self._inputs(x, h0, lengths, mask), None, None)
+        if self._loss == "cross_entropy":
+            return y.argmax(axis=-1)
+        if self._loss == "bce":
+            y = (y >= 0).astype(np.int64)
+        return y[..., 0] if self._outputs == 1 else y
+
+    def predict_proba(
+        self,
+        x: npt.ArrayLike,
+        h0: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+    ) -> Array:
+        """Probabilities: of 1 at every output for "bce", of every class for "cross_entropy".
+
+        Returns
+        -------
+        ndarray
+            (B, K), or (B, T, K) with ``readout="all"``, as ``net(x).y``.
+
+        Raises
+        ------
+        ValueError
+            Where the network's loss is neither of the two.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> p = rc.RNN(3, 5, 4, loss="cross_entropy").predict_proba(np.zeros((2, 7, 3)))
+        >>> p.shape, bool(np.allclose(p.sum(axis=1), 1))
+        ((2, 4), True)
+        """
+        if self._loss not in ("bce", "cross_entropy"):
+            raise ValueError(
+                "predict_proba: expected a network with loss 'bce' or 'cross_entropy', "
+                f"got loss {self._loss!r}"
+            )
+        y = self._forward(self._inputs(x, h0, lengths, mask), None, None)
+        if self._loss == "bce":
+            p = np.empty_like(y)
+            self._core.evaluate("logistic", y.reshape(-1), p.reshape(-1))
+            return p
+        e = np.exp(y - y.max(axis=-1, keepdims=True))
+        return e / e.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
+
+    def step(
+        self, x_t: npt.ArrayLike, state: npt.ArrayLike | None = None
+    ) -> tuple[Array, Array]:
+        """One step of streaming inference.
+
+        Parameters
+        ----------
+        x_t : array_like
+            The input of one time step: (D,) or an integer token for one stream, (B, D) or (B,)
+            integer tokens for B of them.
+        state : ndarray, optional
+            What the previous call returned (or ``Output.final``): (1, H) for one stream,
+            (B, 1, H) for B. Zeros where not given.
+
+        Returns
+        -------
+        y_t : ndarray
+            (K,) or (B, K).
+        state : ndarray
+            For the next call.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> net, state = rc.RNN(3, 5, 1), None
+        >>> for x_t in np.zeros((10, 3)):
+        ...     y_t, state = net.step(x_t, state)
+        >>> y_t.shape, state.shape
+        ((1,), (1, 5))
+        """
+        x = check.array("x_t", x_t)
+        tokens = x.dtype.kind in "iu" and x.ndim < 2
+        single = x.ndim == (0 if tokens else 1)
+        if not tokens and (x.ndim not in (1, 2) or x.shape[-1] != self.input_size):
+            D = self.input_size
+            raise ValueError(
+                f"x_t: expected {check.shapes((D,), ('batch', D))}, or integer tokens, "
+                f"got {x.shape} of {x.dtype}"
+            )
+        x = x[None] if single else x
+        count, H = len(x), self.hidden_size
+        if state is not None:
+            state = check.array("state", state)
+            expected = [(1, H)] if single else [(count, 1, H)]
+            check.same_shape("state", state, *expected)
+            state = state.reshape(count, 1, H)
+        inputs = self._inputs(x[:, None], state)
+        y = np.empty((count, self._outputs), self.dtype)
+        final = np.empty((count, H), self.dtype)
+        if self._engine.forward(inputs.batch, y, None, final):
+            inputs.explain(None, self._outputs, None, self._every_step)
+        return (y[0], final) if single else (y, final[:, None, :])
+
+    # ---- loss and gradient ----------------------------------------------------------
+
+    def _targets(self, inputs: Inputs, y: Any) -> tuple[Array | None, Array | None]:
+        if self._loss is None:
+            raise ValueError(
+                f"loss: expected a network made with loss={check.one_of(LOSSES[1:])}, got None; "
+                "for a loss of your own use vjp"
+            )
+        return inputs.targets(y, self._loss, self._outputs, self._every_step)
+
+    def loss(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        h0: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+    ) -> float:
+        """The mean loss over the counted targets.
+
+        Parameters
+        ----------
+        x, h0, lengths, mask
+            See the notes of the class.
+        y : array_like
+            Targets: integers (B,) for "cross_entropy", else numbers (B, K), or (B,) where
+            K = 1. With ``readout="all"`` one for every step: (B, T) or (B, T, K), or a list as
+            long as that of x.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError, ValueError
+            For bad input, a class that does not exist, a probability outside [0, 1], or a
+            network without a loss.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> net = rc.RNN(1, 1, 1, bias=False, loss="mse")
+        >>> net.loss(np.zeros((2, 3, 1)), [1.0, 2.0])
+        2.5
+        """
+        inputs = self._inputs(x, h0, lengths, mask)
+        target, classes = self._targets(inputs, y)
+        value, faults = self._engine.loss(inputs.batch, target, classes)
+        if faults or not np.isfinite(value):
+            inputs.explain(self._loss, self._outputs, y, self._every_step)
+        return float(value)
+
+    def loss_and_grad(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        h0: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+    ) -> tuple[float, dict[str, Array]]:
+        """The loss and its exact gradient with respect to every parameter, by BPTT. [1]_
+
+        Parameters
+        ----------
+        x, y, h0, lengths, mask
+            As for `loss`.
+
+        Returns
+        -------
+        loss : float
+        grads : dict of str to ndarray
+            Named and shaped as in `parameters`, and like those views into one new vector.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `loss`.
+
+        References
+        ----------
+        .. [1] P. J. Werbos, "Backpropagation through time: what it does and how to do it",
+           Proceedings of the IEEE 78 (1990) 1550-1560.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> net = rc.RNN(2, 3, 1, loss="mse", seed=0)
+        >>> loss, grads = net.loss_and_grad(np.ones((4, 5, 2)), np.ones(4))
+        >>> for name, values in net.parameters().items():
+        ...     values -= 0.1 * grads[name]
+        >>> net.loss(np.ones((4, 5, 2)), np.ones(4)) < loss
+        True
+        """
+        inputs = self._inputs(x, h0, lengths, mask)
+        target, classes = self._targets(inputs, y)
+        grad = np.zeros_like(self._flat)
+        value, faults = self._engine.gradient(inputs.batch, target, classes, None, grad)
+        if faults or not np.isfinite(value):
+            inputs.explain(self._loss, self._outputs, y, self._every_step)
+        return float(value), parameters.views(grad, self._shapes)
+
+    def vjp(
+        self,
+        x: npt.ArrayLike,
+        dy: npt.ArrayLike,
+        h0: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+    ) -> tuple[dict[str, Array], Array | list[Array] | None, Array]:
+        """Backpropagate a slope of your own: the gradient of ``sum(dy * net(x).y)``.
+
+        With ``dy = dL/dy`` of any loss L of the outputs, these are the gradients of L.
+
+        Parameters
+        ----------
+        x, h0, lengths, mask
+            See the notes of the class.
+        dy : array_like
+            Shaped as ``net(x).y``; a last axis of length 1 may be left out.
+
+        Returns
+        -------
+        grads : dict of str to ndarray
+            As from `loss_and_grad`.
+        dx : ndarray, list of ndarray, or None
+            With respect to x, in its form; None for tokens.
+        dh0 : ndarray
+            With respect to the initial state: shaped as h0, (B, 1, H) where none was given.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For input of the wrong shape or type, or not finite.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> net, x = rc.RNN(2, 3, 1, seed=0), np.ones((4, 5, 2))
+        >>> grads, dx, dh0 = net.vjp(x, np.ones((4, 1)))
+        >>> dx.shape, dh0.shape
+        ((4, 5, 2), (4, 1, 3))
+        """
+        inputs = self._inputs(x, h0, lengths, mask)
+        slopes = inputs.per_output("dy", dy, self._outputs, self._every_step)
+        slopes = check.as_real(slopes, self.dtype)
+        grad = np.zeros_like(self._flat)
+        dx = None if inputs.x is None else inputs.new_rows(self.input_size)
+        dh0 = np.empty((inputs.count, self.hidden_size), self.dtype)
+        _, faults = self._engine.gradient(inputs.batch, None, None, slopes, grad, dx, dh0)
+        if faults:
+            inputs.explain(None, self._outputs, None, self._every_step)
+            check.all_finite("dy", slopes if not self._every_step else inputs.padded(slopes))
+        return (
+            parameters.views(grad, self._shapes),
+            None if dx is None else inputs.like_x(dx),
+            dh0.reshape(inputs.h0_shape),
+        )
+
+    # ---- training -------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        optimizer: str = "adam",
+        lr: float = 0.01,
+        momentum: float = 0.9,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        shuffle: bool = True,
+        rng: int | np.random.Generator | None = None,
+        progress: bool | None = None,
+        callback: Callable[[int, float], object] | None = None,
+    ) -> History:
+        """Train the network: all epochs in one compiled call, without the GIL.
+
+        Parameters
+        ----------
+        x, y, lengths, mask
+            As for `loss`.
+        epochs : int
+            Passes over the sequences.
+        batch_size : int
+            Sequences per update; the last batch of an epoch may be smaller.
+        optimizer : {"adam", "sgd", "momentum"}
+            Update rule, in PyTorch's formulas.
+        lr : float
+            Learning rate.
+        momentum, betas, eps : float, pair of float, float
+            Of "momentum", and of "adam" [1]_.
+        clip_norm, clip_value : float, optional
+            Scale the gradient down to this norm; limit each of its entries to this size
+            (first, where both are given).
+        shuffle : bool
+            Take the sequences in a new random order in every epoch.
+        rng : int or numpy.random.Generator, optional
+            For the shuffling; the same gives the same fit.
+        progress : bool, optional
+            Show the epochs as they pass: with tqdm where it is installed, else as a line.
+        callback : callable, optional
+            Called as ``callback(epoch, loss)`` after every epoch, epochs counted from 1.
+
+        Returns
+        -------
+        History
+            The mean loss of every epoch, each as met by its batches before their updates.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `loss`; for options that make no sense. The network is then unchanged.
+        FloatingPointError
+            Where the loss or a parameter stops being finite. The network is then that of the
+            last epoch in which both were; so it is after Ctrl-C.
+
+        References
+        ----------
+        .. [1] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> x = np.random.default_rng(0).standard_normal((32, 6, 1))
+        >>> net = rc.RNN(1, 2, 1, loss="mse", seed=0)
+        >>> history = net.fit(x, x[:, -1, 0], epochs=100, lr=0.05, rng=0)
+        >>> history.loss.shape, bool(history.loss[-1] < 0.1 * history.loss[0])
+        ((100,), True)
+        """
+        from rnncore import _training as training
+
+        inputs = self._inputs(x, None, lengths, mask)
+        target, classes = self._targets(inputs, y)
+        inputs.explain(self._loss, self._outputs, y, self._every_step)
+        trainer = self._core.Trainer(
+            self._engine,
+            inputs.batch,
+            target,
+            classes,
+            np.arange(inputs.count, dtype=np.int64),
+            check.whole("batch_size", batch_size, 1),
+            rule=self._core.OPTIMISERS[
+                check.choice("optimizer", optimizer, self._core.OPTIMISERS)
+            ],
+            lr=check.number("lr", lr, 0, above=True),
+            momentum=check.number("momentum", momentum, 0, 1, above=False),
+            beta1=check.number("betas", betas[0], 0, 1, above=False),
+            beta2=check.number("betas", betas[1], 0, 1, above=False),
+            eps=check.number("eps", eps, 0, above=False),
+            clip_norm=training.limit("clip_norm", clip_norm),
+            clip_value=training.limit("clip_value", clip_value),
+            shuffled=check.flag("shuffle", shuffle),
+            seed=check.generator("rng", rng).integers(2**63),
+        )
+        return training.run(
+            trainer, check.whole("epochs", epochs, 1), bool(progress), callback
+        )
+
+
+def dtype_name(dtype: Any) -> str:
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    return check.choice("dtype", name, DTYPES)  # type: ignore[no-any-return]
+
+
+from rnncore._training import History  # noqa: E402  (for the annotation of fit)

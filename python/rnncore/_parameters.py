@@ -1,0 +1,75 @@
+"""Names, shapes and places of a network's parameters, and their first values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from rnncore import _checks as check
+from rnncore._checks import Array
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def parameter_shapes(
+    input_size: int, hidden_size: int, output_size: int | None, *, bias: bool
+) -> Shapes:
+    """PyTorch's names and shapes, in the order of the flat vector."""
+    shapes: Shapes = {
+        "weight_ih_l0": (hidden_size, input_size),
+        "weight_hh_l0": (hidden_size, hidden_size),
+    }
+    if bias:
+        shapes |= {"bias_ih_l0": (hidden_size,), "bias_hh_l0": (hidden_size,)}
+    if output_size is not None:
+        shapes["head.weight"] = (output_size, hidden_size)
+        if bias:
+            shapes["head.bias"] = (output_size,)
+    return shapes
+
+
+def total(shapes: Shapes) -> int:
+    return sum(prod(shape) for shape in shapes.values())
+
+
+def views(flat: Array, shapes: Shapes) -> dict[str, Array]:
+    """Each parameter as a view into the flat vector, one after another."""
+    result, at = {}, 0
+    for name, shape in shapes.items():
+        size = prod(shape)
+        result[name] = flat[at : at + size].reshape(shape)
+        at += size
+    return result
+
+
+def initialise(flat: Array, hidden_size: int, rng: np.random.Generator) -> None:
+    """PyTorch's first values: uniform within 1 / sqrt(hidden_size), biases too."""
+    bound = 1 / np.sqrt(hidden_size)
+    flat[:] = rng.uniform(-bound, bound, flat.size)
+
+
+def checked_state(given: Any, shapes: Shapes, dtype: np.dtype[Any]) -> dict[str, Array]:
+    """A state dict's arrays in the network's precision, or an error that names the entry."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"state_dict: expected a mapping of names to arrays, got {check.kind(given)}")
+    missing = [name for name in shapes if name not in given]
+    extra = [str(name) for name in given if name not in shapes]
+    if missing or extra:
+        parts = []
+        if missing:
+            parts.append(f"missing {', '.join(missing)}")
+        if extra:
+            parts.append(f"not expected {', '.join(extra)}")
+        raise ValueError(
+            f"state_dict: expected {', '.join(shapes)}; {'; '.join(parts)}"
+        )
+    result = {}
+    for name, shape in shapes.items():
+        values = check.array(f"state_dict[{name!r}]", given[name])
+        check.same_shape(f"state_dict[{name!r}]", values, shape)
+        result[name] = check.as_real(values, dtype)
+        check.all_finite(f"state_dict[{name!r}]", result[name])
+    return result

@@ -1,0 +1,69 @@
+"""One step of the Elman network.
+
+    forward     a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
+                h_t = f(a_t)
+    backward    dL/da_t     = f'(a_t) * dL/dh_t
+                dL/dh_{t-1} = W_hh^T dL/da_t   + what reaches h_{t-1} directly
+"""
+
+from rnncore.lanes cimport (
+    LANES, real, vlogistic, vload, vmul, vreal, vrelu, vset1, vstore, vtanh,
+)
+from rnncore.plan cimport IDENTITY, RELU, SIGMOID, TANH, Plan
+from rnncore.products cimport affine
+
+
+cdef inline vreal nonlinear(int f, vreal a, vreal* slope) noexcept nogil:
+    """f(a) and *slope = f'(a)."""
+    if f == TANH:
+        return vtanh(a, slope)
+    if f == RELU:
+        return vrelu(a, slope)
+    if f == SIGMOID:
+        return vlogistic(a, slope)
+    slope[0] = vset1(1)
+    return a
+
+
+cdef inline void nonlinear_rows(int f, Py_ssize_t vectors, real* h, real* slope) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef vreal s
+    for i in range(vectors):
+        vstore(h + i * LANES, nonlinear(f, vload(h + i * LANES), &s))
+        vstore(slope + i * LANES, s)
+
+
+cdef inline void elman_forward(
+    const Plan* plan, const real* u, real* h, real* slope, bint onto,
+) noexcept nogil:
+    """u (rows, lanes) = [x_t ; h_{t-1}] -> h (H, lanes) = h_t, slope (H, lanes) = f'(a_t).
+
+    With `onto`, h holds W_ih x_t + b_ih + b_hh already and u has no rows for x_t.
+    """
+    cdef Py_ssize_t vectors = plan.net.hidden * plan.vectors
+    # a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
+    affine(plan.vectors, h, plan.step_weight, plan.step_bias, u, plan.net.hidden, plan.rows, onto)
+    # h_t = f(a_t), slope = f'(a_t)
+    if plan.net.nonlinearity == TANH:
+        nonlinear_rows(TANH, vectors, h, slope)
+    elif plan.net.nonlinearity == RELU:
+        nonlinear_rows(RELU, vectors, h, slope)
+    elif plan.net.nonlinearity == SIGMOID:
+        nonlinear_rows(SIGMOID, vectors, h, slope)
+    else:
+        nonlinear_rows(IDENTITY, vectors, h, slope)
+
+
+cdef inline void elman_da(const Plan* plan, const real* slope, const real* dh, real* da) noexcept nogil:
+    """dL/da_t = f'(a_t) * dL/dh_t"""
+    cdef Py_ssize_t i
+    for i in range(plan.net.hidden * plan.vectors):
+        vstore(da + i * LANES, vmul(vload(slope + i * LANES), vload(dh + i * LANES)))
+
+
+cdef inline void elman_dh(const Plan* plan, const real* da, real* dh, bint onto) noexcept nogil:
+    """dL/dh_{t-1} = W_hh^T dL/da_t, added onto dh with `onto`"""
+    affine(
+        plan.vectors, dh, plan.back_weight, plan.no_bias, da,
+        plan.net.hidden, plan.net.hidden, onto,
+    )

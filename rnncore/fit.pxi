@@ -1,0 +1,126 @@
+# The whole fit: epochs, shuffling, minibatches, loss, BPTT, clipping and update.
+
+cdef enum:
+    SIGNALS_EVERY = 100_000_000   # multiply-adds between two looks for Ctrl-C: some 10 ms
+
+
+cdef int check_signals() except -1 with gil:
+    return PyErr_CheckSignals()
+
+
+cdef bint all_finite(const real* numbers, Py_ssize_t vectors) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef vreal check = vset1(0)
+    for i in range(vectors):
+        check = vfma(vload(numbers + i * LANES), vset1(0), check)
+    return vsum(check) == 0
+
+
+cdef class Trainer:
+    """A fit of an engine's network to a batch, epoch by epoch.
+
+    The trainer works on its own copy of the parameters and hands them to the network at
+    the end of every epoch, so whatever stops it leaves the network between two epochs.
+    """
+
+    cdef Engine engine
+    cdef Batch batch
+    cdef const real[:, ::1] target
+    cdef const int64_t[::1] classes
+    cdef int64_t[::1] order
+    cdef Arena block, vectors
+    cdef Py_ssize_t batch_size
+    cdef bint shuffled
+    cdef uint64_t random
+    cdef Optimiser optimiser
+
+    def __cinit__(
+        self, Engine engine not None, Batch batch not None, const real[:, ::1] target,
+        const int64_t[::1] classes, int64_t[::1] order not None, Py_ssize_t batch_size, *,
+        Rule rule, double lr, double momentum, double beta1, double beta2, double eps,
+        double clip_norm, double clip_value, bint shuffled, uint64_t seed,
+    ):
+        """order (B): the sequences in the order of the first epoch; it is shuffled in place."""
+        cdef Optimiser* o = &self.optimiser
+        cdef Py_ssize_t i, padded
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+        expect("order", order.shape[0], batch.seqs.count)
+        for i in range(order.shape[0]):
+            if not 0 <= order[i] < batch.seqs.count:
+                raise ValueError(f"order: no sequence {order[i]}")
+        self.engine, self.batch, self.target, self.classes = engine, batch, target, classes
+        self.order, self.shuffled, self.random = order, shuffled, seed
+        self.batch_size = min(batch_size, batch.seqs.count)
+        o.rule, o.lr, o.momentum, o.beta1, o.beta2, o.eps = rule, lr, momentum, beta1, beta2, eps
+        o.clip_norm, o.clip_value, o.updates = clip_norm, clip_value, 0
+        padded = (engine.net.size + MAX_LANES - 1) // MAX_LANES * MAX_LANES
+        o.vectors = padded // LANES
+        self.block, self.vectors = Arena(), Arena()
+        self.vectors.fit(4 * padded * sizeof(real))
+        memset(self.vectors.base, 0, 4 * padded * sizeof(real))
+        o.parameters = <real*>self.vectors.base
+        o.gradient = o.parameters + padded
+        o.first = o.gradient + padded
+        o.second = o.first + padded
+
+    def run(self, double[::1] losses not None):
+        """As many epochs as `losses` has room for, the mean loss of each into it.
+
+        Returns how many were finished: fewer where the loss or a parameter was no longer
+        finite, and then the network is that of the last finished one.
+        """
+        cdef Plan plan
+        cdef Sequences seqs = self.batch.seqs
+        cdef Py_ssize_t finished
+        self.engine.set_targets(&seqs, self.batch, self.target, self.classes)
+        self.engine.prepare(&plan, self.batch, self.batch_size, True, False)
+        self.block.fit(lay_out(&plan, NULL))
+        lay_out(&plan, self.block.base)
+        plan.parameters = self.optimiser.parameters
+        seqs.order = &self.order[0]
+        with nogil:
+            finished = self.epochs(&plan, &seqs, &self.engine.flat[0], losses)
+        return finished
+
+    cdef Py_ssize_t epochs(
+        self, Plan* plan, const Sequences* seqs, real* flat, double[::1] losses,
+    ) except -1 nogil:
+        cdef Optimiser* o = &self.optimiser
+        cdef Py_ssize_t epoch, size = plan.net.size * sizeof(real)
+        cdef unsigned long long mode
+        memcpy(o.parameters, flat, size)
+        for epoch in range(losses.shape[0]):
+            if self.shuffled:
+                shuffle(&self.order[0], seqs.count, &self.random)
+            mode = flush_subnormals()
+            try:
+                losses[epoch] = self.epoch(plan, seqs)
+            finally:
+                restore_subnormals(mode)
+            if not isfinite(losses[epoch]) or not all_finite(o.parameters, o.vectors):
+                return epoch
+            memcpy(flat, o.parameters, size)
+        return losses.shape[0]
+
+    cdef double epoch(self, Plan* plan, const Sequences* seqs) except? -1 nogil:
+        """One pass over all sequences; the mean of the counted losses."""
+        cdef Py_ssize_t first = 0, size
+        cdef double total = 0, counted = 0, count, since_signals = 0
+        while first < seqs.count:
+            size = min(self.batch_size, seqs.count - first)
+            count = count_targets(&plan.net, seqs, first, size)
+            if count > 0:
+                plan.loss = 0
+                plan.scale = 1 / count
+                memset(self.optimiser.gradient, 0, self.optimiser.vectors * LANES * sizeof(real))
+                work(plan, seqs, first, size, self.optimiser.gradient)
+                total += plan.loss
+                counted += count
+                update(&self.optimiser)
+            first += size
+            since_signals += <double>size * plan.time * plan.net.hidden * (plan.rows + 4) + plan.net.size
+            if since_signals > SIGNALS_EVERY:
+                since_signals = 0
+                check_signals()
+        return total / counted

@@ -1,0 +1,214 @@
+# Between the caller's arrays, batch first, and the lanes of a block.
+#
+# Checks that would need a pass of their own over the caller's numbers ride along
+# here: what is wrong is noted in plan.faults, and the Python side, which has the
+# names, then looks for the culprit.
+
+
+cdef void open_block(Plan* plan, const Sequences* seqs, Py_ssize_t first, Py_ssize_t used) noexcept nogil:
+    """Put sequences first .. first + used of the call's order into the lanes.
+
+    Lanes left over repeat the first sequence: what its numbers do (overflow, say)
+    theirs do too, and no gradient ever enters them.
+    """
+    cdef Py_ssize_t lane, s, length
+    plan.used = used
+    plan.time = 0
+    plan.held_from = seqs.time
+    for lane in range(plan.lanes):
+        s = first + (lane if lane < used else 0)
+        if seqs.order != NULL:
+            s = seqs.order[s]
+        length = seqs.length[s] if seqs.length != NULL else seqs.time
+        plan.sequence[lane] = s
+        plan.start[lane] = seqs.start[s] if seqs.start != NULL else s * seqs.time
+        plan.length[lane] = length
+        plan.time = max(plan.time, length)
+        plan.held_from = min(plan.held_from, length)
+    if seqs.mask != NULL:
+        plan.held_from = 0
+
+
+cdef inline Py_ssize_t place(const Plan* plan, Py_ssize_t t) noexcept nogil:
+    """Which slot step t, the first of a segment, has: its own where the tape is kept."""
+    return t if plan.backward else 0
+
+
+cdef inline real* state(const Plan* plan, Py_ssize_t slot) noexcept nogil:
+    """The rows of h in a slot of the tape."""
+    return plan.tape + (slot * plan.rows + plan.input_rows) * plan.lanes
+
+
+cdef void fill_hold(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+    """hold[t, lane] = 1 where step t of the lane's sequence counts, else 0."""
+    cdef Py_ssize_t t, lane
+    cdef real* hold = plan.hold + place(plan, t0) * plan.lanes
+    for t in range(t0, t0 + n):
+        for lane in range(plan.lanes):
+            hold[lane] = t < plan.length[lane] and (
+                seqs.mask == NULL or seqs.mask[plan.start[lane] + t] != 0
+            )
+        hold += plan.lanes
+
+
+cdef void gather_rows(
+    Plan* plan, const real* rows, Py_ssize_t width, const Py_ssize_t* first_row,
+    Py_ssize_t t0, Py_ssize_t n, const real* hold, real* lanes, Py_ssize_t lanes_step,
+) noexcept nogil:
+    """lanes[t, d, lane] = rows[first_row[lane] + t0 + t, d]; 0 where hold (if given) is 0."""
+    cdef const real* source[MAX_LANES]
+    cdef Py_ssize_t t, d, lane
+    cdef vreal check = vset1(0)
+    for lane in range(plan.lanes):
+        source[lane] = rows + (first_row[lane] + t0) * width
+    for t in range(n):
+        if hold == NULL or t0 + t < plan.held_from:
+            for d in range(width):
+                for lane in range(plan.lanes):
+                    lanes[d * plan.lanes + lane] = source[lane][t * width + d]
+        else:
+            for d in range(width):
+                for lane in range(plan.lanes):
+                    if hold[t * plan.lanes + lane] > 0:
+                        lanes[d * plan.lanes + lane] = source[lane][t * width + d]
+                    else:
+                        lanes[d * plan.lanes + lane] = 0
+        # 0 times a number is 0, 0 times infinity or NaN is NaN
+        for d in range(width * plan.vectors):
+            check = vfma(vload(lanes + d * LANES), vset1(0), check)
+        lanes += lanes_step
+    if vsum(check) != 0:
+        plan.faults |= BAD_INPUT
+
+
+cdef void scatter_rows(
+    const Plan* plan, const real* lanes, Py_ssize_t lanes_step, Py_ssize_t width,
+    const Py_ssize_t* first_row, Py_ssize_t t0, Py_ssize_t n, const real* hold, real* rows,
+) noexcept nogil:
+    """rows[first_row[lane] + t0 + t, d] = lanes[t, d, lane], but not where hold is 0."""
+    cdef Py_ssize_t t, d, lane
+    cdef real* target
+    for lane in range(plan.used):
+        target = rows + (first_row[lane] + t0) * width
+        for t in range(n):
+            if hold == NULL or t0 + t < plan.held_from or hold[t * plan.lanes + lane] > 0:
+                for d in range(width):
+                    target[t * width + d] = lanes[t * lanes_step + d * plan.lanes + lane]
+
+
+cdef inline const real* hold_of(const Plan* plan, Py_ssize_t t0) noexcept nogil:
+    return plan.hold + place(plan, t0) * plan.lanes if plan.ragged else NULL
+
+
+cdef void gather_tokens(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+    """Token numbers into lanes, and b_ih + b_hh + W_ih onehot(x_t) = b + a column of W_ih
+    into the rows where h_t will be."""
+    cdef const real* hold = hold_of(plan, t0)
+    cdef int32_t* token = plan.token + place(plan, t0) * plan.lanes
+    cdef real* h = state(plan, place(plan, t0) + 1)
+    cdef const real* column = plan.parameters + plan.net.weight_ih
+    cdef Py_ssize_t t, i, lane
+    cdef int64_t number
+    for t in range(n):
+        for lane in range(plan.lanes):
+            number = 0
+            if hold == NULL or t0 + t < plan.held_from or hold[t * plan.lanes + lane] > 0:
+                number = seqs.tokens[plan.start[lane] + t0 + t]
+            if not 0 <= number < plan.net.inputs:
+                plan.faults |= BAD_TOKEN
+                number = 0
+            token[t * plan.lanes + lane] = <int32_t>number
+    # One row of W_ih after the other: a row of a large vocabulary just fits the cache.
+    for i in range(plan.net.hidden):
+        for t in range(n):
+            for lane in range(plan.lanes):
+                h[(t * plan.rows + i) * plan.lanes + lane] = (
+                    plan.step_bias[i] + column[token[t * plan.lanes + lane]]
+                )
+        column += plan.net.inputs
+
+
+cdef void gather_inputs(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+    if plan.ragged:
+        fill_hold(plan, seqs, t0, n)
+    if plan.tokens:
+        gather_tokens(plan, seqs, t0, n)
+    else:
+        gather_rows(
+            plan, seqs.x, plan.net.inputs, plan.start, t0, n, hold_of(plan, t0),
+            plan.tape + place(plan, t0) * plan.rows * plan.lanes, plan.rows * plan.lanes,
+        )
+
+
+cdef void gather_state(Plan* plan, const Sequences* seqs) noexcept nogil:
+    """h_0 into slot 0: given, or zeros."""
+    if seqs.h0 != NULL:
+        gather_rows(plan, seqs.h0, plan.net.hidden, plan.sequence, 0, 1, NULL, state(plan, 0), 0)
+    else:
+        memset(state(plan, 0), 0, plan.net.hidden * plan.lanes * sizeof(real))
+
+
+cdef void gather_targets(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+    """target and weight for steps t0 .. t0 + n of a read-out "all", or of one for "last"."""
+    cdef Py_ssize_t K = plan.net.outputs, t, lane
+    cdef const Py_ssize_t* first_row = &plan.start[0] if plan.net.every_step else &plan.sequence[0]
+    cdef const real* hold = hold_of(plan, t0) if plan.net.every_step else NULL
+    cdef int64_t number
+    cdef int faults = plan.faults
+    for t in range(n):
+        for lane in range(plan.lanes):
+            plan.weight[t * plan.lanes + lane] = lane < plan.used and (
+                hold == NULL or t0 + t < plan.held_from or hold[t * plan.lanes + lane] > 0
+            )
+    if plan.net.loss != CROSS_ENTROPY:
+        gather_rows(
+            plan, seqs.target, K, first_row, t0, n, hold, plan.target, K * plan.lanes
+        )
+        if plan.faults != faults:
+            plan.faults = faults | BAD_TARGET
+        return
+    for t in range(n):
+        for lane in range(plan.lanes):
+            number = -1
+            if plan.weight[t * plan.lanes + lane] > 0:
+                number = seqs.classes[first_row[lane] + t0 + t]
+            if number >= K:
+                plan.faults |= BAD_TARGET
+            if not 0 <= number < K:
+                plan.weight[t * plan.lanes + lane] = 0
+            plan.target[t * plan.lanes + lane] = <real>number
+
+
+cdef void gather_slopes(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+    """The caller's dL/dy into plan.out."""
+    cdef Py_ssize_t K = plan.net.outputs, i, lane
+    gather_rows(
+        plan, seqs.dy, K, &plan.start[0] if plan.net.every_step else &plan.sequence[0], t0, n,
+        hold_of(plan, t0) if plan.net.every_step else NULL, plan.out, K * plan.lanes,
+    )
+    for i in range(n * K):
+        for lane in range(plan.used, plan.lanes):
+            plan.out[i * plan.lanes + lane] = 0
+
+
+cdef double count_targets(
+    const Network* net, const Sequences* seqs, Py_ssize_t first, Py_ssize_t count,
+) noexcept nogil:
+    """How many numbers the loss of sequences first .. first + count is the mean of."""
+    cdef Py_ssize_t i, s, t, start, length
+    cdef double counted = 0
+    for i in range(first, first + count):
+        s = seqs.order[i] if seqs.order != NULL else i
+        if not net.every_step:
+            counted += seqs.classes == NULL or seqs.classes[s] >= 0
+            continue
+        start = seqs.start[s] if seqs.start != NULL else s * seqs.time
+        length = seqs.length[s] if seqs.length != NULL else seqs.time
+        if seqs.mask == NULL and seqs.classes == NULL:
+            counted += length
+            continue
+        for t in range(start, start + length):
+            counted += (seqs.mask == NULL or seqs.mask[t] != 0) and (
+                seqs.classes == NULL or seqs.classes[t] >= 0
+            )
+    return counted if net.loss == CROSS_ENTROPY else counted * net.outputs

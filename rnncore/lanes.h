@@ -1,0 +1,278 @@
+/* One SIMD vector of reals ("lanes"), and nothing else.
+ *
+ * This is the only file that knows the instruction set.  `vreal` holds LANES
+ * reals; every operation acts on all of them at once.  GCC and Clang give us
+ * + - * / and comparisons on vectors on every machine they compile for; only
+ * the fused multiply-add and the blend need intrinsics.  Other compilers (and
+ * RNN_PLAIN_LANES) get the same operations as loops over a small struct.
+ *
+ * Multiplications and additions are fused where `vfma` says so and nowhere
+ * else (the build passes -ffp-contract=off), so a build computes the same bits
+ * whatever the compiler inlines.  Without an FMA instruction `vfma` rounds
+ * twice: builds differ from each other in last bits, never within one.
+ */
+#ifndef RNNCORE_LANES_H
+#define RNNCORE_LANES_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef RNN_DOUBLE
+typedef double real;
+typedef int64_t real_bits;          /* the integer as wide as a real */
+#define MANTISSA_BITS 52
+#define EXPONENT_BIAS 1023
+#else
+typedef float real;
+typedef int32_t real_bits;
+#define MANTISSA_BITS 23
+#define EXPONENT_BIAS 127
+#endif
+
+/* Width, and the vectors of sums a register tile of products.pxd may hold:
+   enough to hide the latency of a multiply-add, few enough for the registers. */
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#define LANE_BYTES 64
+#define TILE_SUMS 16
+#elif defined(__AVX2__) && defined(__FMA__)
+#define LANE_BYTES 32
+#define TILE_SUMS 8
+#else
+#define LANE_BYTES 16
+#define TILE_SUMS 8
+#endif
+#define LANES ((int)(LANE_BYTES / sizeof(real)))
+
+/* Adding it leaves a real's nearest integer in its low bits. */
+#define ROUND_MAGIC ((real)1.5 * (real)((real_bits)1 << MANTISSA_BITS))
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(RNN_PLAIN_LANES)
+#define LANES_INLINE static inline __attribute__((always_inline, unused))
+
+typedef real vreal __attribute__((vector_size(LANE_BYTES), may_alias));
+typedef real_bits vint __attribute__((vector_size(LANE_BYTES), may_alias));
+typedef real vreal_unaligned
+    __attribute__((vector_size(LANE_BYTES), may_alias, aligned(sizeof(real))));
+
+/* The core's own buffers are aligned; what a caller passes need not be. */
+LANES_INLINE vreal vload(const real *p) { return *(const vreal *)p; }
+LANES_INLINE void vstore(real *p, vreal a) { *(vreal *)p = a; }
+LANES_INLINE vreal vload_any(const real *p) { return *(const vreal_unaligned *)p; }
+LANES_INLINE void vstore_any(real *p, vreal a) { *(vreal_unaligned *)p = a; }
+
+/* s - 0 is s for every s, and compiles to one broadcast, from memory where s
+   is a loaded weight: a broadcast from a register would occupy an FMA port. */
+LANES_INLINE vreal vset1(real s) { return s - (vreal){0}; }
+
+LANES_INLINE vreal vadd(vreal a, vreal b) { return a + b; }
+LANES_INLINE vreal vsub(vreal a, vreal b) { return a - b; }
+LANES_INLINE vreal vmul(vreal a, vreal b) { return a * b; }
+LANES_INLINE vreal vdiv(vreal a, vreal b) { return a / b; }
+
+/* a * b + c */
+LANES_INLINE vreal vfma(vreal a, vreal b, vreal c)
+{
+#if LANE_BYTES == 64 && defined(RNN_DOUBLE)
+    return (vreal)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif LANE_BYTES == 64
+    return (vreal)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif LANE_BYTES == 32 && defined(RNN_DOUBLE)
+    return (vreal)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif LANE_BYTES == 32
+    return (vreal)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__) && defined(__ARM_NEON) && defined(RNN_DOUBLE)
+    return (vreal)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+    return (vreal)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
+LANES_INLINE vreal vsqrt(vreal a)
+{
+#if LANE_BYTES == 64 && defined(RNN_DOUBLE)
+    return (vreal)_mm512_sqrt_pd((__m512d)a);
+#elif LANE_BYTES == 64
+    return (vreal)_mm512_sqrt_ps((__m512)a);
+#elif LANE_BYTES == 32 && defined(RNN_DOUBLE)
+    return (vreal)_mm256_sqrt_pd((__m256d)a);
+#elif LANE_BYTES == 32
+    return (vreal)_mm256_sqrt_ps((__m256)a);
+#elif defined(__x86_64__) && defined(RNN_DOUBLE)
+    return (vreal)_mm_sqrt_pd((__m128d)a);
+#elif defined(__x86_64__)
+    return (vreal)_mm_sqrt_ps((__m128)a);
+#else
+    for (int l = 0; l < LANES; l++) a[l] = (real)sqrt((double)a[l]);
+    return a;
+#endif
+}
+
+/* a < b per lane (false where either is NaN), and "where m, a, else b". */
+#if LANE_BYTES == 64 && defined(RNN_DOUBLE)
+typedef __mmask8 vmask;
+LANES_INLINE vmask vless(vreal a, vreal b)
+{ return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LT_OQ); }
+LANES_INLINE vreal vselect(vmask m, vreal a, vreal b)
+{ return (vreal)_mm512_mask_blend_pd(m, (__m512d)b, (__m512d)a); }
+#elif LANE_BYTES == 64
+typedef __mmask16 vmask;
+LANES_INLINE vmask vless(vreal a, vreal b)
+{ return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ); }
+LANES_INLINE vreal vselect(vmask m, vreal a, vreal b)
+{ return (vreal)_mm512_mask_blend_ps(m, (__m512)b, (__m512)a); }
+#else
+/* Integer masks: with ?: GCC would compute both sides' division twice. */
+typedef vint vmask;
+LANES_INLINE vmask vless(vreal a, vreal b) { return (vmask)(a < b); }
+LANES_INLINE vreal vselect(vmask m, vreal a, vreal b)
+{ return (vreal)((m & (vint)a) | (~m & (vint)b)); }
+#endif
+
+/* |a|, and |a| with the sign of b. */
+LANES_INLINE vreal vabs(vreal a) { return (vreal)((vint)a & ~(vint)vset1((real)-0.0)); }
+LANES_INLINE vreal vcopysign(vreal a, vreal b)
+{
+    vint sign = (vint)vset1((real)-0.0);
+    return (vreal)(((vint)a & ~sign) | ((vint)b & sign));
+}
+
+/* a * 2^n, n given as n + ROUND_MAGIC: the low bits of that real are n, and
+   adding them to the exponent field multiplies.  The result must be normal. */
+LANES_INLINE vreal vscale(vreal a, vreal n) { return (vreal)((vint)a + ((vint)n << MANTISSA_BITS)); }
+
+/* The same where the result may be subnormal or zero: 2^n in two factors. */
+LANES_INLINE vreal vscale_gradual(vreal a, vreal n)
+{
+    vint whole = (vint)n - (vint)vset1(ROUND_MAGIC), half = whole >> 1;
+    vreal first = (vreal)((vint)a + (half << MANTISSA_BITS));
+    return first * (vreal)((whole - half + EXPONENT_BIAS) << MANTISSA_BITS);
+}
+
+/* a = m * 2^k with 1 <= m < 2, for normal a > 0. */
+LANES_INLINE vreal vmantissa(vreal a)
+{
+    vint one = (vint)vset1(1);
+    return (vreal)(((vint)a & (((real_bits)1 << MANTISSA_BITS) - 1)) | one);
+}
+LANES_INLINE vreal vexponent(vreal a)
+{
+    vint k = ((vint)a >> MANTISSA_BITS) - EXPONENT_BIAS;
+    return (vreal)(k + (vint)vset1(ROUND_MAGIC)) - vset1(ROUND_MAGIC);
+}
+
+#else /* ------------------------------------------------ plain loops -------- */
+
+#ifdef _MSC_VER
+#define LANES_INLINE static __forceinline
+#else
+#define LANES_INLINE static inline
+#endif
+
+typedef struct { real v[LANES]; } vreal;
+typedef struct { int v[LANES]; } vmask;
+
+#define EACH_LANE(type, expression)                                            \
+    do {                                                                       \
+        type r;                                                                \
+        for (int l = 0; l < LANES; l++) r.v[l] = (expression);                 \
+        return r;                                                              \
+    } while (0)
+
+LANES_INLINE real_bits bits_of(real a) { real_bits b; memcpy(&b, &a, sizeof b); return b; }
+LANES_INLINE real real_of(real_bits b) { real a; memcpy(&a, &b, sizeof a); return a; }
+/* A signed shift to the left that overflows is undefined in C: shift as unsigned. */
+LANES_INLINE real_bits shifted(real_bits n)
+{
+#ifdef RNN_DOUBLE
+    return (real_bits)((uint64_t)n << MANTISSA_BITS);
+#else
+    return (real_bits)((uint32_t)n << MANTISSA_BITS);
+#endif
+}
+LANES_INLINE real pow2(real_bits n) { return real_of(shifted(n + EXPONENT_BIAS)); }
+LANES_INLINE real_bits whole(real n) { return bits_of(n) - bits_of(ROUND_MAGIC); }
+
+LANES_INLINE vreal vload(const real *p) { EACH_LANE(vreal, p[l]); }
+LANES_INLINE void vstore(real *p, vreal a) { for (int l = 0; l < LANES; l++) p[l] = a.v[l]; }
+LANES_INLINE vreal vload_any(const real *p) { return vload(p); }
+LANES_INLINE void vstore_any(real *p, vreal a) { vstore(p, a); }
+LANES_INLINE vreal vset1(real s) { EACH_LANE(vreal, s); }
+LANES_INLINE vreal vadd(vreal a, vreal b) { EACH_LANE(vreal, a.v[l] + b.v[l]); }
+LANES_INLINE vreal vsub(vreal a, vreal b) { EACH_LANE(vreal, a.v[l] - b.v[l]); }
+LANES_INLINE vreal vmul(vreal a, vreal b) { EACH_LANE(vreal, a.v[l] * b.v[l]); }
+LANES_INLINE vreal vdiv(vreal a, vreal b) { EACH_LANE(vreal, a.v[l] / b.v[l]); }
+LANES_INLINE vreal vfma(vreal a, vreal b, vreal c) { EACH_LANE(vreal, a.v[l] * b.v[l] + c.v[l]); }
+LANES_INLINE vreal vsqrt(vreal a) { EACH_LANE(vreal, (real)sqrt((double)a.v[l])); }
+LANES_INLINE vmask vless(vreal a, vreal b) { EACH_LANE(vmask, a.v[l] < b.v[l]); }
+LANES_INLINE vreal vselect(vmask m, vreal a, vreal b) { EACH_LANE(vreal, m.v[l] ? a.v[l] : b.v[l]); }
+LANES_INLINE vreal vabs(vreal a)
+{ EACH_LANE(vreal, real_of(bits_of(a.v[l]) & ~bits_of((real)-0.0))); }
+LANES_INLINE vreal vcopysign(vreal a, vreal b)
+{
+    real_bits sign = bits_of((real)-0.0);
+    EACH_LANE(vreal, real_of((bits_of(a.v[l]) & ~sign) | (bits_of(b.v[l]) & sign)));
+}
+LANES_INLINE vreal vscale(vreal a, vreal n)
+{ EACH_LANE(vreal, a.v[l] * pow2(whole(n.v[l]))); }
+LANES_INLINE vreal vscale_gradual(vreal a, vreal n)
+{ EACH_LANE(vreal, a.v[l] * pow2(whole(n.v[l]) >> 1) * pow2(whole(n.v[l]) - (whole(n.v[l]) >> 1))); }
+LANES_INLINE vreal vmantissa(vreal a)
+{
+    real_bits field = ((real_bits)1 << MANTISSA_BITS) - 1;
+    EACH_LANE(vreal, real_of((bits_of(a.v[l]) & field) | bits_of(1)));
+}
+LANES_INLINE vreal vexponent(vreal a)
+{ EACH_LANE(vreal, (real)((bits_of(a.v[l]) >> MANTISSA_BITS) - EXPONENT_BIAS)); }
+
+#endif /* plain loops */
+
+/* Sum over the lanes, always in the same order: halves onto halves. */
+LANES_INLINE real vsum(vreal a)
+{
+    real s[LANES];
+    memcpy(s, &a, sizeof s);
+    for (int n = LANES / 2; n > 0; n /= 2)
+        for (int l = 0; l < n; l++) s[l] += s[l + n];
+    return s[0];
+}
+
+/* Subnormal numbers make every operation that meets one many times slower, and
+   vanishing gradients are made of them: flush them to zero while a loop over
+   time runs, then put the thread's mode back. */
+LANES_INLINE unsigned long long flush_subnormals(void)
+{
+#if defined(__SSE2__) || defined(_M_X64)
+    unsigned long long mode = _mm_getcsr();
+    _mm_setcsr((unsigned)mode | 0x8040); /* flush results, and operands */
+    return mode;
+#elif defined(__aarch64__) && defined(__GNUC__)
+    unsigned long long mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    __asm__ volatile("msr fpcr, %0" ::"r"(mode | (1ULL << 24)));
+    return mode;
+#else
+    return 0;
+#endif
+}
+
+LANES_INLINE void restore_subnormals(unsigned long long mode)
+{
+#if defined(__SSE2__) || defined(_M_X64)
+    _mm_setcsr((unsigned)mode);
+#elif defined(__aarch64__) && defined(__GNUC__)
+    __asm__ volatile("msr fpcr, %0" ::"r"(mode));
+#else
+    (void)mode;
+#endif
+}
+
+#endif /* RNNCORE_LANES_H */

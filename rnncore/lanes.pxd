@@ -1,0 +1,41 @@
+"""The lanes of lanes.h and activations.h, as Cython sees them.
+
+``real`` is float or double and ``vreal`` a vector of LANES of them; which ones,
+the C compiler decides (RNN_DOUBLE, and the instruction set it compiles for).
+"""
+
+cdef extern from "lanes.h" nogil:
+    ctypedef float real
+    ctypedef struct vreal:
+        pass
+    ctypedef struct vmask:
+        pass
+    const int LANES                          # reals in a vreal
+    const int TILE_SUMS                      # most vectors of sums in a register tile
+
+    vreal vload(const real* p)               # p aligned to the vector
+    void vstore(real* p, vreal a)
+    vreal vload_any(const real* p)           # any p
+    void vstore_any(real* p, vreal a)
+    vreal vset1(real s)
+    vreal vadd(vreal a, vreal b)
+    vreal vsub(vreal a, vreal b)
+    vreal vmul(vreal a, vreal b)
+    vreal vdiv(vreal a, vreal b)
+    vreal vfma(vreal a, vreal b, vreal c)    # a * b + c
+    vreal vsqrt(vreal a)
+    vreal vabs(vreal a)
+    vmask vless(vreal a, vreal b)
+    vreal vselect(vmask m, vreal a, vreal b)  # where m, a, else b
+    real vsum(vreal a)
+
+    unsigned long long flush_subnormals()
+    void restore_subnormals(unsigned long long mode)
+
+cdef extern from "activations.h" nogil:
+    vreal vexp(vreal x)
+    vreal vlog(vreal a)
+    vreal vlog1p_unit(vreal e)
+    vreal vlogistic(vreal x, vreal* slope)
+    vreal vtanh(vreal x, vreal* slope)
+    vreal vrelu(vreal x, vreal* slope)

@@ -1,0 +1,181 @@
+"""What one call works with: the network, the sequences, and a block of them in lanes.
+
+The sequences are worked on a *block* at a time, ``lanes`` of them side by side
+in SIMD lanes.  Everything that belongs to a block is a matrix of lanes: rows of
+``lanes`` reals, one per sequence.
+
+    tape    (slots, rows, lanes)      slot t holds [x_t ; h_{t-1}], so the state after
+                                      step t is in slot t + 1; T + 1 slots where the
+                                      tape is kept for the backward pass, else one
+                                      segment's, used again and again
+    slope   (slots - 1, H, lanes)     f'(a_t): all the backward pass needs to know of f
+    hold    (slots - 1, lanes)        1 where step t of a sequence counts, 0 where its
+                                      state is carried on; only where sequences differ
+    token   (slots - 1, lanes)        where the input is integers
+    da      (segment, H, lanes)       dL/da_t
+    dh      (H, lanes)                dL/dh_t
+    dx      (D, lanes)                dL/dx_t
+    out     (segment, K, lanes)       logits, overwritten by dL/dlogits
+    target  (segment, K, lanes)       what they should be (class numbers: one row)
+    weight  (segment, lanes)          1 where that target counts
+
+A *segment* is as many steps as keep a block's matrices in the second-level
+cache; a "last" read-out uses the first step of out, target and weight.
+"""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, int64_t
+
+from rnncore.lanes cimport LANES, TILE_SUMS, real
+
+cdef enum:
+    MAX_LANES = 64            # lanes of the largest block: four 64-byte vectors of float32
+    SEGMENT_BYTES = 262144    # of tape and buffers in one segment
+
+cdef enum Nonlinearity:
+    TANH, RELU, SIGMOID, IDENTITY
+
+cdef enum Loss:
+    NO_LOSS, BCE, MSE, CROSS_ENTROPY
+
+# What was wrong with the numbers of a call, found while they were copied into lanes.
+cdef enum Fault:
+    BAD_INPUT = 1             # x, or h0: not finite
+    BAD_TOKEN = 2
+    BAD_TARGET = 4            # a class that does not exist, a probability outside [0, 1]
+
+cdef struct Network:
+    Py_ssize_t inputs         # D, the size of the vocabulary for tokens
+    Py_ssize_t hidden         # H
+    Py_ssize_t outputs        # K; H where there is no head
+    bint has_bias
+    bint has_head
+    bint every_step           # read-out "all"
+    Nonlinearity nonlinearity
+    Loss loss
+    Py_ssize_t size           # number of parameters
+    # Where each block of parameters starts in the flat vector.
+    Py_ssize_t weight_ih, weight_hh, bias_ih, bias_hh, head_weight, head_bias
+
+# Arrays of the caller; NULL where a call has no such thing.
+# Row start[s] + t of every per-step array belongs to step t of sequence s.
+cdef struct Sequences:
+    Py_ssize_t count          # B
+    Py_ssize_t time           # T, the longest
+    const int64_t* start      # (B); NULL: s * time
+    const int64_t* length     # (B); NULL: time
+    const int64_t* order      # (B) which sequence comes when; NULL: as they stand
+    const real* x             # (rows, D)
+    const int64_t* tokens     # (rows)
+    const unsigned char* mask # (rows)
+    const real* h0            # (B, H)
+    const real* target        # (rows or B, K)
+    const int64_t* classes    # (rows or B)
+    const real* dy            # (rows or B, K): dL/dy given instead of a loss
+    real* y                   # (rows or B, K)
+    real* hidden              # (rows, H)
+    real* final               # (B, H)
+    real* dx                  # (rows, D)
+    real* dh0                 # (B, H)
+
+cdef struct Plan:
+    Network net
+    bint tokens               # the input is integers
+    bint ragged               # steps of some sequences do not count
+    bint backward             # the tape is kept
+    bint want_dx
+    Py_ssize_t input_rows     # rows of the tape that x_t takes: D, none for tokens
+    Py_ssize_t rows           # input_rows + H
+    int vectors               # vectors of lanes in a block
+    Py_ssize_t lanes
+    Py_ssize_t segment        # steps
+    Py_ssize_t slots
+    const real* parameters    # the flat vector
+    # Weights in the order in which the products read them.
+    real* step_weight         # (H, rows)
+    real* step_bias           # (H)    b_ih + b_hh
+    real* back_weight         # (H, H) W_hh^T
+    real* input_back_weight   # (D, H) W_ih^T
+    real* head_weight         # (K, H)
+    real* head_bias           # (K)
+    real* head_back_weight    # (H, K)
+    real* no_bias             # zeros, for products that start from nothing
+    # The block (see above) and the sequences in it.
+    real* tape
+    real* slope
+    real* hold
+    int32_t* token
+    real* da
+    real* dh
+    real* dx
+    real* out
+    real* target
+    real* weight
+    real* ones                # (1, lanes)
+    Py_ssize_t used           # lanes that hold a sequence; the others repeat the first
+    Py_ssize_t time           # steps of the longest in the block
+    Py_ssize_t held_from      # first step at which some lane may be held
+    Py_ssize_t sequence[MAX_LANES]
+    Py_ssize_t start[MAX_LANES]
+    Py_ssize_t length[MAX_LANES]
+    # What the blocks so far came to.
+    double scale              # 1 / targets counted in the whole call
+    double loss               # sum over the counted targets
+    int faults
+
+
+cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noexcept nogil:
+    """Width of the block and length of the segment, from the problem alone: never
+    from the number of threads, so results do not depend on it either."""
+    cdef Py_ssize_t bytes_per_step, widest = 4 if plan.net.hidden <= 2 else 2
+    plan.vectors = 1
+    while plan.vectors < widest and plan.vectors * LANES < count:
+        plan.vectors *= 2
+    plan.lanes = plan.vectors * LANES
+    plan.input_rows = 0 if plan.tokens else plan.net.inputs
+    plan.rows = plan.input_rows + plan.net.hidden
+    bytes_per_step = (
+        plan.rows + 2 * plan.net.hidden + 2 * plan.net.outputs
+    ) * plan.lanes * <Py_ssize_t>sizeof(real)
+    plan.segment = SEGMENT_BYTES // bytes_per_step
+    plan.segment = max(1, min(plan.segment, time))
+    plan.slots = (time if plan.backward else plan.segment) + 1
+
+
+cdef inline real* carve(char* base, size_t* used, Py_ssize_t count) noexcept nogil:
+    """The next `count` reals of an arena, on a cache line of their own."""
+    cdef size_t offset = used[0]
+    used[0] += (<size_t>count * sizeof(real) + 63) // 64 * 64
+    return <real*>(base + offset) if base != NULL else NULL
+
+
+cdef inline size_t lay_out(Plan* plan, char* base) noexcept nogil:
+    """Point the plan's buffers into the arena at `base` (64-byte aligned), and return
+    how many bytes they take.  With NULL as base, only that."""
+    cdef Py_ssize_t H = plan.net.hidden, K = plan.net.outputs, L = plan.lanes
+    cdef Py_ssize_t D = plan.net.inputs if plan.want_dx else 0
+    cdef Py_ssize_t head = K if plan.net.has_head else 0
+    cdef Py_ssize_t steps = plan.slots - 1
+    cdef Py_ssize_t read = plan.segment if plan.net.every_step else 1
+    cdef size_t used = 0
+    plan.step_weight = carve(base, &used, H * plan.rows)
+    plan.step_bias = carve(base, &used, H)
+    plan.head_weight = carve(base, &used, head * H)
+    plan.head_bias = carve(base, &used, head)
+    plan.tape = carve(base, &used, plan.slots * plan.rows * L)
+    plan.slope = carve(base, &used, steps * H * L)
+    plan.hold = carve(base, &used, steps * L if plan.ragged else 0)
+    plan.token = <int32_t*>carve(base, &used, steps * L if plan.tokens else 0)
+    plan.out = carve(base, &used, read * K * L)
+    plan.target = carve(base, &used, read * K * L)
+    plan.weight = carve(base, &used, read * L)
+    if plan.backward:
+        plan.back_weight = carve(base, &used, H * H)
+        plan.input_back_weight = carve(base, &used, D * H)
+        plan.head_back_weight = carve(base, &used, H * head)
+        plan.no_bias = carve(base, &used, max(H, D))
+        plan.da = carve(base, &used, plan.segment * H * L)
+        plan.dh = carve(base, &used, H * L)
+        plan.dx = carve(base, &used, D * L)
+        plan.ones = carve(base, &used, L)
+    return used

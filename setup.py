@@ -1,0 +1,127 @@
+"""Which extension modules exist, and which compiler flags each gets.
+
+``rnncore/kernel.pyx`` is compiled once per instruction set and precision, as
+``rnncore._core_<isa>_f<bits>``: a stub in the build folder names the module and
+includes the source, and the compiler's flags do the rest.  ``rnncore.cpu``, which
+decides at import which of them this machine can run, is always compiled for the
+baseline.  Everything else about the project is in pyproject.toml.
+"""
+
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+HERE = Path(__file__).resolve().parent
+CORE = HERE / "rnncore"
+STUBS = Path("build") / "stubs" / "rnncore"
+
+MSVC = sys.platform == "win32"
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+
+#: Instruction set -> the flags that ask for it; "base" is what the compiler assumes.
+ISA_FLAGS = {
+    "base": [],
+    "v3": ["/arch:AVX2"] if MSVC else ["-march=x86-64-v3"],
+    "v4": ["/arch:AVX512"] if MSVC else ["-march=x86-64-v4"],
+}
+
+#: No -ffast-math: the core relies on rounding and on NaN.  These three only say that
+#: nobody reads errno or traps floating-point exceptions, and that a multiplication and
+#: an addition are fused where the source says so and nowhere else.
+KERNEL_FLAGS = (
+    ["/O2", "/fp:precise", "/std:c11"]
+    if MSVC
+    else ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-g0"]
+)
+
+#: The loops are built from small functions called with literals; they are only fast
+#: when every one of them is inlined.
+KERNEL_MACROS = [] if MSVC else [("CYTHON_INLINE", "inline __attribute__((always_inline))")]
+
+#: Entry points check sizes themselves; inside, nothing may call back into Python.
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "embedsignature": True,
+}
+
+
+def kernel(isa: str, bits: int) -> Extension:
+    name = f"_core_{isa}_f{bits}"
+    STUBS.mkdir(parents=True, exist_ok=True)
+    stub = STUBS / f"{name}.pyx"
+    text = 'include "kernel.pyx"\n'
+    if not stub.exists() or stub.read_text(encoding="utf-8") != text:
+        stub.write_text(text, encoding="utf-8")
+    return Extension(
+        f"rnncore.{name}",
+        [stub.as_posix()],
+        include_dirs=["rnncore"],
+        define_macros=KERNEL_MACROS + ([("RNN_DOUBLE", None)] if bits == 64 else []),
+        extra_compile_args=KERNEL_FLAGS + ISA_FLAGS[isa],
+        depends=[path.relative_to(HERE).as_posix() for path in CORE.rglob("*.*")],
+    )
+
+
+def extensions() -> list[Extension]:
+    isas = ISA_FLAGS if X86 else ["base"]
+    cpu = Extension("rnncore.cpu", ["rnncore/cpu.pyx"], include_dirs=["rnncore"])
+    return [cpu] + [kernel(isa, bits) for isa in isas for bits in (32, 64)]
+
+
+class BuildExt(build_ext):
+    """Cython, then the C compiler on every core; a build the compiler has no flag for is
+    left out with a message, a build that fails is an error."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def build_extensions(self):
+        supported = {isa: self.compiles_with(flags) for isa, flags in ISA_FLAGS.items()}
+        for isa, flags in ISA_FLAGS.items():
+            if X86 and not supported[isa]:
+                message = f"rnncore: this compiler has no {flags}: building without '{isa}'"
+                print(f"WARNING: {message}", file=sys.stderr, flush=True)
+        self.extensions = [
+            extension
+            for extension in self.extensions
+            if all(f"_core_{isa}_" not in extension.name or ok for isa, ok in supported.items())
+        ]
+        translated = cythonize(
+            self.extensions,
+            include_path=[".", "rnncore"],
+            build_dir="build/cython",
+            compiler_directives=DIRECTIVES,
+            nthreads=os.cpu_count() if sys.platform == "linux" else 0,
+            force=self.force,
+        )
+        sources = {extension.name: extension.sources for extension in translated}
+        for extension in self.extensions:
+            extension.sources = sources[extension.name]
+        super().build_extensions()
+
+    def compiles_with(self, flags: list[str]) -> bool:
+        if not flags:
+            return True
+        with tempfile.TemporaryDirectory() as folder:
+            probe = Path(folder) / "probe.c"
+            probe.write_text("int probe(void) { return 0; }\n", encoding="utf-8")
+            try:
+                self.compiler.compile([str(probe)], output_dir=folder, extra_postargs=flags)
+            except Exception:  # each compiler class has an error of its own
+                return False
+        return True
+
+
+if __name__ == "__main__":
+    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})

@@ -1,0 +1,139 @@
+"""Problems for the gradient tests: a network, its input and targets, and the oracle's answer."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import oracle
+
+import rnncore as rc
+
+
+@dataclass
+class Case:
+    """What to build; ``ragged`` is how steps come not to count."""
+
+    batch: int = 3
+    time: int = 4
+    inputs: int = 2
+    hidden: int = 3
+    outputs: int | None = 2
+    nonlinearity: str = "tanh"
+    bias: bool = True
+    readout: str = "last"
+    loss: str = "mse"
+    h0: bool = False
+    tokens: bool = False
+    ragged: str = ""  # "", "list", "lengths", "mask"
+    scale: float = 1.0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self):
+        parts = [f"B{self.batch}", f"T{self.time}", f"D{self.inputs}", f"H{self.hidden}"]
+        parts += [f"K{self.outputs}", self.nonlinearity, self.readout, self.loss, self.ragged]
+        parts += [name for name in ("bias", "h0", "tokens") if getattr(self, name)]
+        return "-".join(str(part) for part in parts if part)
+
+
+class Problem:
+    """A case with numbers in it: ``net``, ``x``, ``y`` and ``options`` for the calls."""
+
+    def __init__(self, case: Case, dtype: str, seed: int = 0) -> None:
+        rng = np.random.default_rng([seed, case.batch, case.time, case.hidden])
+        self.case = case
+        self.net = rc.RNN(
+            case.inputs, case.hidden, case.outputs, nonlinearity=case.nonlinearity,
+            bias=case.bias, readout=case.readout, loss=case.loss, dtype=dtype, seed=rng,
+        )  # fmt: skip
+        self.net.flat[:] *= case.scale
+        B, T, D = case.batch, case.time, case.inputs
+        self.counts = np.ones((B, T), bool)
+        self.options: dict[str, Any] = {}
+        lengths = rng.integers(1, T + 1, B)
+        lengths[rng.integers(B)] = T
+        if case.ragged in ("list", "lengths"):
+            self.counts = np.arange(T) < lengths[:, None]
+        elif case.ragged == "mask":
+            self.counts = rng.random((B, T)) < 0.6
+            self.options["mask"] = self.counts
+        if case.ragged == "lengths":
+            self.options["lengths"] = lengths
+        if case.tokens:
+            self.tokens = rng.integers(0, D, (B, T))
+            self.rows = np.eye(D)[self.tokens]
+            x = self.tokens
+        else:
+            self.rows = rng.standard_normal((B, T, D)).astype(dtype)
+            x = self.rows
+        self.h0 = np.zeros((B, 1, case.hidden), dtype)
+        if case.h0:
+            self.h0 = rng.standard_normal(self.h0.shape).astype(dtype)
+            self.options["h0"] = self.h0
+        K = case.outputs or case.hidden
+        leading = (B, T) if case.readout == "all" else (B,)
+        if case.loss == "cross_entropy":
+            self.y = rng.integers(-1, K, leading)
+            self.y[0] = 0  # at least one that counts
+        elif case.loss == "bce":
+            self.y = rng.integers(0, 2, (*leading, K)).astype(float)
+        else:
+            self.y = rng.standard_normal((*leading, K)).astype(dtype)
+        self.dy = rng.standard_normal((*leading, K)).astype(dtype)
+        self.listed = case.ragged == "list"
+        self.x = self.cut(x) if self.listed else x
+
+    def cut(self, values):
+        """(B, T, ...) as a list with each sequence's own steps."""
+        return [row[: counts.sum()] for row, counts in zip(values, self.counts, strict=True)]
+
+    @property
+    def targets(self):
+        return self.cut(self.y) if self.listed and self.case.readout == "all" else self.y
+
+    @property
+    def slopes(self):
+        return self.cut(self.dy) if self.listed and self.case.readout == "all" else self.dy
+
+    def oracle(self, derive=oracle.by_recurrence, loss=None):
+        """(loss, grads) of the mean loss, or with loss="given" of sum(dy * y)."""
+        case, T = self.case, self.case.time
+        name = loss or case.loss
+        wanted = self.dy if loss == "given" else self.y
+        parameters = {k: v.astype(float).tolist() for k, v in self.net.parameters().items()}
+        totals, sums, dx, dh0, count = [], [], [], [], 0
+        for b in range(case.batch):
+            counts = self.counts[b].tolist()
+            steps = [t + 1 for t in range(T) if counts[t]] if case.readout == "all" else [T]
+            targets = {}
+            for t in steps:
+                target = wanted[b, t - 1] if case.readout == "all" else wanted[b]
+                if name == "cross_entropy" and target < 0:
+                    continue
+                targets[t] = np.asarray(target, float).tolist() if np.ndim(target) else int(target)
+                count += 1 if name == "cross_entropy" else len(targets[t])
+            total, grads = derive(
+                parameters, case.nonlinearity, self.rows[b].astype(float).tolist(),
+                self.h0[b, 0].astype(float).tolist(), counts, name, targets,
+            )  # fmt: skip
+            totals.append(total)
+            dx.append(np.array(grads.pop("x")))
+            dh0.append(np.array(grads.pop("h0")))
+            sums.append({k: np.array(v) for k, v in grads.items()})
+        scale = 1 if loss == "given" else 1 / count
+        grads = {k: scale * sum(s[k] if s[k].size else 0 for s in sums) for k in parameters}
+        grads["x"], grads["h0"] = scale * np.array(dx), scale * np.array(dh0)[:, None]
+        return scale * sum(totals), grads
+
+
+def difference(got, expected):
+    """Largest deviation, relative to the largest entry of the block.
+
+    Where that is below 1e-30 it cannot be asked of float32, which flushes what is smaller than
+    1e-38 to zero: the deviation then counts relative to 1e-30.
+    """
+    got, expected = np.asarray(got, float), np.asarray(expected, float)
+    assert got.shape == expected.shape
+    if got.size == 0:
+        return 0.0
+    deviation = np.abs(got - expected).max()
+    return float(deviation / max(np.abs(expected).max(), 1e-30))

@@ -1,0 +1,180 @@
+"""Outputs, losses and gradients of every build against the oracle and central differences."""
+
+import numpy as np
+import oracle
+import pytest
+from cases import Case, Problem, difference
+
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
+
+# Few enough steps and units for the sum over terms, which costs T^2 H^3.
+SMALL = [
+    Case(),
+    Case(batch=1, time=1, inputs=1, hidden=1, outputs=1, bias=False, loss="bce"),
+    Case(batch=1, time=1, h0=True),
+    Case(batch=5, time=6, inputs=1, hidden=1, outputs=1, bias=False, loss="bce", h0=True),
+    Case(hidden=1, inputs=3, nonlinearity="relu"),
+    Case(hidden=1, inputs=3, nonlinearity="sigmoid", readout="all", outputs=1, loss="bce"),
+    Case(hidden=1, nonlinearity="identity", outputs=3, loss="cross_entropy"),
+    Case(hidden=1, ragged="mask", h0=True, outputs=1),
+    Case(hidden=1, ragged="list", outputs=1, batch=6),
+    Case(hidden=2, nonlinearity="relu", loss="bce", h0=True),
+    Case(hidden=5, nonlinearity="sigmoid", readout="all", loss="cross_entropy", outputs=4),
+    Case(hidden=4, nonlinearity="identity", readout="all", bias=False),
+    Case(outputs=None, h0=True),
+    Case(outputs=None, readout="all", ragged="mask"),
+    Case(outputs=None, readout="all", loss="cross_entropy", hidden=4),
+    Case(tokens=True, inputs=7, h0=True, loss="cross_entropy"),
+    Case(tokens=True, inputs=3, hidden=1, outputs=1, bias=False, loss="bce"),
+    Case(tokens=True, inputs=5, ragged="list", batch=5, readout="all"),
+    Case(tokens=True, inputs=5, ragged="mask", hidden=1, readout="all"),
+    Case(ragged="list", batch=4, time=6, readout="all", loss="bce"),
+    Case(ragged="lengths", batch=4, time=6, h0=True),
+    Case(ragged="lengths", batch=4, time=6, readout="all", loss="cross_entropy"),
+    Case(ragged="mask", batch=4, time=6, h0=True, readout="all"),
+    Case(ragged="mask", batch=4, time=6, nonlinearity="identity", loss="bce"),
+    Case(scale=6, time=6, h0=True),  # saturated
+    Case(scale=6, time=6, nonlinearity="sigmoid"),
+]
+
+# Blocks that are full, half empty, one of several; tiles with every remainder; several segments.
+LARGE = [
+    Case(batch=70, time=3, hidden=1, inputs=1, outputs=1, bias=False, loss="bce"),
+    Case(batch=67, time=3, hidden=2, inputs=1, ragged="list"),
+    Case(batch=37, time=4, hidden=7, inputs=3, readout="all", outputs=5, loss="cross_entropy"),
+    Case(batch=33, time=4, hidden=9, inputs=5, h0=True, ragged="mask", loss="bce"),
+    Case(batch=17, time=3, hidden=15, inputs=6, outputs=9, nonlinearity="sigmoid", h0=True),
+    Case(batch=2, time=3, hidden=31, inputs=17, tokens=True, outputs=3),
+    Case(batch=3, time=1500, hidden=1, inputs=1, outputs=1, loss="mse"),
+    Case(batch=3, time=1500, hidden=1, inputs=1, outputs=1, readout="all", ragged="lengths"),
+    Case(batch=20, time=200, hidden=5, inputs=2, outputs=3, readout="all", loss="cross_entropy"),
+    Case(batch=2, time=700, hidden=4, inputs=3, tokens=True, ragged="mask", h0=True),
+]
+
+
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_the_two_derivations_agree(case):
+    problem = Problem(case, "float64")
+    loss, grads = problem.oracle(oracle.by_recurrence)
+    other_loss, other = problem.oracle(oracle.by_terms)
+    assert difference(loss, other_loss) < 1e-12
+    for name, expected in grads.items():
+        assert difference(other[name], expected) < 1e-12, name
+
+
+@pytest.mark.parametrize("case", SMALL + LARGE, ids=str)
+def test_loss_and_gradient_equal_the_oracle(build, dtype, case):
+    problem = Problem(case, dtype)
+    loss, grads = problem.oracle()
+    tolerance = TOLERANCE[dtype]
+    x, y, options = problem.x, problem.targets, problem.options
+    assert difference(problem.net.loss(x, y, **options), loss) < tolerance
+    got_loss, got = problem.net.loss_and_grad(x, y, **options)
+    assert difference(got_loss, loss) < tolerance
+    assert got.keys() == problem.net.parameters().keys()
+    for name, values in got.items():
+        assert values.dtype == dtype
+        assert difference(values, grads[name]) < tolerance, name
+
+
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_gradient_equals_the_sum_of_its_terms(build, dtype, case):
+    problem = Problem(case, dtype, seed=1)
+    loss, grads = problem.oracle(oracle.by_terms)
+    got_loss, got = problem.net.loss_and_grad(problem.x, problem.targets, **problem.options)
+    assert difference(got_loss, loss) < TOLERANCE[dtype]
+    for name, values in got.items():
+        assert difference(values, grads[name]) < TOLERANCE[dtype], name
+
+
+@pytest.mark.parametrize("case", SMALL + LARGE, ids=str)
+def test_vjp_equals_the_oracle(build, dtype, case):
+    problem = Problem(case, dtype)
+    _, grads = problem.oracle(loss="given")
+    got, dx, dh0 = problem.net.vjp(problem.x, problem.slopes, **problem.options)
+    for name, values in got.items():
+        assert difference(values, grads[name]) < TOLERANCE[dtype], name
+    assert difference(dh0, grads["h0"]) < TOLERANCE[dtype]
+    if case.tokens:
+        assert dx is None
+    elif problem.listed:
+        for b, counts in enumerate(problem.counts):
+            assert np.abs(dx[b] - grads["x"][b, counts]).max() < (
+                TOLERANCE[dtype] * np.abs(grads["x"]).max()
+            )
+    else:
+        assert difference(dx, grads["x"]) < TOLERANCE[dtype]
+        if case.ragged:
+            assert (dx[~problem.counts] == 0).all()
+
+
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_gradient_equals_central_differences(build, case):
+    """Fourth-order differences of the float64 loss, for every parameter, x and h0."""
+    problem = Problem(case, "float64", seed=2)
+    net, y = problem.net, problem.targets
+    options = dict(problem.options)
+
+    def slope(values, at, loss):
+        eps, kept, total = 1e-3, values[at], 0.0
+        for step, weight in ((1, 8), (-1, -8), (2, -1), (-2, 1)):
+            values[at] = kept + step * eps
+            total += weight * loss()
+        values[at] = kept
+        return total / (12 * eps)
+
+    def close(exact, numeric):
+        # a loss near 1 is known to 1e-16, its differences over 1e-3 to some 1e-12
+        largest = np.abs(exact).max()
+        return np.abs(exact - numeric).max() < 1e-8 * largest + 1e-11
+
+    _, grads = net.loss_and_grad(problem.x, y, **options)
+    flat_grad = np.concatenate([g.ravel() for g in grads.values()])
+    numeric = [slope(net.flat, i, lambda: net.loss(problem.x, y, **options)) for i in range(net.flat.size)]
+    assert close(flat_grad, numeric)
+
+    # dx and dh0, of sum(dy * y)
+    h0 = problem.h0.copy()
+    options["h0"] = h0
+    _, dx, dh0 = net.vjp(problem.x, problem.slopes, **options)
+    weights = problem.dy * (problem.counts[:, :, None] if case.readout == "all" else 1)
+
+    def total():
+        return float((net(problem.x, **options).y * weights).sum())
+
+    numeric = np.array([slope(h0, at, total) for at in np.ndindex(h0.shape)])
+    assert close(dh0.ravel(), numeric)
+    if not case.tokens and not problem.listed:
+        x = problem.x
+        numeric = np.array([slope(x, at, total) for at in np.ndindex(x.shape)])
+        assert close(dx.ravel(), numeric)
+
+
+@pytest.mark.parametrize("case", SMALL + LARGE[:6], ids=str)
+def test_outputs_equal_the_oracle(build, dtype, case):
+    """y through the slope of sum(dy * y) is not enough: compare values, held steps included."""
+    problem = Problem(case, dtype)
+    out = problem.net(problem.x, **problem.options)
+    total, _ = problem.oracle(loss="given")
+    dy = problem.dy * (problem.counts[:, :, None] if case.readout == "all" else 1)
+    assert abs(float((out.y.astype(float) * dy).sum()) - total) < 30 * TOLERANCE[dtype] * np.abs(dy).sum()
+
+    f = oracle.recurrence.NONLINEARITIES[case.nonlinearity][0]
+    p = {name: value.astype(float) for name, value in problem.net.parameters().items()}
+    bias = p["bias_ih_l0"] + p["bias_hh_l0"] if case.bias else 0
+    h = problem.h0[:, 0].astype(float)
+    for t in range(case.time):
+        a = problem.rows[:, t] @ p["weight_ih_l0"].T + h @ p["weight_hh_l0"].T + bias
+        counts = problem.counts[:, t, None]
+        h = np.where(counts, np.vectorize(f)(a), h)
+        assert np.abs(out.hidden[:, t] - np.where(counts, h, 0)).max() < TOLERANCE[dtype] * 10
+    assert np.abs(out.final[:, 0] - h).max() < TOLERANCE[dtype] * 10
+
+
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_zero_upstream_gradient_gives_exactly_zero(build, dtype, case):
+    problem = Problem(case, dtype)
+    problem.dy[...] = 0
+    grads, dx, dh0 = problem.net.vjp(problem.x, problem.slopes, **problem.options)
+    for values in [*grads.values(), dh0, *([] if dx is None else dx)]:
+        assert (values == 0).all()
