@@ -24,13 +24,13 @@ LANES_INLINE vreal polynomial(vreal z, const real *tail, int terms)
 #define LN2_HIGH ((real)6.93147180369123816490e-01)
 #define LN2_LOW ((real)1.90821492927058770002e-10)
 #define EXP_LOWEST ((real)-746) /* exp of it is less than half the least subnormal */
-#define EXP_NORMAL ((real)-708) /* exp of it is still a normal number */
+#define EXP_NORMAL ((real)708) /* 1 / exp of it is still a normal number */
 #define EXP_HIGHEST ((real)710)
 #else
 #define LN2_HIGH ((real)0.693359375)
 #define LN2_LOW ((real)-2.12194440e-4)
 #define EXP_LOWEST ((real)-104)
-#define EXP_NORMAL ((real)-87)
+#define EXP_NORMAL ((real)87)
 #define EXP_HIGHEST ((real)89)
 #endif
 
@@ -44,36 +44,32 @@ LANES_INLINE vreal vmin_nan(vreal a, real high)
     return vselect(vless(vset1(high), a), vset1(high), a);
 }
 
-/* x = n ln 2 + r with |r| <= ln(2)/2:  exp x = 2^n exp r, exp r = 1 + r + r^2 P(r).
-   Returns exp r within 1 ulp; *n gets n + ROUND_MAGIC. */
+/* x = n ln 2 + r with |r| <= ln(2)/2:  exp x = 2^n (1 + t),  t = exp r - 1 = r + r^2 P(r).
+   Returns t; *n gets n + ROUND_MAGIC.  What rounding r loses is carried into t, so that
+   exp x does not step back where n changes. */
 LANES_INLINE vreal exp_reduced(vreal x, vreal *n)
-{
-    *n = vfma(x, vset1((real)1.44269504088896340736), vset1(ROUND_MAGIC));
-    vreal k = vsub(*n, vset1(ROUND_MAGIC));
-    vreal r = vfma(k, vset1(-LN2_LOW), vfma(k, vset1(-LN2_HIGH), x));
-    return vadd(vfma(vmul(r, r), POLYNOMIAL(r, EXP_TAIL), r), vset1(1));
-}
-
-/* The same as an unevaluated sum, return + *low, good to a quarter ulp: what
-   rounding r and adding the 1 lose is carried along. */
-LANES_INLINE vreal exp_reduced_sum(vreal x, vreal *n, vreal *low)
 {
     *n = vfma(x, vset1((real)1.44269504088896340736), vset1(ROUND_MAGIC));
     vreal k = vsub(*n, vset1(ROUND_MAGIC));
     vreal high = vfma(k, vset1(-LN2_HIGH), x); /* no rounding */
     vreal r = vfma(k, vset1(-LN2_LOW), high);
     vreal lost = vfma(k, vset1(-LN2_LOW), vsub(high, r));
-    vreal tail = vadd(r, vfma(vmul(r, r), POLYNOMIAL(r, EXP_TAIL), lost));
-    vreal sum = vadd(vset1(1), tail);
-    *low = vsub(tail, vsub(sum, vset1(1)));
-    return sum;
+    return vadd(r, vfma(vmul(r, r), POLYNOMIAL(r, EXP_TAIL), lost));
 }
 
-/* exp x for every x, subnormal results rounded as they should be. */
+/* 2^-n for n + ROUND_MAGIC */
+LANES_INLINE vreal vpow2_minus(vreal n)
+{
+    return vscale(vset1(1), vsub(vset1(2 * ROUND_MAGIC), n));
+}
+
+/* exp x for every x; 2^n in two factors, so that subnormal results are rounded as they
+   should be. */
 LANES_INLINE vreal vexp(vreal x)
 {
-    vreal n, m = exp_reduced(vmin_nan(vmax_nan(x, EXP_LOWEST), EXP_HIGHEST), &n);
-    return vscale_gradual(m, n);
+    vreal n, t = exp_reduced(vmin_nan(vmax_nan(x, EXP_LOWEST), EXP_HIGHEST), &n);
+    vreal half = vhalf(n), rest = vadd(vsub(n, half), vset1(ROUND_MAGIC));
+    return vmul(vscale(vadd(vset1(1), t), half), vscale(vset1(1), rest));
 }
 
 /* log(1 + e) for 0 <= e <= 1:  2 atanh s,  s = e / (2 + e). */
@@ -92,39 +88,33 @@ LANES_INLINE vreal vlog(vreal a)
 }
 
 /* s(x) = 1 / (1 + exp(-x)).
-   q = e / (1 + e) with e = exp(-|x|) is the smaller of s(x) and 1 - s(x), good to
-   its own last place, so s' = q (1 - q) loses nothing in saturation.  Rounding
-   e = 2^n m and d = 1 + e costs q up to an ulp each; what they lost is known
-   (low, d_low), and 1/m ~ 2 - m, 1/d ~ 1 - e/2 are close enough to give it back.
-   Not where e > 1/2: there it is not needed, and x moves q by so little that an
-   approximate correction would cost monotonicity. */
+   q = 1 / (1 + exp|x|) is the smaller of s(x) and 1 - s(x), good to its own last place, so
+   s' = q (1 - q) loses nothing in saturation.  With exp|x| = 2^n (1 + t) it is
+   2^-n / (1 + (t + 2^-n)): every step is monotone, so s is.  Half of 2^-n goes into the
+   divisor, so that a subnormal q is rounded only once. */
 LANES_INLINE vreal vlogistic(vreal x, vreal *slope)
 {
-    vreal one = vset1(1), zero = vset1(0), n, low;
-    vreal m = exp_reduced_sum(vmax_nan(vsub(zero, vabs(x)), EXP_LOWEST), &n, &low);
-    vreal e = vscale_gradual(m, n);
-    vreal d = vadd(one, e), d_low = vsub(e, vsub(d, one));
-    vreal lost = vmul(low, vsub(vset1(2), m));
-    lost = vfma(d_low, vfma(e, vset1((real)0.5), vset1(-1)), lost);
-    lost = vselect(vless(e, vset1((real)0.5)), lost, zero);
-    vreal q = vdiv(e, d);
-    q = vfma(q, lost, q);
+    vreal one = vset1(1), n, t = exp_reduced(vmin_nan(vabs(x), -EXP_LOWEST), &n);
+    vreal half = vhalf(n), rest = vadd(vsub(n, half), vset1(ROUND_MAGIC));
+    vreal down = vpow2_minus(half);
+    vreal d = vadd(one, vadd(t, vmul(down, vpow2_minus(rest))));
+    vreal q = vdiv(down, vscale(d, rest));
     vreal p = vsub(one, q);
     *slope = vmul(q, p);
-    return vselect(vless(x, zero), q, p);
+    return vselect(vless(x, vset1(0)), q, p);
 }
 
-/* tanh x:  x + x^3 P(x^2) for small |x|, else 1 - q with q = 2e / (1 + e),
-   e = exp(-2|x|), and the sign of x put back.
+/* tanh x:  x + x^3 P(x^2) for small |x|, else 1 - q with q = 2 / (1 + exp(2|x|)), formed as
+   above, and the sign of x put back.
    With r = 1 - |tanh x|, which is q itself where tanh saturates,
    tanh' = 1 - tanh^2 = r (2 - r) has no cancellation. */
 LANES_INLINE vreal vtanh(vreal x, vreal *slope)
 {
     vreal one = vset1(1), a = vabs(x), z = vmul(a, a), n;
     vreal small = vfma(vmul(a, z), POLYNOMIAL(z, TANH_TAIL), a);
-    vreal m = exp_reduced(vmax_nan(vmul(a, vset1(-2)), EXP_NORMAL), &n);
-    vreal e = vscale(m, n);
-    vreal q = vdiv(vadd(e, e), vadd(one, e));
+    vreal t = exp_reduced(vmin_nan(vadd(a, a), EXP_NORMAL), &n);
+    vreal down = vpow2_minus(n);
+    vreal q = vdiv(vadd(down, down), vadd(one, vadd(t, down)));
     vmask inner = vless(a, vset1(TANH_SPLIT));
     vreal y = vselect(inner, small, vsub(one, q));
     vreal r = vselect(inner, vsub(one, small), q);

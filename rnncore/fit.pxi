@@ -33,6 +33,7 @@ cdef class Trainer:
     cdef bint shuffled
     cdef uint64_t random
     cdef Optimiser optimiser
+    cdef double since_signals      # multiply-adds
 
     def __cinit__(
         self, Engine engine not None, Batch batch not None, const real[:, ::1] target,
@@ -106,7 +107,7 @@ cdef class Trainer:
     cdef double epoch(self, Plan* plan, const Sequences* seqs) except? -1 nogil:
         """One pass over all sequences; the mean of the counted losses."""
         cdef Py_ssize_t first = 0, size
-        cdef double total = 0, counted = 0, count, since_signals = 0
+        cdef double total = 0, counted = 0, count
         while first < seqs.count:
             size = min(self.batch_size, seqs.count - first)
             count = count_targets(&plan.net, seqs, first, size)
@@ -119,8 +120,10 @@ cdef class Trainer:
                 counted += count
                 update(&self.optimiser)
             first += size
-            since_signals += <double>size * plan.time * plan.net.hidden * (plan.rows + 4) + plan.net.size
-            if since_signals > SIGNALS_EVERY:
-                since_signals = 0
+            self.since_signals += (
+                <double>size * plan.time * plan.net.hidden * (plan.rows + 4) + plan.net.size
+            )
+            if self.since_signals > SIGNALS_EVERY:
+                self.since_signals = 0
                 check_signals()
         return total / counted

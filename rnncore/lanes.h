@@ -149,12 +149,11 @@ LANES_INLINE vreal vcopysign(vreal a, vreal b)
    adding them to the exponent field multiplies.  The result must be normal. */
 LANES_INLINE vreal vscale(vreal a, vreal n) { return (vreal)((vint)a + ((vint)n << MANTISSA_BITS)); }
 
-/* The same where the result may be subnormal or zero: 2^n in two factors. */
-LANES_INLINE vreal vscale_gradual(vreal a, vreal n)
+/* n / 2 rounded down, both given as above. */
+LANES_INLINE vreal vhalf(vreal n)
 {
-    vint whole = (vint)n - (vint)vset1(ROUND_MAGIC), half = whole >> 1;
-    vreal first = (vreal)((vint)a + (half << MANTISSA_BITS));
-    return first * (vreal)((whole - half + EXPONENT_BIAS) << MANTISSA_BITS);
+    vint magic = (vint)vset1(ROUND_MAGIC);
+    return (vreal)((((vint)n - magic) >> 1) + magic);
 }
 
 /* a = m * 2^k with 1 <= m < 2, for normal a > 0. */
@@ -223,8 +222,8 @@ LANES_INLINE vreal vcopysign(vreal a, vreal b)
 }
 LANES_INLINE vreal vscale(vreal a, vreal n)
 { EACH_LANE(vreal, a.v[l] * pow2(whole(n.v[l]))); }
-LANES_INLINE vreal vscale_gradual(vreal a, vreal n)
-{ EACH_LANE(vreal, a.v[l] * pow2(whole(n.v[l]) >> 1) * pow2(whole(n.v[l]) - (whole(n.v[l]) >> 1))); }
+LANES_INLINE vreal vhalf(vreal n)
+{ EACH_LANE(vreal, ROUND_MAGIC + (real)(whole(n.v[l]) >> 1)); }
 LANES_INLINE vreal vmantissa(vreal a)
 {
     real_bits field = ((real_bits)1 << MANTISSA_BITS) - 1;

@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from rnncore import _checks as check
 from rnncore import _parameters as parameters
+from rnncore import _training as training
 from rnncore._builds import core
 from rnncore._checks import Array
 from rnncore._inputs import Inputs
+from rnncore._training import History
 
 NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
 LOSSES = (None, "bce", "mse", "cross_entropy")
@@ -722,34 +724,15 @@ class RNN:
         >>> history.loss.shape, bool(history.loss[-1] < 0.1 * history.loss[0])
         ((100,), True)
         """
-        from rnncore import _training as training
-
         inputs = self._inputs(x, None, lengths, mask)
         target, classes = self._targets(inputs, y)
         inputs.explain(self._loss, self._outputs, y, self._every_step)
-        trainer = self._core.Trainer(
-            self._engine,
-            inputs.batch,
-            target,
-            classes,
-            np.arange(inputs.count, dtype=np.int64),
-            check.whole("batch_size", batch_size, 1),
-            rule=self._core.OPTIMISERS[
-                check.choice("optimizer", optimizer, self._core.OPTIMISERS)
-            ],
-            lr=check.number("lr", lr, 0, above=True),
-            momentum=check.number("momentum", momentum, 0, 1, above=False),
-            beta1=check.number("betas", betas[0], 0, 1, above=False),
-            beta2=check.number("betas", betas[1], 0, 1, above=False),
-            eps=check.number("eps", eps, 0, above=False),
-            clip_norm=training.limit("clip_norm", clip_norm),
-            clip_value=training.limit("clip_value", clip_value),
-            shuffled=check.flag("shuffle", shuffle),
-            seed=check.generator("rng", rng).integers(2**63),
-        )
-        return training.run(
-            trainer, check.whole("epochs", epochs, 1), bool(progress), callback
-        )
+        trainer = training.prepare(
+            self._core, self._engine, inputs, target, classes,
+            batch_size=batch_size, optimizer=optimizer, lr=lr, momentum=momentum, betas=betas,
+            eps=eps, clip_norm=clip_norm, clip_value=clip_value, shuffle=shuffle, rng=rng,
+        )  # fmt: skip
+        return training.run(trainer, epochs, progress, callback)
 
 
 def dtype_name(dtype: Any) -> str:
@@ -758,6 +741,3 @@ def dtype_name(dtype: Any) -> str:
     except TypeError:
         name = str(dtype)
     return check.choice("dtype", name, DTYPES)  # type: ignore[no-any-return]
-
-
-from rnncore._training import History  # noqa: E402  (for the annotation of fit)

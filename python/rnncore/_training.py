@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from time import perf_counter
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from rnncore import _checks as check
 from rnncore._checks import Array
+from rnncore._inputs import Inputs
 
 
 class History:
@@ -46,15 +48,50 @@ class History:
         )
 
 
-def limit(name: str, value: float | None) -> float:
+def prepare(
+    core: ModuleType, engine: Any, inputs: Inputs, target: Array | None, classes: Array | None, *,
+    batch_size: Any, optimizer: Any, lr: Any, momentum: Any, betas: Any, eps: Any,
+    clip_norm: Any, clip_value: Any, shuffle: Any, rng: Any,
+) -> Any:  # fmt: skip
+    """A compiled trainer, from checked options."""
+    try:
+        beta1, beta2 = betas
+    except (TypeError, ValueError):
+        raise TypeError(f"betas: expected two numbers, got {betas!r}") from None
+    rules = core.OPTIMISERS
+    return core.Trainer(
+        engine,
+        inputs.batch,
+        target,
+        classes,
+        np.arange(inputs.count, dtype=np.int64),
+        check.whole("batch_size", batch_size, 1),
+        rule=rules[check.choice("optimizer", optimizer, rules)],
+        lr=check.number("lr", lr, 0, above=True),
+        momentum=check.number("momentum", momentum, 0, 1, above=False),
+        beta1=check.number("betas", beta1, 0, 1, above=False),
+        beta2=check.number("betas", beta2, 0, 1, above=False),
+        eps=check.number("eps", eps, 0, above=False),
+        clip_norm=limit("clip_norm", clip_norm),
+        clip_value=limit("clip_value", clip_value),
+        shuffled=check.flag("shuffle", shuffle),
+        seed=int(check.generator("rng", rng).integers(2**63)),
+    )
+
+
+def limit(name: str, value: Any) -> float:
     """A clipping limit for the core, where 0 is none."""
     return 0.0 if value is None else check.number(name, value, 0, above=True)
 
 
 def run(
-    trainer: Any, epochs: int, progress: bool, callback: Callable[[int, float], object] | None
+    trainer: Any,
+    epochs: Any,
+    progress: bool | None,
+    callback: Callable[[int, float], object] | None,
 ) -> History:
     """All epochs in one call of the core; one call each where somebody wants to watch."""
+    epochs = check.whole("epochs", epochs, 1)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback: expected a function, got {callback!r}")
     losses = np.empty(epochs)

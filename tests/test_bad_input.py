@@ -1,0 +1,249 @@
+"""Bad input gets a clear error and changes nothing."""
+
+import re
+
+import numpy as np
+import pytest
+
+import rnncore as rc
+
+X = np.zeros((4, 5, 3))
+NAN = X.copy()
+NAN[2, 3, 1] = np.nan
+INF = X.copy()
+INF[0, 4, 2] = -np.inf
+TOKENS = np.zeros((4, 5), int)
+
+
+def put(values, at, value):
+    result = np.array(values)
+    result[at] = value
+    return result
+
+
+# x, options of the call, error, text
+INPUTS = [
+    (np.zeros((4, 5)), {}, ValueError, "x: expected (batch, time, 3), got (4, 5) of float64"),
+    (np.zeros((5, 3)), {}, ValueError, "write x[None] for a batch of one sequence"),
+    (np.zeros((4, 5, 2)), {}, ValueError, "x: expected (batch, time, 3), got (4, 5, 2)"),
+    (np.zeros((1, 4, 5, 3)), {}, ValueError, "x: expected (batch, time, 3), got (1, 4, 5, 3)"),
+    (0.0, {}, ValueError, "x: expected (batch, time, 3), got ()"),
+    (np.zeros((0, 5, 3)), {}, ValueError, "x: expected at least 1 sequence, got shape (0, 5, 3)"),
+    (np.zeros((4, 0, 3)), {}, ValueError, "x: expected at least 1 time step, got shape (4, 0, 3)"),
+    ([], {}, ValueError, "x: expected at least 1 sequence, got an empty list"),
+    ([X[0], np.zeros((0, 3))], {}, ValueError, "x[1]: expected at least 1 time step"),
+    ([X[0], np.zeros((5, 2))], {}, ValueError, "x[1]: expected (time, 3), got (5, 2)"),
+    ([[0, 1], [0.5]], {}, ValueError, "x[1]: expected (time, 3), or in every sequence (time,) integer"),
+    ([[0, 1], X[0]], {}, ValueError, "x[1]: expected (time, 3), or in every sequence (time,) integer"),
+    ([X[0], [0, 1]], {}, ValueError, "x[1]: expected (time, 3), got (2,)"),
+    ([[[1, 2], [3]]], {}, ValueError, "x[0]: expected an array, got a list"),
+    (np.array([["a"]]), {}, TypeError, "x: expected real numbers, got dtype <U1"),
+    (X.astype(complex), {}, TypeError, "x: expected real numbers, got dtype complex128"),
+    (X.astype(object), {}, TypeError, "x: expected real numbers, got dtype object"),
+    (None, {}, TypeError, "x: expected real numbers, got dtype object"),
+    (np.ma.masked_invalid(NAN), {}, TypeError, "x: expected a plain array, got a masked one"),
+    (NAN, {}, ValueError, "x: expected finite numbers, got nan at [2, 3, 1]"),
+    (INF, {}, ValueError, "x: expected finite numbers, got -inf at [0, 4, 2]"),
+    (list(NAN), {}, ValueError, "x: expected finite numbers, got nan at [2, 3, 1]"),
+    (put(X, (1, 1, 1), 1e300), {}, ValueError, "x: expected finite numbers, got inf at [1, 1, 1]"),
+    (put(TOKENS, (1, 2), 3), {}, ValueError, "x: expected tokens from 0 to 2, got 3 at [1, 2]"),
+    (put(TOKENS, (3, 4), -1), {}, ValueError, "x: expected tokens from 0 to 2, got -1 at [3, 4]"),
+    (put(TOKENS, (0, 0), 2**40), {}, ValueError, "x: expected tokens from 0 to 2, got 1099511627776"),
+    (put(TOKENS.astype(np.uint64), (0, 0), 2**64 - 1), {}, ValueError, "expected tokens from 0 to 2"),
+    ([[0, 1], [2, 5]], {}, ValueError, "x: expected tokens from 0 to 2, got 5 at [1, 1]"),
+    (X, {"h0": np.zeros((4, 3))}, ValueError, "h0: expected (4, 1, 2) or (4, 2), got (4, 3)"),
+    (X, {"h0": np.zeros((4, 1, 3))}, ValueError, "h0: expected (4, 1, 2) or (4, 2), got (4, 1, 3)"),
+    (X, {"h0": np.full((4, 2), np.nan)}, ValueError, "h0: expected finite numbers, got nan at [0, 0]"),
+    (X, {"lengths": [1, 2, 3]}, ValueError, "lengths: expected (4,), got (3,)"),
+    (X, {"lengths": [1, 2, 3, 6]}, ValueError, "lengths: expected 1 to 5 (the time steps of x), got 6 at [3]"),
+    (X, {"lengths": [1, 0, 3, 5]}, ValueError, "lengths: expected 1 to 5 (the time steps of x), got 0 at [1]"),
+    (X, {"lengths": [1.0, 2, 3, 4]}, TypeError, "lengths: expected integers, got dtype float64"),
+    (list(X), {"lengths": [1, 2, 3, 4]}, ValueError, "lengths: expected None with a list"),
+    (X, {"mask": np.ones((4, 4))}, ValueError, "mask: expected (4, 5), got (4, 4)"),
+    (X, {"mask": np.full((4, 5), 0.5)}, ValueError, "mask: expected booleans"),
+    ([X[0], X[1, :2]], {"mask": [np.ones(5)]}, ValueError, "mask: expected 2 sequences, got 1"),
+    ([X[0], X[1, :2]], {"mask": [np.ones(5)] * 2}, ValueError, "mask[1]: expected (2,), got (5,)"),
+]  # fmt: skip
+
+
+def unchanged(net, call, error, text):
+    before = net.flat.copy()
+    with pytest.raises(error, match=re.escape(text)):
+        call()
+    assert (net.flat == before).all()
+
+
+@pytest.mark.parametrize(("x", "options", "error", "text"), INPUTS)
+def test_bad_sequences(x, options, error, text):
+    net = rc.RNN(3, 2, 1, loss="mse", seed=0)
+    count = len(x) if hasattr(x, "__len__") else 1
+    y = np.zeros(count)
+    unchanged(net, lambda: net(x, **options), error, text)
+    unchanged(net, lambda: net.predict(x, **options), error, text)
+    unchanged(net, lambda: net.loss(x, y, **options), error, text)
+    unchanged(net, lambda: net.loss_and_grad(x, y, **options), error, text)
+    unchanged(net, lambda: net.vjp(x, y, **options), error, text)
+    if "h0" not in options:
+        unchanged(net, lambda: net.fit(x, y, epochs=2, **options), error, text)
+
+
+# loss, readout, y, error, text
+TARGETS = [
+    ("mse", "last", np.zeros(3), ValueError, "y: expected (4, 2), got (3,)"),
+    ("mse", "last", np.zeros((4, 1)), ValueError, "y: expected (4, 2), got (4, 1)"),
+    ("mse", "all", np.zeros((4, 5)), ValueError, "y: expected (4, 5, 2), got (4, 5)"),
+    ("mse", "last", np.full((4, 2), "a"), TypeError, "y: expected real numbers, got dtype <U1"),
+    ("mse", "last", put(np.zeros((4, 2)), (3, 1), np.nan), ValueError, "y: expected finite numbers, got nan at [3, 1]"),
+    ("mse", "all", put(np.zeros((4, 5, 2)), (3, 4, 1), np.inf), ValueError, "y: expected finite numbers, got inf at [3, 4, 1]"),
+    ("bce", "last", put(np.zeros((4, 2)), (0, 1), 1.5), ValueError, "y: expected probabilities from 0 to 1, got 1.5 at [0, 1]"),
+    ("bce", "all", put(np.zeros((4, 5, 2)), (2, 0, 1), -1), ValueError, "y: expected probabilities from 0 to 1, got -1.0 at [2, 0, 1]"),
+    ("bce", "last", put(np.zeros((4, 2)), (0, 1), np.nan), ValueError, "y: expected finite numbers, got nan at [0, 1]"),
+    ("cross_entropy", "last", np.zeros(4), TypeError, "y: expected integer class numbers, got dtype float64"),
+    ("cross_entropy", "last", np.zeros((4, 2), int), ValueError, "y: expected (4,), got (4, 2)"),
+    ("cross_entropy", "last", np.array([0, 1, 2, 0]), ValueError, "y: expected classes from 0 to 1, got 2 at [2]"),
+    ("cross_entropy", "all", np.full((4, 5), 7), ValueError, "y: expected classes from 0 to 1, got 7 at [0, 0]"),
+    ("cross_entropy", "last", np.full(4, -1), ValueError, "y: expected at least one target that counts, got none"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("loss", "readout", "y", "error", "text"), TARGETS)
+def test_bad_targets(build, loss, readout, y, error, text):
+    net = rc.RNN(3, 2, 2, loss=loss, readout=readout, seed=0)
+    unchanged(net, lambda: net.loss(X, y), error, text)
+    unchanged(net, lambda: net.loss_and_grad(X, y), error, text)
+    unchanged(net, lambda: net.fit(X, y, epochs=2), error, text)
+
+
+def test_targets_of_listed_sequences():
+    net = rc.RNN(3, 2, 1, loss="mse", readout="all", seed=0)
+    x = [X[0], X[1, :2]]
+    unchanged(net, lambda: net.loss(x, [np.zeros(5)]), ValueError, "y: expected 2 sequences, got 1")
+    unchanged(net, lambda: net.loss(x, [np.zeros(5), np.zeros(3)]), ValueError,
+              "y[1]: expected (2,) or (2, 1), got (3,)")  # fmt: skip
+
+
+def test_nothing_counts():
+    net = rc.RNN(3, 2, 1, loss="mse", readout="all", seed=0)
+    y = np.zeros((4, 5))
+    unchanged(net, lambda: net.loss(X, y, mask=np.zeros((4, 5))), ValueError, "at least one target that counts")
+
+
+def test_bad_slopes(build):
+    net = rc.RNN(3, 2, 2, seed=0)
+    unchanged(net, lambda: net.vjp(X, np.zeros((4, 3))), ValueError, "dy: expected (4, 2), got (4, 3)")
+    bad = put(np.zeros((4, 2)), (1, 1), np.inf)
+    unchanged(net, lambda: net.vjp(X, bad), ValueError, "dy: expected finite numbers, got inf at [1, 1]")
+
+
+def test_no_loss():
+    net = rc.RNN(3, 2, 1, seed=0)
+    for call in (net.loss, net.loss_and_grad):
+        unchanged(net, lambda call=call: call(X, np.zeros(4)), ValueError, "loss: expected a network made with loss=")
+    unchanged(net, lambda: net.fit(X, np.zeros(4), epochs=1), ValueError, "loss: expected a network made with")
+    unchanged(net, lambda: net.predict_proba(X), ValueError, "predict_proba: expected a network with loss 'bce'")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"input_size": 0}, ValueError, "input_size: expected at least 1, got 0"),
+        ({"hidden_size": 0}, ValueError, "hidden_size: expected at least 1, got 0"),
+        ({"hidden_size": -3}, ValueError, "hidden_size: expected at least 1, got -3"),
+        ({"hidden_size": 2.0}, TypeError, "hidden_size: expected an integer, got 2.0"),
+        ({"hidden_size": True}, TypeError, "hidden_size: expected an integer, got True"),
+        ({"hidden_size": 2**31}, ValueError, "hidden_size: expected at most 2147483647"),
+        ({"hidden_size": 2**30}, ValueError, "hidden_size: expected a network that fits in memory"),
+        ({"output_size": 0}, ValueError, "output_size: expected at least 1, got 0"),
+        ({"nonlinearity": "than"}, ValueError,
+         "nonlinearity: expected one of 'tanh', 'relu', 'sigmoid', 'identity', got 'than'; did you mean 'tanh'?"),
+        ({"nonlinearity": None}, ValueError, "nonlinearity: expected one of"),
+        ({"nonlinearity": np.tanh}, TypeError, "nonlinearity: expected one of"),
+        ({"loss": "crossentropy"}, ValueError, "did you mean 'cross_entropy'?"),
+        ({"loss": "BCE"}, ValueError, "loss: expected one of None, 'bce', 'mse', 'cross_entropy', got 'BCE'"),
+        ({"readout": "first"}, ValueError, "readout: expected one of 'last', 'all', got 'first'"),
+        ({"dtype": "float16"}, ValueError, "dtype: expected one of 'float32', 'float64', got 'float16'"),
+        ({"dtype": int}, ValueError, "dtype: expected one of 'float32', 'float64', got 'int64'"),
+        ({"dtype": "real"}, ValueError, "dtype: expected one of 'float32', 'float64', got 'real'"),
+        ({"bias": 1}, TypeError, "bias: expected True or False, got 1"),
+        ({"seed": -1}, ValueError, "seed: expected at least 0, got -1"),
+        ({"seed": "a"}, TypeError, "seed: expected an integer, got 'a'"),
+    ],
+)  # fmt: skip
+def test_bad_networks(options, error, text):
+    with pytest.raises(error, match=re.escape(text)):
+        rc.RNN(**({"input_size": 3, "hidden_size": 2} | options))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"epochs": 0}, ValueError, "epochs: expected at least 1, got 0"),
+        ({"epochs": 1.5}, TypeError, "epochs: expected an integer, got 1.5"),
+        ({"batch_size": 0}, ValueError, "batch_size: expected at least 1, got 0"),
+        ({"optimizer": "adaam"}, ValueError, "optimizer: expected one of 'sgd', 'momentum', 'adam', got 'adaam'; did you mean 'adam'?"),
+        ({"lr": 0}, ValueError, "lr: expected more than 0, got 0"),
+        ({"lr": float("nan")}, ValueError, "lr: expected more than 0, got nan"),
+        ({"lr": float("inf")}, ValueError, "lr: expected more than 0, got inf"),
+        ({"lr": "fast"}, TypeError, "lr: expected a number, got 'fast'"),
+        ({"momentum": 1.0}, ValueError, "momentum: expected at least 0 and less than 1, got 1.0"),
+        ({"betas": (0.9, 1.0)}, ValueError, "betas: expected at least 0 and less than 1, got 1.0"),
+        ({"betas": 0.9}, TypeError, "betas: expected two numbers, got 0.9"),
+        ({"clip_norm": 0}, ValueError, "clip_norm: expected more than 0, got 0"),
+        ({"clip_value": -1}, ValueError, "clip_value: expected more than 0, got -1"),
+        ({"shuffle": "yes"}, TypeError, "shuffle: expected True or False, got 'yes'"),
+        ({"rng": 1.5}, TypeError, "rng: expected an integer, got 1.5"),
+        ({"callback": 3}, TypeError, "callback: expected a function, got 3"),
+    ],
+)  # fmt: skip
+def test_bad_fits(options, error, text):
+    net = rc.RNN(3, 2, 1, loss="mse", seed=0)
+    unchanged(net, lambda: net.fit(X, np.zeros(4), **({"epochs": 2} | options)), error, text)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        (lambda s: s.pop("head.bias"), ValueError, "missing head.bias"),
+        (lambda s: s.update(extra=1), ValueError, "not expected extra"),
+        (lambda s: s.update({"weight_hh_l0": np.zeros((3, 2))}), ValueError,
+         "state_dict['weight_hh_l0']: expected (2, 2), got (3, 2)"),
+        (lambda s: s.update({"head.bias": np.array([np.nan])}), ValueError,
+         "state_dict['head.bias']: expected finite numbers, got nan at [0]"),
+        (lambda s: s.update({"head.bias": np.array(["a"])}), TypeError,
+         "state_dict['head.bias']: expected real numbers, got dtype <U1"),
+    ],
+)  # fmt: skip
+def test_bad_state_dicts(change, error, text):
+    net = rc.RNN(3, 2, 1, seed=0)
+    state = rc.RNN(3, 2, 1, seed=1).state_dict()
+    change(state)
+    unchanged(net, lambda: net.load_state_dict(state), error, text)
+
+
+def test_state_dict_of_another_type():
+    net = rc.RNN(3, 2, 1, seed=0)
+    unchanged(net, lambda: net.load_state_dict([1]), TypeError, "state_dict: expected a mapping")
+
+
+@pytest.mark.parametrize(
+    ("x_t", "state", "text"),
+    [
+        (np.zeros(2), None, "x_t: expected (3,) or (batch, 3), or integer tokens, got (2,) of float64"),
+        (np.zeros((2, 2)), None, "x_t: expected (3,) or (batch, 3)"),
+        (0.5, None, "x_t: expected (3,) or (batch, 3)"),
+        (np.zeros(3), np.zeros((1, 1, 2)), "state: expected (1, 2), got (1, 1, 2)"),
+        (np.zeros((4, 3)), np.zeros((1, 2)), "state: expected (4, 1, 2), got (1, 2)"),
+        (np.full(3, np.nan), None, "x: expected finite numbers, got nan at [0, 0, 0]"),
+        (3, None, "x: expected tokens from 0 to 2, got 3 at [0, 0]"),
+        (np.zeros((0, 3)), None, "x: expected at least 1 sequence"),
+    ],
+)
+def test_bad_steps(x_t, state, text):
+    net = rc.RNN(3, 2, 1, seed=0)
+    unchanged(net, lambda: net.step(x_t, state), ValueError, text)
+
+
+def test_a_tape_that_does_not_fit_is_a_memory_error():
+    net = rc.RNN(1, 4096, 1, loss="mse", seed=0)
+    with pytest.raises(MemoryError):  # 20 million steps of 8193 rows
+        net.loss_and_grad(np.zeros((1, 20_000_000, 1), np.float32), [0.0])

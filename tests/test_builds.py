@@ -1,0 +1,75 @@
+"""Which build is chosen, how it is forced, and that all of them are there."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import rnncore as rc
+from rnncore import _builds, cpu
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_the_fastest_runnable_build_is_chosen():
+    assert _builds.choose("", ["v4", "v3", "base"], ["v4", "v3", "base"]) == "v4"
+    assert _builds.choose("", ["v3", "base"], ["v4", "v3", "base"]) == "v3"
+    assert _builds.choose("", ["base"], ["v4", "v3", "base"]) == "base"
+    assert _builds.choose("", ["v4", "v3", "base"], ["v3", "base"]) == "v3"
+
+
+def test_a_wish_is_granted_or_refused():
+    everything = ["v4", "v3", "base"]
+    assert _builds.choose("v3", everything, everything) == "v3"
+    with pytest.raises(ValueError, match="RNNCORE_ISA: expected one of v4, v3, base, got 'avx2'"):
+        _builds.choose("avx2", everything, everything)
+    with pytest.raises(RuntimeError, match="'v4' does not run on this machine; there are v3, base"):
+        _builds.choose("v4", ["v3", "base"], everything)
+    with pytest.raises(RuntimeError, match="'v4' was not compiled; there are v3, base"):
+        _builds.choose("v4", everything, ["v3", "base"])
+
+
+def test_the_baseline_runs_everywhere():
+    assert cpu.runnable()[-1] == "base"
+    assert "base" in _builds.available()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/cpuinfo"), reason="the kernel's own list of flags")
+def test_runnable_agrees_with_the_kernel():
+    with open("/proc/cpuinfo") as file:
+        flags = set(next((line for line in file if line.startswith("flags")), "").split())
+    if not flags:
+        pytest.skip("not x86")
+    v3 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"} <= flags
+    v4 = v3 and {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags
+    assert cpu.runnable() == ["v4"] * v4 + ["v3"] * v3 + ["base"]
+
+
+@pytest.mark.parametrize("isa", _builds.available())
+def test_the_environment_forces_a_build(isa):
+    done = run("import rnncore; print(rnncore.show_config('dicts')['isa'])", RNNCORE_ISA=isa)
+    assert done.stdout.strip() == isa, done.stderr
+
+
+def test_an_unknown_build_fails_the_import():
+    done = run("import rnncore", RNNCORE_ISA="sse9")
+    assert done.returncode != 0
+    assert "RNNCORE_ISA: expected one of" in done.stderr
+
+
+def test_every_build_is_loaded_from_its_own_module(build, dtype):
+    module = _builds.core(dtype)
+    assert module.__name__ == f"rnncore._core_{build}_f{dtype[5:]}"
+
+
+def test_show_config(capsys):
+    rc.show_config()
+    assert rc.__version__ in capsys.readouterr().out
+    with pytest.raises(ValueError, match="mode: expected 'stdout' or 'dicts'"):
+        rc.show_config("json")
