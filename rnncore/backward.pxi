@@ -116,7 +116,9 @@ cdef void finish_gradient(const Network* net, real* grad) noexcept nogil:
         memcpy(grad + net.bias_hh, grad + net.bias_ih, net.hidden * sizeof(real))
 
 
-cdef void input_gradient(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+cdef void input_gradient(
+    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
     """dL/dx_t = W_ih^T dL/da_t"""
     cdef Py_ssize_t H = plan.net.hidden, D = plan.net.inputs, t
     cdef const real* hold

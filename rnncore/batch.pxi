@@ -60,7 +60,9 @@ cdef void deliver(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
     """What was read out to the caller, or into the loss."""
     cdef Py_ssize_t K = plan.net.outputs
     if seqs.y != NULL and plan.net.every_step:
-        scatter_rows(plan, plan.out, K * plan.lanes, K, plan.start, t0, n, hold_of(plan, t0), seqs.y)
+        scatter_rows(
+            plan, plan.out, K * plan.lanes, K, plan.start, t0, n, hold_of(plan, t0), seqs.y
+        )
     elif seqs.y != NULL:
         scatter_rows(plan, plan.out, 0, K, plan.sequence, 0, 1, NULL, seqs.y)
     else:

@@ -1,7 +1,9 @@
 # The loop over time that writes the tape.
 
 
-cdef inline void hold_state(const Plan* plan, const real* old, real* h, real* slope, const real* hold) noexcept nogil:
+cdef inline void hold_state(
+    const Plan* plan, const real* old, real* h, real* slope, const real* hold,
+) noexcept nogil:
     """Where a step does not count: h_t = h_{t-1}, which does not depend on a_t."""
     cdef Py_ssize_t i
     cdef int v
@@ -47,7 +49,9 @@ cdef inline void scalar_steps(
         x = u
 
 
-cdef inline void scalar_steps_of(int f, const Plan* plan, real* u, real* slope, Py_ssize_t n) noexcept nogil:
+cdef inline void scalar_steps_of(
+    int f, const Plan* plan, real* u, real* slope, Py_ssize_t n,
+) noexcept nogil:
     if plan.vectors == 1:
         scalar_steps(f, 1, plan, u, slope, n)
     elif plan.vectors == 2:
@@ -56,7 +60,9 @@ cdef inline void scalar_steps_of(int f, const Plan* plan, real* u, real* slope, 
         scalar_steps(f, 4, plan, u, slope, n)
 
 
-cdef void forward_segment(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+cdef void forward_segment(
+    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
     """Steps t0 .. t0 + n of the block, from the state in the segment's first slot."""
     cdef Py_ssize_t first = place(plan, t0), step = plan.rows * plan.lanes
     cdef Py_ssize_t width = plan.net.hidden * plan.lanes, t = 0

@@ -5,7 +5,9 @@
 # names, then looks for the culprit.
 
 
-cdef void open_block(Plan* plan, const Sequences* seqs, Py_ssize_t first, Py_ssize_t used) noexcept nogil:
+cdef void open_block(
+    Plan* plan, const Sequences* seqs, Py_ssize_t first, Py_ssize_t used,
+) noexcept nogil:
     """Put sequences first .. first + used of the call's order into the lanes.
 
     Lanes left over repeat the first sequence: what its numbers do (overflow, say)
@@ -39,7 +41,9 @@ cdef inline real* state(const Plan* plan, Py_ssize_t slot) noexcept nogil:
     return plan.tape + (slot * plan.rows + plan.input_rows) * plan.lanes
 
 
-cdef void fill_hold(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+cdef void fill_hold(
+    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
     """hold[t, lane] = 1 where step t of the lane's sequence counts, else 0."""
     cdef Py_ssize_t t, lane
     cdef real* hold = plan.hold + place(plan, t0) * plan.lanes
@@ -100,7 +104,9 @@ cdef inline const real* hold_of(const Plan* plan, Py_ssize_t t0) noexcept nogil:
     return plan.hold + place(plan, t0) * plan.lanes if plan.ragged else NULL
 
 
-cdef void gather_tokens(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+cdef void gather_tokens(
+    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
     """Token numbers into lanes, and b_ih + b_hh + W_ih onehot(x_t) = b + a column of W_ih
     into the rows where h_t will be."""
     cdef const real* hold = hold_of(plan, t0)
@@ -128,7 +134,9 @@ cdef void gather_tokens(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssi
         column += plan.net.inputs
 
 
-cdef void gather_inputs(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+cdef void gather_inputs(
+    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
     if plan.ragged:
         fill_hold(plan, seqs, t0, n)
     if plan.tokens:
@@ -148,7 +156,9 @@ cdef void gather_state(Plan* plan, const Sequences* seqs) noexcept nogil:
         memset(state(plan, 0), 0, plan.net.hidden * plan.lanes * sizeof(real))
 
 
-cdef void gather_targets(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+cdef void gather_targets(
+    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
     """target and weight for steps t0 .. t0 + n of a read-out "all", or of one for "last"."""
     cdef Py_ssize_t K = plan.net.outputs, t, lane
     cdef const Py_ssize_t* first_row = &plan.start[0] if plan.net.every_step else &plan.sequence[0]
@@ -179,7 +189,9 @@ cdef void gather_targets(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ss
             plan.target[t * plan.lanes + lane] = <real>number
 
 
-cdef void gather_slopes(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+cdef void gather_slopes(
+    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
     """The caller's dL/dy into plan.out."""
     cdef Py_ssize_t K = plan.net.outputs, i, lane
     gather_rows(

@@ -160,7 +160,9 @@ cdef class Engine:
         self.flat = flat
         self.arena = Arena()
 
-    cdef int prepare(self, Plan* plan, Batch batch, Py_ssize_t count, bint backward, bint want_dx) except -1:
+    cdef int prepare(
+        self, Plan* plan, Batch batch, Py_ssize_t count, bint backward, bint want_dx,
+    ) except -1:
         """A plan for blocks of `count` sequences of the batch, but for its memory."""
         cdef double reals
         if batch.x is not None:

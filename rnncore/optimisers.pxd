@@ -60,7 +60,7 @@ cdef inline void clip_by_norm(Optimiser* o) noexcept nogil:
 cdef inline void update(Optimiser* o) noexcept nogil:
     """One update of the parameters by the gradient, clipped first if so wanted."""
     cdef Py_ssize_t i
-    cdef vreal g, m, v, rate, scale, mu = vset1(<real>o.momentum), b2 = vset1(<real>o.beta2)
+    cdef vreal p, g, m, v, rate, scale, mu = vset1(<real>o.momentum), b2 = vset1(<real>o.beta2)
     cdef vreal new1 = vset1(<real>(1 - o.beta1)), new2 = vset1(<real>(1 - o.beta2))
     if o.clip_value > 0:
         clip_by_value(o)
@@ -70,13 +70,15 @@ cdef inline void update(Optimiser* o) noexcept nogil:
     if o.rule == SGD:
         rate = vset1(<real>-o.lr)
         for i in range(o.vectors):
-            vstore(o.parameters + i * LANES, vfma(rate, vload(o.gradient + i * LANES), vload(o.parameters + i * LANES)))
+            p = vload(o.parameters + i * LANES)
+            vstore(o.parameters + i * LANES, vfma(rate, vload(o.gradient + i * LANES), p))
     elif o.rule == MOMENTUM:
         rate = vset1(<real>-o.lr)
         for i in range(o.vectors):
             v = vfma(mu, vload(o.first + i * LANES), vload(o.gradient + i * LANES))
             vstore(o.first + i * LANES, v)
-            vstore(o.parameters + i * LANES, vfma(rate, v, vload(o.parameters + i * LANES)))
+            p = vload(o.parameters + i * LANES)
+            vstore(o.parameters + i * LANES, vfma(rate, v, p))
     else:
         rate = vset1(<real>(-o.lr / (1 - pow(o.beta1, <double>o.updates))))
         scale = vset1(<real>(1 / sqrt(1 - pow(o.beta2, <double>o.updates))))
@@ -89,4 +91,5 @@ cdef inline void update(Optimiser* o) noexcept nogil:
             vstore(o.first + i * LANES, m)
             vstore(o.second + i * LANES, v)
             g = vfma(vsqrt(v), scale, vset1(<real>o.eps))
-            vstore(o.parameters + i * LANES, vfma(rate, vdiv(m, g), vload(o.parameters + i * LANES)))
+            p = vload(o.parameters + i * LANES)
+            vstore(o.parameters + i * LANES, vfma(rate, vdiv(m, g), p))

@@ -67,7 +67,7 @@ cdef struct Sequences:
     const int64_t* order      # (B) which sequence comes when; NULL: as they stand
     const real* x             # (rows, D)
     const int64_t* tokens     # (rows)
-    const unsigned char* mask # (rows)
+    const unsigned char* mask  # (rows)
     const real* h0            # (B, H)
     const real* target        # (rows or B, K)
     const int64_t* classes    # (rows or B)

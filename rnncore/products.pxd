@@ -51,7 +51,7 @@ cdef inline void affine_tile(
     cdef vreal sums[16]
     cdef vreal x[4]
     cdef vreal weight
-    cdef Py_ssize_t j
+    cdef Py_ssize_t _j
     cdef int i, v
     for i in range(rows):
         for v in range(vectors):
@@ -59,7 +59,7 @@ cdef inline void affine_tile(
                 sums[i * vectors + v] = vload(out + (i * vectors + v) * LANES)
             else:
                 sums[i * vectors + v] = vset1(bias[i])
-    for j in range(n_in):
+    for _j in range(n_in):
         for v in range(vectors):
             x[v] = vload(u + v * LANES)
         for i in range(rows):
@@ -121,11 +121,11 @@ cdef inline void outer_tile(
     cdef vreal sums[16]
     cdef vreal left[4]
     cdef vreal right
-    cdef Py_ssize_t t, lanes = vectors * LANES
+    cdef Py_ssize_t _t, lanes = vectors * LANES
     cdef int i, j, v
     for i in range(rows * columns):
         sums[i] = vset1(0)
-    for t in range(steps):
+    for _t in range(steps):
         for v in range(vectors):
             for i in range(rows):
                 left[i] = vload(a + i * lanes + v * LANES)

@@ -6,7 +6,15 @@ import pytest
 from rnncore import _builds
 
 # The largest error of each, over all its arguments. 2 ulp is the promise for tanh and logistic.
-LIMITS = {"tanh": 2.0, "logistic": 2.0, "exp": 1.5, "log": 2.0, "log1p": 2.0, "dtanh": 8.0, "dlogistic": 4.0}
+LIMITS = {
+    "tanh": 2.0,
+    "logistic": 2.0,
+    "exp": 1.5,
+    "log": 2.0,
+    "log1p": 2.0,
+    "dtanh": 8.0,
+    "dlogistic": 4.0,
+}
 
 
 def logistic(x):
@@ -106,7 +114,9 @@ def test_a_million_points(build, arguments, name):
 
 @pytest.mark.parametrize("name", ["tanh", "logistic", "exp", "dtanh", "dlogistic"])
 def test_special_values(build, dtype, name):
-    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, np.finfo(dtype).max, np.finfo(dtype).min], dtype)
+    x = np.array(
+        [np.nan, np.inf, -np.inf, 0.0, -0.0, np.finfo(dtype).max, np.finfo(dtype).min], dtype
+    )
     y = evaluate(name, x)
     assert np.isnan(y[0])
     assert not np.isnan(y[1:]).any()

@@ -125,22 +125,46 @@ def test_targets_of_listed_sequences():
 def test_nothing_counts():
     net = rc.RNN(3, 2, 1, loss="mse", readout="all", seed=0)
     y = np.zeros((4, 5))
-    unchanged(net, lambda: net.loss(X, y, mask=np.zeros((4, 5))), ValueError, "at least one target that counts")
+    unchanged(
+        net,
+        lambda: net.loss(X, y, mask=np.zeros((4, 5))),
+        ValueError,
+        "at least one target that counts",
+    )
 
 
 def test_bad_slopes(build):
     net = rc.RNN(3, 2, 2, seed=0)
-    unchanged(net, lambda: net.vjp(X, np.zeros((4, 3))), ValueError, "dy: expected (4, 2), got (4, 3)")
+    unchanged(
+        net, lambda: net.vjp(X, np.zeros((4, 3))), ValueError, "dy: expected (4, 2), got (4, 3)"
+    )
     bad = put(np.zeros((4, 2)), (1, 1), np.inf)
-    unchanged(net, lambda: net.vjp(X, bad), ValueError, "dy: expected finite numbers, got inf at [1, 1]")
+    unchanged(
+        net, lambda: net.vjp(X, bad), ValueError, "dy: expected finite numbers, got inf at [1, 1]"
+    )
 
 
 def test_no_loss():
     net = rc.RNN(3, 2, 1, seed=0)
     for call in (net.loss, net.loss_and_grad):
-        unchanged(net, lambda call=call: call(X, np.zeros(4)), ValueError, "loss: expected a network made with loss=")
-    unchanged(net, lambda: net.fit(X, np.zeros(4), epochs=1), ValueError, "loss: expected a network made with")
-    unchanged(net, lambda: net.predict_proba(X), ValueError, "predict_proba: expected a network with loss 'bce'")
+        unchanged(
+            net,
+            lambda call=call: call(X, np.zeros(4)),
+            ValueError,
+            "loss: expected a network made with loss=",
+        )
+    unchanged(
+        net,
+        lambda: net.fit(X, np.zeros(4), epochs=1),
+        ValueError,
+        "loss: expected a network made with",
+    )
+    unchanged(
+        net,
+        lambda: net.predict_proba(X),
+        ValueError,
+        "predict_proba: expected a network with loss 'bce'",
+    )
 
 
 @pytest.mark.parametrize(
@@ -228,7 +252,11 @@ def test_state_dict_of_another_type():
 @pytest.mark.parametrize(
     ("x_t", "state", "text"),
     [
-        (np.zeros(2), None, "x_t: expected (3,) or (batch, 3), or integer tokens, got (2,) of float64"),
+        (
+            np.zeros(2),
+            None,
+            "x_t: expected (3,) or (batch, 3), or integer tokens, got (2,) of float64",
+        ),
         (np.zeros((2, 2)), None, "x_t: expected (3,) or (batch, 3)"),
         (0.5, None, "x_t: expected (3,) or (batch, 3)"),
         (np.zeros(3), np.zeros((1, 1, 2)), "state: expected (1, 2), got (1, 1, 2)"),

@@ -123,7 +123,9 @@ def test_watching_does_not_change_the_fit(build):
     alone, watched = network(), network()
     expected = alone.fit(x, y, epochs=6, batch_size=8, rng=0)
     seen = []
-    history = watched.fit(x, y, epochs=6, batch_size=8, rng=0, callback=lambda *args: seen.append(args))
+    history = watched.fit(
+        x, y, epochs=6, batch_size=8, rng=0, callback=lambda *args: seen.append(args)
+    )
     assert (alone.flat == watched.flat).all()
     assert (history.loss == expected.loss).all()
     assert seen == [(n + 1, loss) for n, loss in enumerate(expected.loss.tolist())]
@@ -191,7 +193,9 @@ def test_divergence_stops_at_the_last_finite_epoch(build):
     net = network(nonlinearity="identity")
     twin = network(nonlinearity="identity")
     options = {"optimizer": "sgd", "lr": 0.5, "shuffle": False, "batch_size": 50}
-    with pytest.raises(FloatingPointError, match=r"in epoch \d+; the network is that of epoch") as caught:
+    with pytest.raises(
+        FloatingPointError, match=r"in epoch \d+; the network is that of epoch"
+    ) as caught:
         net.fit(x, y * 100, epochs=1000, **options)
     assert np.isfinite(net.flat).all()
     assert "clip_norm" in str(caught.value)
@@ -262,7 +266,10 @@ def test_networks_in_threads_do_not_disturb_each_other(build):
     expected = network("float32")
     expected.fit(x, y, epochs=5, rng=0)
     nets = [network("float32") for _ in range(6)]
-    threads = [threading.Thread(target=net.fit, args=(x, y), kwargs={"epochs": 5, "rng": 0}) for net in nets]
+    threads = [
+        threading.Thread(target=net.fit, args=(x, y), kwargs={"epochs": 5, "rng": 0})
+        for net in nets
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -130,7 +130,9 @@ def test_gradient_equals_central_differences(build, case):
 
     _, grads = net.loss_and_grad(problem.x, y, **options)
     flat_grad = np.concatenate([g.ravel() for g in grads.values()])
-    numeric = [slope(net.flat, i, lambda: net.loss(problem.x, y, **options)) for i in range(net.flat.size)]
+    numeric = [
+        slope(net.flat, i, lambda: net.loss(problem.x, y, **options)) for i in range(net.flat.size)
+    ]
     assert close(flat_grad, numeric)
 
     # dx and dh0, of sum(dy * y)
@@ -157,7 +159,10 @@ def test_outputs_equal_the_oracle(build, dtype, case):
     out = problem.net(problem.x, **problem.options)
     total, _ = problem.oracle(loss="given")
     dy = problem.dy * (problem.counts[:, :, None] if case.readout == "all" else 1)
-    assert abs(float((out.y.astype(float) * dy).sum()) - total) < 30 * TOLERANCE[dtype] * np.abs(dy).sum()
+    assert (
+        abs(float((out.y.astype(float) * dy).sum()) - total)
+        < 30 * TOLERANCE[dtype] * np.abs(dy).sum()
+    )
 
     f = oracle.recurrence.NONLINEARITIES[case.nonlinearity][0]
     p = {name: value.astype(float) for name, value in problem.net.parameters().items()}

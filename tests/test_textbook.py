@@ -1,6 +1,7 @@
 """The examples a textbook works by hand, worked by the core. docs/textbook.md tells them."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import oracle
@@ -50,7 +51,7 @@ def test_four_steps_with_one_weight_each(build):
         assert difference(flat, expected) < 1e-12
         net.flat[:] -= eta * flat
         assert len(losses) < 1000
-    assert all(later < earlier for earlier, later in zip(losses, losses[1:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(losses))
     assert losses[0] > 0.6
     assert abs(losses[-1]) < 0.02
 
@@ -110,11 +111,15 @@ def test_error_at_the_third_step_by_hand(build, g1, g2):
     dY3_dS3 = slope2(Y3) * W_y
     dS3_dS2, dS2_dS1 = slope1(S3) * W_s, slope1(S2) * W_s
     dE3_dWy = dE3_dY3 * slope2(Y3) * S3
-    dE3_dWs = dE3_dY3 * dY3_dS3 * (
-        slope1(S3) * S2 + dS3_dS2 * slope1(S2) * S1 + dS3_dS2 * dS2_dS1 * slope1(S1) * S0
+    dE3_dWs = (
+        dE3_dY3
+        * dY3_dS3
+        * (slope1(S3) * S2 + dS3_dS2 * slope1(S2) * S1 + dS3_dS2 * dS2_dS1 * slope1(S1) * S0)
     )
-    dE3_dWx = dE3_dY3 * dY3_dS3 * (
-        slope1(S3) * x[2] + dS3_dS2 * slope1(S2) * x[1] + dS3_dS2 * dS2_dS1 * slope1(S1) * x[0]
+    dE3_dWx = (
+        dE3_dY3
+        * dY3_dS3
+        * (slope1(S3) * x[2] + dS3_dS2 * slope1(S2) * x[1] + dS3_dS2 * dS2_dS1 * slope1(S1) * x[0])
     )
 
     rows = np.array(x).reshape(1, 3, 1)

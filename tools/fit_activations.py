@@ -36,10 +36,7 @@ def remez(f: Function, weight: Function, low, high, terms: int) -> tuple[list, m
     middle, half = (low + high) / 2, (high - low) / 2
     grid = [middle - half * mp.cos(mp.pi * k / 600) for k in range(601)]
     values = [(z, f(z), weight(z)) for z in grid if abs(z) > half / 10**4]  # weight(0) = 0
-    nodes = [
-        min(values, key=lambda p, z=middle - half * mp.cos(mp.pi * k / terms): abs(p[0] - z))
-        for k in range(terms + 1)
-    ]
+    nodes = [values[k * (len(values) - 1) // terms] for k in range(terms + 1)]
     for _ in range(60):
         # weight * (f - P) = +-level at the nodes: linear in P's coefficients and the level
         matrix = mp.matrix(terms + 1, terms + 1)

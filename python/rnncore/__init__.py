@@ -1,16 +1,19 @@
 """Small recurrent networks, trained and run on the CPU at the speed of the silicon.
 
-    import rnncore as rc
-
-    net = rc.RNN(input_size=3, hidden_size=1, output_size=1, loss="bce", seed=0)
-    history = net.fit(x, y, epochs=300, lr=0.1)
-    net.predict_proba(x)
-    loss, grads = net.loss_and_grad(x, y)      # exact backpropagation through time
+>>> import numpy as np
+>>> import rnncore as rc
+>>> x, y = np.random.default_rng(0).standard_normal((32, 50, 3)), np.arange(32) % 2
+>>> net = rc.RNN(input_size=3, hidden_size=1, output_size=1, loss="bce", seed=0)
+>>> history = net.fit(x, y, epochs=300, lr=0.1)
+>>> net.predict_proba(x).shape
+(32, 1)
+>>> loss, grads = net.loss_and_grad(x, y)  # exact backpropagation through time
 """
 
 from rnncore._builds import show_config
 from rnncore._files import load
-from rnncore._network import RNN, Output
+from rnncore._network import Output
+from rnncore._rnn import RNN
 from rnncore._training import History
 from rnncore._version import __version__
 

@@ -37,9 +37,7 @@ def choose(wish: str, runnable: Collection[str], installed: Collection[str]) -> 
         raise ValueError(f"RNNCORE_ISA: expected one of {', '.join(ISAS)}, got {wish!r}")
     if wish not in usable:
         why = "was not compiled" if wish not in installed else "does not run on this machine"
-        raise RuntimeError(
-            f"RNNCORE_ISA: the build {wish!r} {why}; there are {', '.join(usable)}"
-        )
+        raise RuntimeError(f"RNNCORE_ISA: the build {wish!r} {why}; there are {', '.join(usable)}")
     return wish
 
 

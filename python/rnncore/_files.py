@@ -10,13 +10,14 @@ import numpy as np
 from rnncore import _parameters as parameters
 
 if TYPE_CHECKING:
-    from rnncore._network import RNN
+    from rnncore._model import Model
+    from rnncore._rnn import RNN
 
 FORMAT = 1
 HEADER = "rnncore"  # the archive's entry that says what it is
 
 
-def save(net: RNN, path: str | os.PathLike[str]) -> None:
+def save(net: Model, path: str | os.PathLike[str]) -> None:
     import json
     import tempfile
 
@@ -26,7 +27,8 @@ def save(net: RNN, path: str | os.PathLike[str]) -> None:
     handle, part = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".rnncore-")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **{HEADER: np.array(json.dumps(header))}, **net.state_dict())
+            entries: dict[str, Any] = {HEADER: np.array(json.dumps(header)), **net.state_dict()}
+            np.savez(file, **entries)
         os.chmod(part, 0o666 & ~umask())
         os.replace(part, path)
     except BaseException:
@@ -83,25 +85,24 @@ def load(path: str | os.PathLike[str]) -> RNN:
             ValueError, TypeError, KeyError, AttributeError, IndexError, EOFError, OSError,
             NotImplementedError, RuntimeError, MemoryError, SyntaxError, BadZipFile, ZlibError,
         ) as error:  # fmt: skip
-            raise ValueError(
-                f"path: expected a file written by save, got {name}: {error or type(error).__name__}"
-            ) from None
-    from rnncore import _network
+            why = str(error) or type(error).__name__
+            raise ValueError(f"path: expected a file written by save, got {name}: {why}") from None
+    from rnncore._rnn import RNN
 
-    if version != FORMAT or kind not in ("RNN",):
+    classes = {"RNN": RNN}
+    if version != FORMAT or kind not in classes:
         raise ValueError(
             f"path: expected a file of format {FORMAT}, got {name} with a {kind} "
             f"of format {version}: it needs another version of rnncore"
         )
     try:
-        make = getattr(_network, kind)
         sizes = {key: np.shape(values) for key, values in entries.items()}
         shapes = parameters.parameter_shapes(
             config["input_size"], config["hidden_size"], config["output_size"], bias=config["bias"]
         )
         if sizes != shapes:  # before a header that lies can ask for memory
             raise ValueError(f"its arrays are {sizes}, its header says {shapes}")
-        net: RNN = make(**config, seed=0)
+        net = classes[kind](**config, seed=0)
         net.load_state_dict(entries)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"path: expected a file written by save, got {name}: {error}") from None

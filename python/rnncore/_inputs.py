@@ -30,8 +30,15 @@ class Inputs:
     """
 
     def __init__(
-        self, core: ModuleType, dtype: np.dtype[Any], input_size: int, hidden_size: int,
-        x: Any, h0: Any = None, lengths: Any = None, mask: Any = None,
+        self,
+        core: ModuleType,
+        dtype: np.dtype[Any],
+        input_size: int,
+        hidden_size: int,
+        x: Any,
+        h0: Any = None,
+        lengths: Any = None,
+        mask: Any = None,
     ) -> None:
         self.core, self.dtype = core, dtype
         self.input_size, self.hidden_size = input_size, hidden_size
@@ -83,7 +90,9 @@ class Inputs:
         if len(x) == 0:
             raise ValueError("x: expected at least 1 sequence, got an empty list")
         if lengths is not None:
-            raise ValueError("lengths: expected None with a list of sequences, which have their own")
+            raise ValueError(
+                "lengths: expected None with a list of sequences, which have their own"
+            )
         rows = [check.array(f"x[{s}]", sequence) for s, sequence in enumerate(x)]
         tokens = rows[0].ndim == 1
         for s, row in enumerate(rows):
@@ -161,7 +170,15 @@ class Inputs:
         """(count, time): true where a sequence has that step."""
         if self.lengths is None:
             return np.ones((self.count, self.time), bool)
-        return np.arange(self.time) < self.lengths[:, None]
+        steps: Array = np.arange(self.time) < self.lengths[:, None]
+        return steps
+
+    @property
+    def counted(self) -> Array:
+        """(count, time): true where a step counts."""
+        if self.mask is None:
+            return self.steps
+        return self.steps & (self.padded(self.mask[:, None])[:, :, 0] != 0)
 
     def per_output(self, name: str, given: Any, width: int, every_step: bool) -> Array:
         """Values for each output, (B, width) or per step, as (B or rows, width); for
@@ -221,10 +238,7 @@ class Inputs:
 
         The core only notes that there are; the pass over them is made here, and only then.
         """
-        counted = self.steps
-        if self.mask is not None:
-            counted = counted.copy()
-            counted[self.steps if self.listed else ...] &= self._unpadded(self.mask)
+        counted = self.counted
         if self.x is not None:
             self._finite_steps("x", self.padded(self.x), counted[:, :, None])
         if self.tokens is not None:
@@ -249,9 +263,6 @@ class Inputs:
                 self._within("y", "probabilities", values, where[..., None], 0, 1)
             if not where.any():
                 raise ValueError("y: expected at least one target that counts, got none")
-
-    def _unpadded(self, rows: Array) -> Array:
-        return (rows != 0) if self.listed else (rows != 0).reshape(self.count, self.time)
 
     @staticmethod
     def _finite_steps(name: str, values: Array, where: Array) -> None:

@@ -1,9 +1,8 @@
-"""The network a user holds: checking, naming and convenience around a compiled engine."""
+"""A network as a function: its outputs, losses and gradients, and its training."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,15 +11,10 @@ import numpy.typing as npt
 from rnncore import _checks as check
 from rnncore import _parameters as parameters
 from rnncore import _training as training
-from rnncore._builds import core
 from rnncore._checks import Array
 from rnncore._inputs import Inputs
+from rnncore._model import LOSSES, Model
 from rnncore._training import History
-
-NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
-LOSSES = (None, "bce", "mse", "cross_entropy")
-READOUTS = ("last", "all")
-DTYPES = ("float32", "float64")
 
 
 class Output(NamedTuple):
@@ -44,274 +38,8 @@ class Output(NamedTuple):
     final: Array
 
 
-class RNN:
-    """An Elman network with an optional linear read-out and loss.
-
-    ``h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)`` and ``y_t = W_y h_t + b_y``, in
-    PyTorch's names and shapes. [1]_ With one input, one hidden unit, one output and no
-    biases this is the scalar network ``o_t = f(x_t w_i + o_{t-1} w_h)``.
-
-    Parameters
-    ----------
-    input_size : int
-        Numbers per time step, D; for integer input, the size of the vocabulary.
-    hidden_size : int
-        Hidden units, H.
-    output_size : int, optional
-        Outputs, K. Without it the network has no read-out and returns hidden states.
-    nonlinearity : {"tanh", "relu", "sigmoid", "identity"}
-        f.
-    bias : bool
-        Whether recurrence and read-out have biases.
-    readout : {"last", "all"}
-        One output per sequence, from its last state, or one per time step.
-    loss : {None, "bce", "mse", "cross_entropy"}
-        What `loss`, `loss_and_grad` and `fit` minimise: the mean, over counted targets, of
-        binary cross-entropy on logits; the squared error ``(d - y)**2``; or cross-entropy on
-        logits, where a negative class does not count.
-    dtype : {"float32", "float64"}
-        Precision of parameters, computation and results.
-    seed : int or numpy.random.Generator, optional
-        For the first parameters, uniform within 1/sqrt(H) as in PyTorch.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument, what was expected and what came.
-
-    Notes
-    -----
-    Wherever a method takes ``x``, it is one of
-
-    * a (B, T, D) array of numbers;
-    * a (B, T) array of integers: tokens, standing for one-hot rows that are never formed;
-    * a list of (T_i, D) arrays, or of integer sequences, of any lengths.
-
-    ``lengths`` (B,) says how many steps of each row of an array count, ``mask`` (B, T) which
-    ones; a step that does not count leaves the state as it is, gives output zero, and passes
-    no gradient to its input. ``h0``, (B, 1, H) or (B, H), is the state before the first step,
-    zero by default.
-
-    A network can be pickled and copied. One network must not be used by one thread while
-    another changes it; different networks can be used at once, and the GIL is free meanwhile.
-
-    References
-    ----------
-    .. [1] J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990) 179-211.
-
-    Examples
-    --------
-    >>> import numpy as np, rnncore as rc
-    >>> rng = np.random.default_rng(0)
-    >>> x = rng.standard_normal((64, 10, 2))
-    >>> y = x[:, :, 0].sum(axis=1) > 0
-    >>> net = rc.RNN(input_size=2, hidden_size=4, output_size=1, loss="bce", seed=0)
-    >>> history = net.fit(x, y, epochs=60, lr=0.03, rng=0)
-    >>> bool((net.predict(x) == y).mean() > 0.9)
-    True
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        output_size: int | None = None,
-        *,
-        nonlinearity: str = "tanh",
-        bias: bool = True,
-        readout: str = "last",
-        loss: str | None = None,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | np.random.Generator | None = None,
-    ) -> None:
-        outputs = None if output_size is None else check.whole("output_size", output_size, 1)
-        self._config: dict[str, Any] = {
-            "input_size": check.whole("input_size", input_size, 1),
-            "hidden_size": check.whole("hidden_size", hidden_size, 1),
-            "output_size": outputs,
-            "nonlinearity": check.choice("nonlinearity", nonlinearity, NONLINEARITIES),
-            "bias": check.flag("bias", bias),
-            "readout": check.choice("readout", readout, READOUTS),
-            "loss": check.choice("loss", loss, LOSSES),
-            "dtype": dtype_name(dtype),
-        }
-        rng = check.generator("seed", seed)
-        self._shapes = parameters.parameter_shapes(
-            self.input_size, self.hidden_size, outputs, bias=self.bias
-        )
-        if parameters.total(self._shapes) > 2**40:
-            raise ValueError(
-                f"hidden_size: expected a network that fits in memory, got "
-                f"{parameters.total(self._shapes):.3g} parameters"
-            )
-        flat = np.empty(parameters.total(self._shapes), self.dtype)
-        parameters.initialise(flat, self.hidden_size, rng)
-        self._connect(flat)
-
-    def _connect(self, flat: Array) -> None:
-        """Make `flat` the parameters: views for Python, an engine for the core."""
-        self._flat = flat
-        self._parameters = parameters.views(flat, self._shapes)
-        self._core = core(self._config["dtype"])
-        self._engine = self._core.Engine(
-            flat,
-            self.input_size,
-            self.hidden_size,
-            self._outputs,
-            bias=self.bias,
-            head=self.output_size is not None,
-            every_step=self._every_step,
-            nonlinearity=self._core.NONLINEARITIES[self.nonlinearity],
-            loss=self._core.LOSSES[self._loss],
-        )
-
-    # ---- what it is -----------------------------------------------------------------
-
-    @property
-    def input_size(self) -> int:
-        """D, numbers per time step, or the size of the vocabulary."""
-        return self._config["input_size"]  # type: ignore[no-any-return]
-
-    @property
-    def hidden_size(self) -> int:
-        """H, hidden units."""
-        return self._config["hidden_size"]  # type: ignore[no-any-return]
-
-    @property
-    def output_size(self) -> int | None:
-        """K, outputs of the read-out; None where there is none."""
-        return self._config["output_size"]  # type: ignore[no-any-return]
-
-    @property
-    def nonlinearity(self) -> str:
-        """The name of f."""
-        return self._config["nonlinearity"]  # type: ignore[no-any-return]
-
-    @property
-    def bias(self) -> bool:
-        """Whether there are biases."""
-        return self._config["bias"]  # type: ignore[no-any-return]
-
-    @property
-    def readout(self) -> str:
-        """ "last" or "all"."""
-        return self._config["readout"]  # type: ignore[no-any-return]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """float32 or float64."""
-        return np.dtype(self._config["dtype"])
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The arguments the network was made with, but for the seed."""
-        return dict(self._config)
-
-    @property
-    def _loss(self) -> str | None:
-        return self._config["loss"]  # type: ignore[no-any-return]
-
-    @property
-    def _outputs(self) -> int:
-        return self.hidden_size if self.output_size is None else self.output_size
-
-    @property
-    def _every_step(self) -> bool:
-        return self.readout == "all"
-
-    def __repr__(self) -> str:
-        sizes = ", ".join(str(self._config[k]) for k in ("input_size", "hidden_size", "output_size"))
-        rest = ", ".join(f"{k}={v!r}" for k, v in list(self._config.items())[3:])
-        return f"{type(self).__name__}({sizes}, {rest})  # {self._flat.size} parameters"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"config": self._config, "flat": self._flat}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state["config"], seed=0)  # type: ignore[misc]
-        self._flat[:] = state["flat"]
-
-    # ---- parameters -----------------------------------------------------------------
-
-    @property
-    def flat(self) -> Array:
-        """All parameters in one vector, the one the core works on.
-
-        Change it in place (``net.flat[:] = values``). It holds the arrays of `parameters`
-        one after another, each in C order.
-        """
-        return self._flat
-
-    def parameters(self) -> dict[str, Array]:
-        """Parameters by PyTorch's names: views into `flat`, so writing to them changes the net.
-
-        Returns
-        -------
-        dict of str to ndarray
-            ``weight_ih_l0`` (H, D), ``weight_hh_l0`` (H, H), ``bias_ih_l0`` and ``bias_hh_l0``
-            (H,), ``head.weight`` (K, H), ``head.bias`` (K,); those the network has.
-
-        Examples
-        --------
-        >>> import rnncore as rc
-        >>> net = rc.RNN(1, 1, 1, bias=False)
-        >>> net.parameters()["weight_hh_l0"][:] = 1.0
-        >>> float(net.flat[1])
-        1.0
-        """
-        return dict(self._parameters)
-
-    def state_dict(self) -> dict[str, Array]:
-        """Copies of the parameters by name, in the form `load_state_dict` takes.
-
-        Examples
-        --------
-        >>> import rnncore as rc
-        >>> sorted(rc.RNN(2, 3, bias=False).state_dict())
-        ['weight_hh_l0', 'weight_ih_l0']
-        """
-        return {name: values.copy() for name, values in self._parameters.items()}
-
-    def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike]) -> None:
-        """Take all parameters from a mapping of names to arrays, such as a torch state dict.
-
-        Raises
-        ------
-        TypeError, ValueError
-            Where entries are missing, not expected, misshapen or not finite. The network is
-            then unchanged.
-
-        Examples
-        --------
-        >>> import rnncore as rc
-        >>> net, other = rc.RNN(2, 3, seed=0), rc.RNN(2, 3, seed=1)
-        >>> net.load_state_dict(other.state_dict())
-        >>> bool((net.flat == other.flat).all())
-        True
-        """
-        values = parameters.checked_state(state_dict, self._shapes, self.dtype)
-        for name, view in self._parameters.items():
-            view[...] = values[name]
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to a file, from which `rnncore.load` makes it again.
-
-        The file is an uncompressed ``.npz`` archive without pickled objects, written whole or
-        not at all. The name is taken as it is.
-
-        Examples
-        --------
-        >>> import os, tempfile, rnncore as rc
-        >>> net = rc.RNN(2, 3, 1, loss="mse", seed=0)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     net.save(os.path.join(folder, "net.npz"))
-        ...     copy = rc.load(os.path.join(folder, "net.npz"))
-        >>> bool((copy.flat == net.flat).all())
-        True
-        """
-        from rnncore._files import save
-
-        save(self, path)
+class Network(Model):
+    """What every network does with its input; see `rnncore.RNN` for the forms x may take."""
 
     # ---- running --------------------------------------------------------------------
 
@@ -391,7 +119,8 @@ class RNN:
         """
         y = self._forward(self._inputs(x, h0, lengths, mask), None, None)
         if self._loss == "cross_entropy":
-            return y.argmax(axis=-1)
+            classes: Array = y.argmax(axis=-1)
+            return classes
         if self._loss == "bce":
             y = (y >= 0).astype(np.int64)
         return y[..., 0] if self._outputs == 1 else y
@@ -435,9 +164,7 @@ class RNN:
         e = np.exp(y - y.max(axis=-1, keepdims=True))
         return e / e.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
 
-    def step(
-        self, x_t: npt.ArrayLike, state: npt.ArrayLike | None = None
-    ) -> tuple[Array, Array]:
+    def step(self, x_t: npt.ArrayLike, state: npt.ArrayLike | None = None) -> tuple[Array, Array]:
         """One step of streaming inference.
 
         Parameters
@@ -733,11 +460,3 @@ class RNN:
             eps=eps, clip_norm=clip_norm, clip_value=clip_value, shuffle=shuffle, rng=rng,
         )  # fmt: skip
         return training.run(trainer, epochs, progress, callback)
-
-
-def dtype_name(dtype: Any) -> str:
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = str(dtype)
-    return check.choice("dtype", name, DTYPES)  # type: ignore[no-any-return]

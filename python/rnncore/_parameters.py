@@ -54,7 +54,9 @@ def initialise(flat: Array, hidden_size: int, rng: np.random.Generator) -> None:
 def checked_state(given: Any, shapes: Shapes, dtype: np.dtype[Any]) -> dict[str, Array]:
     """A state dict's arrays in the network's precision, or an error that names the entry."""
     if not isinstance(given, Mapping):
-        raise TypeError(f"state_dict: expected a mapping of names to arrays, got {check.kind(given)}")
+        raise TypeError(
+            f"state_dict: expected a mapping of names to arrays, got {check.kind(given)}"
+        )
     missing = [name for name in shapes if name not in given]
     extra = [str(name) for name in given if name not in shapes]
     if missing or extra:
@@ -63,9 +65,7 @@ def checked_state(given: Any, shapes: Shapes, dtype: np.dtype[Any]) -> dict[str,
             parts.append(f"missing {', '.join(missing)}")
         if extra:
             parts.append(f"not expected {', '.join(extra)}")
-        raise ValueError(
-            f"state_dict: expected {', '.join(shapes)}; {'; '.join(parts)}"
-        )
+        raise ValueError(f"state_dict: expected {', '.join(shapes)}; {'; '.join(parts)}")
     result = {}
     for name, shape in shapes.items():
         values = check.array(f"state_dict[{name!r}]", given[name])

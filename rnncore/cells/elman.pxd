@@ -54,7 +54,9 @@ cdef inline void elman_forward(
         nonlinear_rows(IDENTITY, vectors, h, slope)
 
 
-cdef inline void elman_da(const Plan* plan, const real* slope, const real* dh, real* da) noexcept nogil:
+cdef inline void elman_da(
+    const Plan* plan, const real* slope, const real* dh, real* da,
+) noexcept nogil:
     """dL/da_t = f'(a_t) * dL/dh_t"""
     cdef Py_ssize_t i
     for i in range(plan.net.hidden * plan.vectors):

@@ -52,7 +52,10 @@ def times(matrix, vector):
 
 
 def transposed_times(matrix, vector):
-    return [sum(row[j] * v for row, v in zip(matrix, vector, strict=True)) for j in range(len(matrix[0]))]
+    return [
+        sum(row[j] * v for row, v in zip(matrix, vector, strict=True))
+        for j in range(len(matrix[0]))
+    ]
 
 
 def add_outer(matrix, left, right):

@@ -101,7 +101,11 @@ def loss_and_terms(parameters, nonlinearity, x, h0, counts, loss, targets):
                 for t in range(T, j, -1):
                     row = matrix_product(row, jacobians[t])
                 rows.append(row[0])
-        return [math.fsum(column) for column in zip(*rows, strict=True)] if rows else [0.0 for _ in units]
+        return (
+            [math.fsum(column) for column in zip(*rows, strict=True)]
+            if rows
+            else [0.0 for _ in units]
+        )
 
     steps = range(1, len(x) + 1)
     da = {j: [r * s for r, s in zip(row_to(j), local[j], strict=True)] for j in steps}
@@ -109,7 +113,8 @@ def loss_and_terms(parameters, nonlinearity, x, h0, counts, loss, targets):
         "weight_ih_l0": [[[da[j][i] * v for v in x[j - 1]] for i in units] for j in steps],
         "weight_hh_l0": [[[da[j][i] * v for v in o[j - 1]] for i in units] for j in steps],
         "x": [
-            [math.fsum(da[j][i] * w_x[i][d] for i in units) for d in range(len(x[0]))] for j in steps
+            [math.fsum(da[j][i] * w_x[i][d] for i in units) for d in range(len(x[0]))]
+            for j in steps
         ],
         "h0": row_to(0),
     }
@@ -132,6 +137,4 @@ def sum_of(terms):
 def loss_and_grad(parameters, nonlinearity, x, h0, counts, loss, targets):
     total, terms = loss_and_terms(parameters, nonlinearity, x, h0, counts, loss, targets)
     whole = ("x", "h0")  # not summed over time
-    return total, {
-        name: value if name in whole else sum_of(value) for name, value in terms.items()
-    }
+    return total, {name: value if name in whole else sum_of(value) for name, value in terms.items()}

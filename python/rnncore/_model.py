@@ -1,0 +1,231 @@
+"""A network as a thing: what it was made with, its parameters, its copies and files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore import _checks as check
+from rnncore import _parameters as parameters
+from rnncore._builds import core
+from rnncore._checks import Array
+
+NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
+LOSSES = (None, "bce", "mse", "cross_entropy")
+READOUTS = ("last", "all")
+DTYPES = ("float32", "float64")
+
+
+class Model:
+    """Configuration and parameters of a network; see `rnncore.RNN` for what they mean."""
+
+    _core: ModuleType
+    _engine: Any
+    _flat: Array
+    _parameters: dict[str, Array]
+
+    def __init__(self, config: dict[str, Any], seed: int | np.random.Generator | None) -> None:
+        outputs = config["output_size"]
+        self._config: dict[str, Any] = {
+            "input_size": check.whole("input_size", config["input_size"], 1),
+            "hidden_size": check.whole("hidden_size", config["hidden_size"], 1),
+            "output_size": None if outputs is None else check.whole("output_size", outputs, 1),
+            "nonlinearity": check.choice("nonlinearity", config["nonlinearity"], NONLINEARITIES),
+            "bias": check.flag("bias", config["bias"]),
+            "readout": check.choice("readout", config["readout"], READOUTS),
+            "loss": check.choice("loss", config["loss"], LOSSES),
+            "dtype": dtype_name(config["dtype"]),
+        }
+        rng = check.generator("seed", seed)
+        self._shapes = parameters.parameter_shapes(
+            self.input_size, self.hidden_size, self.output_size, bias=self.bias
+        )
+        size = parameters.total(self._shapes)
+        if size > 2**40:
+            raise ValueError(
+                f"hidden_size: expected a network that fits in memory, got {size:.3g} parameters"
+            )
+        flat = np.empty(size, self.dtype)
+        parameters.initialise(flat, self.hidden_size, rng)
+        self._connect(flat)
+
+    def _connect(self, flat: Array) -> None:
+        """Make `flat` the parameters: views for Python, an engine for the core."""
+        self._flat = flat
+        self._parameters = parameters.views(flat, self._shapes)
+        self._core = core(self._config["dtype"])
+        self._engine = self._core.Engine(
+            flat,
+            self.input_size,
+            self.hidden_size,
+            self._outputs,
+            bias=self.bias,
+            head=self.output_size is not None,
+            every_step=self._every_step,
+            nonlinearity=self._core.NONLINEARITIES[self.nonlinearity],
+            loss=self._core.LOSSES[self._loss],
+        )
+
+    # ---- what it is -----------------------------------------------------------------
+
+    @property
+    def input_size(self) -> int:
+        """D, numbers per time step, or the size of the vocabulary."""
+        return self._config["input_size"]  # type: ignore[no-any-return]
+
+    @property
+    def hidden_size(self) -> int:
+        """H, hidden units."""
+        return self._config["hidden_size"]  # type: ignore[no-any-return]
+
+    @property
+    def output_size(self) -> int | None:
+        """K, outputs of the read-out; None where there is none."""
+        return self._config["output_size"]  # type: ignore[no-any-return]
+
+    @property
+    def nonlinearity(self) -> str:
+        """The name of f."""
+        return self._config["nonlinearity"]  # type: ignore[no-any-return]
+
+    @property
+    def bias(self) -> bool:
+        """Whether there are biases."""
+        return self._config["bias"]  # type: ignore[no-any-return]
+
+    @property
+    def readout(self) -> str:
+        """ "last" or "all"."""
+        return self._config["readout"]  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        dtype: np.dtype[Any] = np.dtype(self._config["dtype"])
+        return dtype
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments the network was made with, but for the seed."""
+        return dict(self._config)
+
+    @property
+    def _loss(self) -> str | None:
+        return self._config["loss"]  # type: ignore[no-any-return]
+
+    @property
+    def _outputs(self) -> int:
+        return self.hidden_size if self.output_size is None else self.output_size
+
+    @property
+    def _every_step(self) -> bool:
+        return self.readout == "all"
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(
+            str(self._config[k]) for k in ("input_size", "hidden_size", "output_size")
+        )
+        rest = ", ".join(f"{k}={v!r}" for k, v in list(self._config.items())[3:])
+        return f"{type(self).__name__}({sizes}, {rest})  # {self._flat.size} parameters"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"config": self._config, "flat": self._flat}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Model.__init__(self, state["config"], seed=0)
+        self._flat[:] = state["flat"]
+
+    # ---- parameters -----------------------------------------------------------------
+
+    @property
+    def flat(self) -> Array:
+        """All parameters in one vector, the one the core works on.
+
+        Change it in place (``net.flat[:] = values``). It holds the arrays of `parameters`
+        one after another, each in C order.
+        """
+        return self._flat
+
+    def parameters(self) -> dict[str, Array]:
+        """Parameters by PyTorch's names: views into `flat`, so writing to them changes the net.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``weight_ih_l0`` (H, D), ``weight_hh_l0`` (H, H), ``bias_ih_l0`` and ``bias_hh_l0``
+            (H,), ``head.weight`` (K, H), ``head.bias`` (K,); those the network has.
+
+        Examples
+        --------
+        >>> import rnncore as rc
+        >>> net = rc.RNN(1, 1, 1, bias=False)
+        >>> net.parameters()["weight_hh_l0"][:] = 1.0
+        >>> float(net.flat[1])
+        1.0
+        """
+        return dict(self._parameters)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of the parameters by name, in the form `load_state_dict` takes.
+
+        Examples
+        --------
+        >>> import rnncore as rc
+        >>> sorted(rc.RNN(2, 3, bias=False).state_dict())
+        ['weight_hh_l0', 'weight_ih_l0']
+        """
+        return {name: values.copy() for name, values in self._parameters.items()}
+
+    def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike]) -> None:
+        """Take all parameters from a mapping of names to arrays, such as a torch state dict.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where entries are missing, not expected, misshapen or not finite. The network is
+            then unchanged.
+
+        Examples
+        --------
+        >>> import rnncore as rc
+        >>> net, other = rc.RNN(2, 3, seed=0), rc.RNN(2, 3, seed=1)
+        >>> net.load_state_dict(other.state_dict())
+        >>> bool((net.flat == other.flat).all())
+        True
+        """
+        values = parameters.checked_state(state_dict, self._shapes, self.dtype)
+        for name, view in self._parameters.items():
+            view[...] = values[name]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file, from which `rnncore.load` makes it again.
+
+        The file is an uncompressed ``.npz`` archive without pickled objects, written whole or
+        not at all. The name is taken as it is.
+
+        Examples
+        --------
+        >>> import os, tempfile, rnncore as rc
+        >>> net = rc.RNN(2, 3, 1, loss="mse", seed=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net.save(os.path.join(folder, "net.npz"))
+        ...     copy = rc.load(os.path.join(folder, "net.npz"))
+        >>> bool((copy.flat == net.flat).all())
+        True
+        """
+        from rnncore._files import save
+
+        save(self, path)
+
+
+def dtype_name(dtype: Any) -> str:
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    return check.choice("dtype", name, DTYPES)  # type: ignore[no-any-return]

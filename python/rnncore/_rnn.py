@@ -1,0 +1,101 @@
+"""The Elman network."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore._network import Network
+
+
+class RNN(Network):
+    """An Elman network with an optional linear read-out and loss.
+
+    ``h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)`` and ``y_t = W_y h_t + b_y``, in
+    PyTorch's names and shapes. [1]_ With one input, one hidden unit, one output and no
+    biases this is the scalar network ``o_t = f(x_t w_i + o_{t-1} w_h)``.
+
+    Parameters
+    ----------
+    input_size : int
+        Numbers per time step, D; for integer input, the size of the vocabulary.
+    hidden_size : int
+        Hidden units, H.
+    output_size : int, optional
+        Outputs, K. Without it the network has no read-out and returns hidden states.
+    nonlinearity : {"tanh", "relu", "sigmoid", "identity"}
+        f.
+    bias : bool
+        Whether recurrence and read-out have biases.
+    readout : {"last", "all"}
+        One output per sequence, from its last state, or one per time step.
+    loss : {None, "bce", "mse", "cross_entropy"}
+        What `loss`, `loss_and_grad` and `fit` minimise: the mean, over counted targets, of
+        binary cross-entropy on logits; the squared error ``(d - y)**2``; or cross-entropy on
+        logits, where a negative class does not count.
+    dtype : {"float32", "float64"}
+        Precision of parameters, computation and results.
+    seed : int or numpy.random.Generator, optional
+        For the first parameters, uniform within 1/sqrt(H) as in PyTorch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was expected and what came.
+
+    Notes
+    -----
+    Wherever a method takes ``x``, it is one of
+
+    * a (B, T, D) array of numbers;
+    * a (B, T) array of integers: tokens, standing for one-hot rows that are never formed;
+    * a list of (T_i, D) arrays, or of integer sequences, of any lengths.
+
+    ``lengths`` (B,) says how many steps of each row of an array count, ``mask`` (B, T) which
+    ones; a step that does not count leaves the state as it is, gives output zero, and passes
+    no gradient to its input. ``h0``, (B, 1, H) or (B, H), is the state before the first step,
+    zero by default.
+
+    A network can be pickled and copied. One network must not be used by one thread while
+    another changes it; different networks can be used at once, and the GIL is free meanwhile.
+
+    References
+    ----------
+    .. [1] J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990) 179-211.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((64, 10, 2))
+    >>> y = x[:, :, 0].sum(axis=1) > 0
+    >>> net = rc.RNN(input_size=2, hidden_size=4, output_size=1, loss="bce", seed=0)
+    >>> history = net.fit(x, y, epochs=60, lr=0.03, rng=0)
+    >>> bool((net.predict(x) == y).mean() > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int | None = None,
+        *,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        readout: str = "last",
+        loss: str | None = None,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | np.random.Generator | None = None,
+    ) -> None:
+        config = {
+            "input_size": input_size,
+            "hidden_size": hidden_size,
+            "output_size": output_size,
+            "nonlinearity": nonlinearity,
+            "bias": bias,
+            "readout": readout,
+            "loss": loss,
+            "dtype": dtype,
+        }
+        super().__init__(config, seed)
