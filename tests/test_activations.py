@@ -9,11 +9,11 @@ from rnncore import _builds
 LIMITS = {
     "tanh": 2.0,
     "logistic": 2.0,
-    "exp": 1.5,
+    "exp": 1.0,
     "log": 2.0,
     "log1p": 2.0,
-    "dtanh": 8.0,
-    "dlogistic": 4.0,
+    "dtanh": 3.0,
+    "dlogistic": 3.0,
 }
 
 

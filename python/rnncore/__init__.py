@@ -11,7 +11,7 @@
 """
 
 from rnncore._builds import show_config
-from rnncore._files import load
+from rnncore._load import load
 from rnncore._network import Output
 from rnncore._rnn import RNN
 from rnncore._training import History

@@ -178,7 +178,8 @@ class Inputs:
         """(count, time): true where a step counts."""
         if self.mask is None:
             return self.steps
-        return self.steps & (self.padded(self.mask[:, None])[:, :, 0] != 0)
+        counted: Array = self.steps & (self.padded(self.mask[:, None])[:, :, 0] != 0)
+        return counted
 
     def per_output(self, name: str, given: Any, width: int, every_step: bool) -> Array:
         """Values for each output, (B, width) or per step, as (B or rows, width); for

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _checks as check
+from rnncore import _files
 from rnncore import _parameters as parameters
 from rnncore._builds import core
 from rnncore._checks import Array
@@ -19,6 +20,9 @@ NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
 LOSSES = (None, "bce", "mse", "cross_entropy")
 READOUTS = ("last", "all")
 DTYPES = ("float32", "float64")
+
+#: Of saved files; raised when a reader of the old one would misunderstand the new.
+FORMAT = 1
 
 
 class Model:
@@ -218,9 +222,8 @@ class Model:
         >>> bool((copy.flat == net.flat).all())
         True
         """
-        from rnncore._files import save
-
-        save(self, path)
+        header = {"format": FORMAT, "class": type(self).__name__, "config": self._config}
+        _files.write(path, header, self._parameters)
 
 
 def dtype_name(dtype: Any) -> str:

@@ -1,0 +1,62 @@
+"""Networks from files."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from rnncore import _files
+from rnncore import _parameters as parameters
+from rnncore._model import FORMAT
+from rnncore._rnn import RNN
+
+CLASSES = {"RNN": RNN}
+
+
+def load(path: str | os.PathLike[str]) -> RNN:
+    """Make a network from a file that ``net.save`` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    RNN
+
+    Raises
+    ------
+    OSError
+        Where there is no such file, or it cannot be read.
+    ValueError
+        Where it is not such a file, or is damaged. Nothing in it is ever executed.
+
+    Examples
+    --------
+    >>> import os, tempfile, rnncore as rc
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "net.npz")
+    ...     rc.RNN(2, 3, seed=0).save(path)
+    ...     rc.load(path).hidden_size
+    3
+    """
+    try:
+        header, arrays = _files.read(path)
+        kind, version, config = header["class"], header["format"], header["config"]
+        if version != FORMAT or kind not in CLASSES:
+            raise ValueError(f"it holds a {kind} of format {version}, this version reads {FORMAT}")
+        sizes = {name: np.shape(values) for name, values in arrays.items()}
+        shapes = parameters.parameter_shapes(
+            config["input_size"], config["hidden_size"], config["output_size"], bias=config["bias"]
+        )
+        if sizes != shapes:  # before a header that lies can ask for memory
+            raise ValueError(f"its arrays are {sizes}, its header says {shapes}")
+        net = CLASSES[kind](**config, seed=0)
+        net.load_state_dict(arrays)
+    except (ValueError, TypeError, KeyError) as error:
+        why = f"no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(
+            f"path: expected a file written by save, got {os.fspath(path)!r}: {why}"
+        ) from None
+    return net
