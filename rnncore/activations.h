@@ -1,8 +1,9 @@
 /* exp, log, tanh and the logistic function on lanes, with their slopes.
  *
- * At most 2 units in the last place from the true value, monotone, NaN in NaN
- * out; tests/test_activations.py checks that over every float32.  Polynomials
- * come from coefficients.h, fitted by tools/fit_activations.py.
+ * At most 2 units in the last place from the true value (the slopes: 3), NaN in
+ * NaN out; tanh and the logistic function never decrease, which
+ * tests/test_activations.py checks over every float32.  Polynomials come from
+ * coefficients.h, fitted by tools/fit_activations.py.
  */
 #ifndef RNNCORE_ACTIVATIONS_H
 #define RNNCORE_ACTIVATIONS_H
@@ -80,11 +81,12 @@ LANES_INLINE vreal vlog1p_unit(vreal e)
     return vfma(vmul(s, z), POLYNOMIAL(z, LOG1P_TAIL), vadd(s, s));
 }
 
-/* log a for normal a > 0:  a = 2^k m,  log a = k ln 2 + log(1 + (m - 1)). */
+/* log a for normal a > 0:  a = 2^k m,  log a = k ln 2 + log(1 + (m - 1)); a * 0 keeps NaN. */
 LANES_INLINE vreal vlog(vreal a)
 {
     vreal k = vexponent(a), l = vlog1p_unit(vsub(vmantissa(a), vset1(1)));
-    return vfma(k, vset1(LN2_HIGH), vfma(k, vset1(LN2_LOW), l));
+    vreal log = vfma(k, vset1(LN2_HIGH), vfma(k, vset1(LN2_LOW), l));
+    return vfma(a, vset1(0), log);
 }
 
 /* s(x) = 1 / (1 + exp(-x)).

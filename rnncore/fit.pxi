@@ -69,7 +69,8 @@ cdef class Trainer:
         """As many epochs as `losses` has room for, the mean loss of each into it.
 
         Returns how many were finished: fewer where the loss or a parameter was no longer
-        finite, and then the network is that of the last finished one.
+        finite, or where numbers of the batch were changed into impossible ones meanwhile;
+        then the network is that of the last finished one.
         """
         cdef Plan plan
         cdef Sequences seqs = self.batch.seqs
@@ -89,17 +90,14 @@ cdef class Trainer:
     ) except -1 nogil:
         cdef Optimiser* o = &self.optimiser
         cdef Py_ssize_t epoch, size = plan.net.size * sizeof(real)
-        cdef unsigned long long mode
         memcpy(o.parameters, flat, size)
         for epoch in range(losses.shape[0]):
             if self.shuffled:
                 shuffle(&self.order[0], seqs.count, &self.random)
-            mode = flush_subnormals()
-            try:
-                losses[epoch] = self.epoch(plan, seqs)
-            finally:
-                restore_subnormals(mode)
-            if not isfinite(losses[epoch]) or not all_finite(o.parameters, o.vectors):
+            losses[epoch] = self.epoch(plan, seqs)
+            if plan.faults or not isfinite(losses[epoch]):
+                return epoch
+            if not all_finite(o.parameters, o.vectors):
                 return epoch
             memcpy(flat, o.parameters, size)
         return losses.shape[0]
@@ -108,6 +106,7 @@ cdef class Trainer:
         """One pass over all sequences; the mean of the counted losses."""
         cdef Py_ssize_t first = 0, size
         cdef double total = 0, counted = 0, count
+        cdef unsigned long long mode
         while first < seqs.count:
             size = min(self.batch_size, seqs.count - first)
             count = count_targets(&plan.net, seqs, first, size)
@@ -118,7 +117,9 @@ cdef class Trainer:
                 work(plan, seqs, first, size, self.optimiser.gradient)
                 total += plan.loss
                 counted += count
+                mode = flush_subnormals()
                 update(&self.optimiser)
+                restore_subnormals(mode)
             first += size
             self.since_signals += (
                 <double>size * plan.time * plan.net.hidden * (plan.rows + 4) + plan.net.size

@@ -2,8 +2,8 @@
 instruction set (see setup.py), and ``rnncore._builds`` picks the one to use.
 
 Entry points take typed memoryviews, check their shapes, release the GIL, and hand the
-loops plain buffers.  They trust nothing about sizes or indices, and leave checks that
-need names and explanations to the Python side.
+loops plain buffers.  Checks that need names and explanations are left to the Python side,
+which also sees to it that nobody else holds the arrays of indices it passes.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -27,6 +27,9 @@ from rnncore.plan cimport (
 from rnncore.products cimport affine, outer_sum, pack
 from rnncore.shuffle cimport shuffle
 
+cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
+
 include "gather.pxi"
 include "forward.pxi"
 include "backward.pxi"
@@ -36,7 +39,9 @@ include "batch.pxi"
 NONLINEARITIES = {"tanh": TANH, "relu": RELU, "sigmoid": SIGMOID, "identity": IDENTITY}
 LOSSES = {None: NO_LOSS, "bce": BCE, "mse": MSE, "cross_entropy": CROSS_ENTROPY}
 OPTIMISERS = {"sgd": SGD, "momentum": MOMENTUM, "adam": ADAM}
-FAULTS = {"input": BAD_INPUT, "token": BAD_TOKEN, "target": BAD_TARGET}
+
+cdef enum:
+    KEEP_BYTES = 1 << 28      # the largest arena a network holds on to between calls
 
 
 cdef const real* pointer(const real[:, ::1] rows) noexcept:
@@ -50,7 +55,8 @@ cdef int expect(str name, Py_ssize_t got, Py_ssize_t wanted) except -1:
 
 
 cdef class Arena:
-    """Aligned memory for one call, kept for the next one of its size."""
+    """Aligned memory for one call, kept for the next one: fresh memory costs a page fault
+    every 4096 bytes. Not kept where it is large, see `KEEP_BYTES`."""
 
     cdef void* block
     cdef char* base
@@ -65,7 +71,7 @@ cdef class Arena:
             self.size = 0
             self.block = malloc(size + 64)
             if self.block == NULL:
-                raise MemoryError(f"{size} bytes for the tape of this call")
+                raise MemoryError(f"x: {size:.3g} bytes for the tape of this call")
             self.base = <char*>((<uintptr_t>self.block + 63) & ~<uintptr_t>63)
             self.size = size
         return 0
@@ -153,7 +159,6 @@ cdef class Engine:
         net.head_weight = net.bias_hh + bias_size
         net.head_bias = net.head_weight + (outputs * H if head else 0)
         net.size = net.head_bias + (outputs if head and bias else 0)
-        net.has_bias = bias
         expect("flat", flat.shape[0], net.size)
         if not head:
             expect("outputs", outputs, hidden)
@@ -177,8 +182,8 @@ cdef class Engine:
         plan.want_dx = want_dx
         choose_block(plan, count, batch.seqs.time)
         reals = <double>plan.slots * (plan.rows + plan.net.hidden + 2) * plan.lanes
-        if reals * sizeof(real) > 1e15:
-            raise MemoryError(f"{reals * sizeof(real):.3g} bytes for the tape of this call")
+        if reals * sizeof(real) > PY_SSIZE_T_MAX // 4:
+            raise MemoryError(f"x: {reals * sizeof(real):.3g} bytes for the tape of this call")
         return 0
 
     cdef int run(self, Plan* plan, Sequences* seqs, real* grad) except -1:
@@ -190,7 +195,8 @@ cdef class Engine:
         lay_out(plan, arena.base)
         with nogil:
             work(plan, seqs, 0, seqs.count, grad)
-        self.arena = arena
+        if arena.size <= KEEP_BYTES:
+            self.arena = arena
         return 0
 
     cdef int set_targets(

@@ -47,7 +47,7 @@ typedef int32_t real_bits;
 /* Adding it leaves a real's nearest integer in its low bits. */
 #define ROUND_MAGIC ((real)1.5 * (real)((real_bits)1 << MANTISSA_BITS))
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__SSE2__) || defined(_M_X64)
 #include <immintrin.h>
 #elif defined(__ARM_NEON)
 #include <arm_neon.h>

@@ -8,7 +8,7 @@
 All vectors are aligned and padded to whole vectors with zeros.
 """
 
-from libc.math cimport pow, sqrt
+from libc.math cimport isfinite, pow, sqrt
 
 from rnncore.lanes cimport (
     LANES, real, vadd, vdiv, vfma, vless, vload, vmul, vreal, vselect, vset1, vsqrt,
@@ -51,6 +51,10 @@ cdef inline void clip_by_norm(Optimiser* o) noexcept nogil:
     for i in range(o.vectors):
         g = vload(o.gradient + i * LANES)
         square += vsum(vmul(g, g))
+    if not isfinite(square):  # squares of a large float32 overflow where its norm does not
+        square = 0
+        for i in range(o.vectors * LANES):
+            square += <double>o.gradient[i] * o.gradient[i]
     factor = o.clip_norm / (sqrt(square) + 1e-6)
     if factor < 1:
         for i in range(o.vectors):

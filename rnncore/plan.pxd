@@ -26,7 +26,7 @@ cache; a "last" read-out uses the first step of out, target and weight.
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t
 
-from rnncore.lanes cimport LANES, TILE_SUMS, real
+from rnncore.lanes cimport LANES, real
 
 cdef enum:
     MAX_LANES = 64            # lanes of the largest block: four 64-byte vectors of float32
@@ -125,8 +125,7 @@ cdef struct Plan:
 
 
 cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noexcept nogil:
-    """Width of the block and length of the segment, from the problem alone: never
-    from the number of threads, so results do not depend on it either."""
+    """Width of the block and length of the segment, from the problem alone."""
     cdef Py_ssize_t bytes_per_step, widest = 4 if plan.net.hidden <= 2 else 2
     plan.vectors = 1
     while plan.vectors < widest and plan.vectors * LANES < count:

@@ -133,3 +133,8 @@ def test_special_values(build, dtype, name):
 def test_subnormal_results_of_the_logistic_are_not_flushed(build):
     x = np.array([-90.0, -100.0], np.float32)
     assert (evaluate("logistic", x) > 0).all()
+
+
+@pytest.mark.parametrize("name", list(LIMITS))
+def test_nan_in_nan_out(build, dtype, name):
+    assert np.isnan(evaluate(name, np.array([np.nan, -np.nan], dtype))).all()

@@ -252,6 +252,51 @@ def test_copies_and_pickles_are_independent(build):
         assert (net.flat != 0).any()
 
 
+class Derived(rc.RNN):
+    """With a constructor and an attribute of its own."""
+
+    def __init__(self, size):
+        super().__init__(size, 2, 1, seed=0)
+        self.vocabulary = ["cat", "mat"]
+
+
+def test_derived_classes_are_copied_whole_and_saved_as_what_they_derive_from(tmp_path):
+    net = Derived(3)
+    for twin in (copy.copy(net), copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert type(twin) is Derived
+        assert twin.vocabulary == net.vocabulary
+        assert same(twin.flat, net.flat)
+    net.save(tmp_path / "net.npz")
+    assert same(rc.load(tmp_path / "net.npz").flat, net.flat)
+
+
+def test_a_network_may_load_views_of_itself():
+    net = rc.RNN(2, 2, seed=0)
+    before = net.state_dict()
+    p = net.parameters()
+    net.load_state_dict(p | {"weight_ih_l0": p["weight_hh_l0"], "weight_hh_l0": p["weight_ih_l0"]})
+    assert same(p["weight_ih_l0"], before["weight_hh_l0"])
+    assert same(p["weight_hh_l0"], before["weight_ih_l0"])
+
+
+def test_predictions_of_steps_that_do_not_count_are_zero(build):
+    net, x = net_and_x(K=1, loss="bce", readout="all")
+    for options in ({"lengths": [6, 5, 4, 3, 2]}, {"mask": np.tri(5, 6)}):
+        counted = np.abs(net(x, **options).hidden).sum(axis=2) > 0
+        assert (net.predict_proba(x, **options)[..., 0] > 0).tolist() == counted.tolist()
+        assert (net.predict(x, **options)[~counted] == 0).all()
+
+
+def test_a_stream_of_integers_needs_a_state_to_say_what_they_are():
+    net = rc.RNN(3, 2, 1, seed=0)
+    numbers = np.array([1, 0, 2])
+    y, state = net.step(numbers, np.zeros((1, 2)))
+    assert same(y, net.step(numbers.astype(float))[0])
+    assert state.shape == (1, 2)
+    y, state = net.step(numbers, np.zeros((3, 1, 2)))
+    assert y.shape == (3, 1)
+
+
 def test_repr_shows_how_to_make_it():
     net = rc.RNN(3, 1, 1, loss="bce", bias=False)
     text = repr(net)

@@ -187,10 +187,13 @@ def test_no_loss():
         ({"readout": "first"}, ValueError, "readout: expected one of 'last', 'all', got 'first'"),
         ({"dtype": "float16"}, ValueError, "dtype: expected one of 'float32', 'float64', got 'float16'"),
         ({"dtype": int}, ValueError, "dtype: expected one of 'float32', 'float64', got 'int64'"),
+        ({"dtype": ","}, ValueError, "dtype: expected one of 'float32', 'float64', got ','"),
+        ({"dtype": None}, ValueError, "dtype: expected one of 'float32', 'float64', got None"),
+        ({"loss": "cross_entropy", "output_size": 2**25}, ValueError, "output_size: expected at most 16777216"),
         ({"dtype": "real"}, ValueError, "dtype: expected one of 'float32', 'float64', got 'real'"),
         ({"bias": 1}, TypeError, "bias: expected True or False, got 1"),
         ({"seed": -1}, ValueError, "seed: expected at least 0, got -1"),
-        ({"seed": "a"}, TypeError, "seed: expected an integer, got 'a'"),
+        ({"seed": "a"}, TypeError, "seed: expected None, an integer or a numpy.random.Generator, got 'a'"),
     ],
 )  # fmt: skip
 def test_bad_networks(options, error, text):
@@ -205,17 +208,21 @@ def test_bad_networks(options, error, text):
         ({"epochs": 1.5}, TypeError, "epochs: expected an integer, got 1.5"),
         ({"batch_size": 0}, ValueError, "batch_size: expected at least 1, got 0"),
         ({"optimizer": "adaam"}, ValueError, "optimizer: expected one of 'sgd', 'momentum', 'adam', got 'adaam'; did you mean 'adam'?"),
-        ({"lr": 0}, ValueError, "lr: expected more than 0, got 0"),
-        ({"lr": float("nan")}, ValueError, "lr: expected more than 0, got nan"),
-        ({"lr": float("inf")}, ValueError, "lr: expected more than 0, got inf"),
-        ({"lr": "fast"}, TypeError, "lr: expected a number, got 'fast'"),
+        ({"lr": 0}, ValueError, "lr: expected more than 0 and finite, got 0"),
+        ({"lr": float("nan")}, ValueError, "lr: expected more than 0 and finite, got nan"),
+        ({"lr": float("inf")}, ValueError, "lr: expected more than 0 and finite, got inf"),
+        ({"lr": "0.1"}, TypeError, "lr: expected a number, got '0.1'"),
+        ({"lr": 10**400}, ValueError, "lr: expected more than 0 and finite, got 1000"),
+        ({"eps": 0}, ValueError, "eps: expected more than 0"),
+        ({"eps": 1e-50}, ValueError, "eps: expected more than 0 in float32, got 1e-50"),
+        ({"progress": "no"}, TypeError, "progress: expected True or False, got 'no'"),
         ({"momentum": 1.0}, ValueError, "momentum: expected at least 0 and less than 1, got 1.0"),
         ({"betas": (0.9, 1.0)}, ValueError, "betas: expected at least 0 and less than 1, got 1.0"),
         ({"betas": 0.9}, TypeError, "betas: expected two numbers, got 0.9"),
-        ({"clip_norm": 0}, ValueError, "clip_norm: expected more than 0, got 0"),
-        ({"clip_value": -1}, ValueError, "clip_value: expected more than 0, got -1"),
+        ({"clip_norm": 0}, ValueError, "clip_norm: expected more than 0 and finite, got 0"),
+        ({"clip_value": -1}, ValueError, "clip_value: expected more than 0 and finite, got -1"),
         ({"shuffle": "yes"}, TypeError, "shuffle: expected True or False, got 'yes'"),
-        ({"rng": 1.5}, TypeError, "rng: expected an integer, got 1.5"),
+        ({"rng": 1.5}, TypeError, "rng: expected None, an integer or a numpy.random.Generator, got 1.5"),
         ({"callback": 3}, TypeError, "callback: expected a function, got 3"),
     ],
 )  # fmt: skip
@@ -261,8 +268,15 @@ def test_state_dict_of_another_type():
         (0.5, None, "x_t: expected (3,) or (batch, 3)"),
         (np.zeros(3), np.zeros((1, 1, 2)), "state: expected (1, 2), got (1, 1, 2)"),
         (np.zeros((4, 3)), np.zeros((1, 2)), "state: expected (4, 1, 2), got (1, 2)"),
-        (np.full(3, np.nan), None, "x: expected finite numbers, got nan at [0, 0, 0]"),
-        (3, None, "x: expected tokens from 0 to 2, got 3 at [0, 0]"),
+        (np.array([0, np.nan, 0]), None, "x_t: expected finite numbers, got nan at [1]"),
+        (3, None, "x_t: expected tokens from 0 to 2, got 3 at []"),
+        (np.array([0, 5]), None, "x_t: expected tokens from 0 to 2, got 5 at [1]"),
+        (np.array([0, 1, 2]), None, "x_t: expected 3 numbers of one stream or integer tokens of 3"),
+        (
+            np.zeros(3),
+            np.full((1, 2), np.nan),
+            "state: expected finite numbers, got nan at [0, 0, 0]",
+        ),
         (np.zeros((0, 3)), None, "x: expected at least 1 sequence"),
     ],
 )
@@ -275,3 +289,42 @@ def test_a_tape_that_does_not_fit_is_a_memory_error():
     net = rc.RNN(1, 4096, 1, loss="mse", seed=0)
     with pytest.raises(MemoryError):  # 20 million steps of 8193 rows
         net.loss_and_grad(np.zeros((1, 20_000_000, 1), np.float32), [0.0])
+
+
+def test_a_number_of_one_series_is_not_a_token():
+    net = rc.RNN(1, 2, 1, seed=0)
+    with pytest.raises(ValueError, match=r"got 5 at \[0, 0\]; write x\[:, :, None\]"):
+        net(np.array([[5, 3]]))
+
+
+def test_parameters_that_are_not_finite():
+    net = rc.RNN(3, 2, 3, loss="cross_entropy", seed=0)
+    net.parameters()["head.bias"][1] = np.nan
+    assert np.isnan(net.loss(X, np.zeros(4, int)))
+    with pytest.raises(ValueError, match=r"parameters\(\)\['head.bias'\]: expected finite numbers"):
+        net.fit(X, np.zeros(4, int), epochs=1)
+    with pytest.raises(ValueError, match=r"parameters\(\)\['head.bias'\]: expected finite numbers"):
+        net.save("nowhere")
+
+
+def test_a_network_survives_a_second_construction_that_fails():
+    net = rc.RNN(3, 2, 1, seed=0)
+    with pytest.raises(ValueError, match="hidden_size"):
+        net.__init__(7, 0)
+    assert net(X).y.shape == (4, 1)
+
+
+@pytest.mark.parametrize("path", [None, 5, 1.5])
+def test_bad_paths(path):
+    with pytest.raises(TypeError, match="path: expected a file's path"):
+        rc.load(path)
+    with pytest.raises(TypeError, match="path: expected a file's path"):
+        rc.RNN(3, 2).save(path)
+
+
+def test_numpy_error_settings_do_not_leak_in():
+    with np.errstate(all="raise"):
+        net = rc.RNN(1, 2, 3, loss="cross_entropy", seed=0)
+        assert np.isfinite(net(np.full((1, 2, 1), 1e-50)).y).all()
+        net.parameters()["head.bias"][:] = [0, 500, -500]
+        assert net.predict_proba(np.zeros((1, 2, 1))).argmax() == 1

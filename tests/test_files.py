@@ -47,6 +47,41 @@ def test_saving_replaces_the_whole_file_or_nothing(tmp_path, net, monkeypatch):
     assert os.listdir(tmp_path) == ["net.npz"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links and permissions as on Unix")
+def test_saving_again_keeps_links_and_permissions(tmp_path, net):
+    net.save(tmp_path / "net.npz")
+    os.chmod(tmp_path / "net.npz", 0o600)
+    (tmp_path / "link").symlink_to("net.npz")
+    net.flat[:] = 0
+    net.save(os.fsencode(tmp_path / "link"))
+    assert (tmp_path / "link").is_symlink()
+    assert stat.S_IMODE(os.stat(tmp_path / "net.npz").st_mode) == 0o600
+    assert (rc.load(tmp_path / "link").flat == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"'descr': '<f8'", b"'descr': ('<f8"),
+        (b"'shape': (4, 3)", b"'shape': (9**9,"),
+        ("float64".encode("utf-32-le"), "f4,(f4,".encode("utf-32-le")),
+    ],
+)
+def test_forged_headers_are_refused(tmp_path, net, old, new):
+    import zipfile
+
+    net.save(tmp_path / "net.npz")
+    with zipfile.ZipFile(tmp_path / "net.npz") as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    forged = {name: data.replace(old, new) for name, data in entries.items()}
+    assert forged != entries
+    with zipfile.ZipFile(tmp_path / "forged.npz", "w") as archive:
+        for name, data in forged.items():
+            archive.writestr(name, data)
+    with pytest.raises(ValueError, match="path: expected a file written by save"):
+        rc.load(tmp_path / "forged.npz")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="permissions as on Unix")
 def test_permissions_follow_the_umask(tmp_path, net):
     net.save(tmp_path / "net.npz")

@@ -291,6 +291,53 @@ def test_one_network_may_be_read_by_many_threads(build):
     assert all((y == expected).all() for y in results)
 
 
+def test_lengths_changed_meanwhile_change_nothing(build):
+    x, y = data()
+    lengths = np.full(50, 3)
+    nets = [network(), network()]
+    nets[0].fit(x, y, epochs=4, lengths=lengths.copy(), rng=0)
+    nets[1].fit(x, y, epochs=4, lengths=lengths, rng=0, callback=lambda *_: lengths.fill(10**7))
+    assert (nets[0].flat == nets[1].flat).all()
+
+
+def test_tokens_and_classes_changed_meanwhile_are_noticed(build):
+    tokens, classes = np.zeros((4, 5), np.int64), np.zeros(4, np.int64)
+    for changed, text in ((tokens, "x: expected tokens"), (classes, "y: expected classes")):
+        tokens[:], classes[:] = 0, 0
+        net = rc.RNN(3, 2, 2, loss="cross_entropy", seed=0)
+        with pytest.raises(ValueError, match=text):
+            net.fit(tokens, classes, epochs=3, callback=lambda *_, a=changed: a.fill(99))
+
+
+def test_clipping_a_gradient_whose_square_overflows(build):
+    net = rc.RNN(1, 1, 1, bias=False, nonlinearity="identity", loss="mse", seed=0)
+    net.flat[:] = [1, 0, 1]
+    net.fit(np.full((1, 1, 1), 1e14), [0.0], epochs=1, optimizer="sgd", lr=1e-3, clip_norm=1.0)
+    change = net.flat - np.array([1, 0, 1], np.float32)
+    assert np.allclose(change, [-1e-3 / 2**0.5, 0, -1e-3 / 2**0.5], rtol=1e-3)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="interval timers are Unix's")
+def test_signal_handlers_run_in_the_callers_floating_point_mode():
+    seen = []
+
+    def handler(*_):
+        seen.append(float((np.array([1e-310]) * np.array([1.0]))[0]))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    x, y = data(B=256, T=50)
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            network().fit(x, y, epochs=10**9, rng=0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert seen == [1e-310] * 3
+
+
 def test_history_shows_what_happened():
     x, y = data()
     history = network().fit(x, y, epochs=7)

@@ -10,7 +10,7 @@ import rnncore
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m rnncore", description=rnncore.__doc__.splitlines()[0]
+        prog="python -m rnncore", description="Small recurrent networks on the CPU."
     )
     parser.add_argument("--version", action="version", version=rnncore.__version__)
     commands = parser.add_subparsers(dest="command", required=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from operator import index
 from typing import Any
@@ -49,13 +50,16 @@ def whole(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
 def number(name: str, value: Any, low: float, high: float = float("inf"), *, above: bool) -> float:
     """`value` as a finite float, at least (with `above`: more than) low and below high."""
     try:
+        if isinstance(value, str | bytes | bool | np.bool_):
+            raise TypeError
         real = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected a number, got {value!r}") from None
+    except OverflowError:
+        real = float("inf")
     if not (low < real if above else low <= real) or not real < high:
-        bound = f"{'more than' if above else 'at least'} {low:g}"
-        if high < float("inf"):
-            bound += f" and less than {high:g}"
+        end = f"less than {high:g}" if high < float("inf") else "finite"
+        bound = f"{'more than' if above else 'at least'} {low:g} and {end}"
         raise ValueError(f"{name}: expected {bound}, got {value!r}")
     return real
 
@@ -70,13 +74,20 @@ def generator(name: str, value: Any) -> np.random.Generator:
     """A generator from None, an int seed or a Generator."""
     if value is None or isinstance(value, np.random.Generator):
         return np.random.default_rng(value)
-    return np.random.default_rng(whole(name, value, 0, 2**128 - 1))
+    try:
+        return np.random.default_rng(whole(name, value, 0, 2**128 - 1))
+    except TypeError:
+        raise TypeError(
+            f"{name}: expected None, an integer or a numpy.random.Generator, got {value!r}"
+        ) from None
 
 
 def array(name: str, value: Any) -> Array:
     """`value` as an array of real numbers, integers or booleans."""
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected a plain array, got a masked one; pass mask= instead")
+        raise TypeError(
+            f"{name}: expected a plain array, got a masked one; which steps count goes into mask="
+        )
     try:
         result = np.asarray(value)
     except ValueError as error:  # nested lists of different lengths
@@ -105,7 +116,7 @@ def shapes(*options: tuple[int | str, ...]) -> str:
 
 def as_real(value: Array, dtype: np.dtype[Any]) -> Array:
     """A C-ordered array of the network's precision; what overflows it becomes infinite."""
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return np.ascontiguousarray(value, dtype)
 
 
@@ -117,6 +128,23 @@ def all_finite(name: str, values: Array, where: Array | None = None) -> None:
     if bad.any():
         at = first(bad)
         raise ValueError(f"{name}: expected finite numbers, got {values[at]} at {list(at)}")
+
+
+def within(name: str, what: str, values: Array, where: Array, low: int, high: int) -> None:
+    """An error with the index of the first number outside [low, high] (where `where`)."""
+    wrong = ((values < low) | (values > high)) & where
+    if wrong.any():
+        at = first(wrong)
+        raise ValueError(
+            f"{name}: expected {what} from {low} to {high}, got {values[at]} at {list(at)}"
+        )
+
+
+def path(value: Any) -> str:
+    try:
+        return os.fsdecode(value)
+    except TypeError:
+        raise TypeError(f"path: expected a file's path, got {value!r}") from None
 
 
 def first(where: Array) -> tuple[int, ...]:

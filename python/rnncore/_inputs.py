@@ -49,7 +49,7 @@ class Inputs:
         if self.listed:
             self._from_list(x, lengths)
             assert self.lengths is not None
-            order = np.argsort(self.lengths, kind="stable")  # blocks of like length
+            order = np.argsort(self.lengths, kind="stable").astype(np.int64)  # like by like
         else:
             self._from_array(check.array("x", x))
             if lengths is not None:
@@ -82,7 +82,7 @@ class Inputs:
             raise ValueError(f"x: expected at least 1 {what}, got shape {x.shape}")
         self.x = self.tokens = None
         if tokens:
-            self.tokens = as_index("x", x).reshape(-1)
+            self.tokens = as_index(x).reshape(-1)
         else:
             self.x = check.as_real(x, self.dtype).reshape(-1, self.input_size)
 
@@ -110,7 +110,7 @@ class Inputs:
         self.count, self.time = len(rows), int(self.lengths.max())
         self.x = self.tokens = None
         if tokens:
-            self.tokens = as_index("x", np.concatenate(rows))
+            self.tokens = np.concatenate([as_index(row) for row in rows])
         else:
             self.x = check.as_real(np.concatenate(rows), self.dtype)
 
@@ -126,7 +126,8 @@ class Inputs:
                 f"lengths: expected 1 to {self.time} (the time steps of x), "
                 f"got {given[at]} at {list(at)}"
             )
-        self.lengths = np.ascontiguousarray(given, np.int64)
+        # A copy: the core has checked these, nobody may change them any more.
+        self.lengths = np.array(given, np.int64, order="C")
         self.start = np.arange(self.count, dtype=np.int64) * self.time
 
     def _mask_rows(self, mask: Any) -> Array:
@@ -162,6 +163,7 @@ class Inputs:
             if width in (0, 1):
                 expected.insert(0, (length,))  # type: ignore[arg-type]
             check.same_shape(f"{name}[{s}]", row, *expected)
+        rows = [as_index(row) if row.dtype.kind in "iu" else row for row in rows]
         flat = [row.reshape(-1, width) if width else row for row in rows]
         return np.concatenate(flat)
 
@@ -205,7 +207,7 @@ class Inputs:
             classes = self.per_output("y", y, 0, every_step)
             if classes.dtype.kind not in "iu":
                 raise TypeError(f"y: expected integer class numbers, got dtype {classes.dtype}")
-            return None, as_index("y", classes)
+            return None, as_index(classes)
         target = self.per_output("y", y, outputs, every_step)
         return check.as_real(target, self.dtype), None
 
@@ -244,7 +246,13 @@ class Inputs:
             self._finite_steps("x", self.padded(self.x), counted[:, :, None])
         if self.tokens is not None:
             tokens = self.padded(self.tokens[:, None])[:, :, 0]
-            self._within("x", "tokens", tokens, counted, 0, self.input_size - 1)
+            try:
+                check.within("x", "tokens", tokens, counted, 0, self.input_size - 1)
+            except ValueError as error:
+                if self.input_size > 1 or self.listed:
+                    raise
+                hint = "; write x[:, :, None] for one number per step"
+                raise ValueError(f"{error}{hint}") from None
         if self.h0 is not None:
             check.all_finite("h0", self.h0.reshape(self.h0_shape))
         if loss is None:
@@ -253,7 +261,7 @@ class Inputs:
         where = counted if every_step else np.ones(self.count, bool)
         if classes is not None:
             values = self.padded(classes[:, None])[:, :, 0] if every_step else classes
-            self._within("y", "classes", values, where & (values >= 0), 0, outputs - 1)
+            check.within("y", "classes", values, where & (values >= 0), 0, outputs - 1)
             if not (where & (values >= 0)).any():
                 raise ValueError("y: expected at least one target that counts, got none")
         else:
@@ -261,7 +269,7 @@ class Inputs:
             values = self.padded(target) if every_step else target
             self._finite_steps("y", values, where[..., None])
             if loss == "bce":
-                self._within("y", "probabilities", values, where[..., None], 0, 1)
+                check.within("y", "probabilities", values, where[..., None], 0, 1)
             if not where.any():
                 raise ValueError("y: expected at least one target that counts, got none")
 
@@ -269,17 +277,8 @@ class Inputs:
     def _finite_steps(name: str, values: Array, where: Array) -> None:
         check.all_finite(name, values, np.broadcast_to(where, values.shape))
 
-    @staticmethod
-    def _within(name: str, what: str, values: Array, where: Array, low: int, high: int) -> None:
-        wrong = ((values < low) | (values > high)) & where
-        if wrong.any():
-            at = check.first(wrong)
-            raise ValueError(
-                f"{name}: expected {what} from {low} to {high}, got {values[at]} at {list(at)}"
-            )
 
-
-def as_index(name: str, values: Array) -> Array:
+def as_index(values: Array) -> Array:
     """Integers as int64; what does not fit is out of any range, and stays so."""
     if values.dtype == np.uint64:
         values = np.minimum(values, np.uint64(2**62))

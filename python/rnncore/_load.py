@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from rnncore import _checks as check
 from rnncore import _files
 from rnncore import _parameters as parameters
 from rnncore._model import FORMAT
@@ -41,6 +42,7 @@ def load(path: str | os.PathLike[str]) -> RNN:
     ...     rc.load(path).hidden_size
     3
     """
+    path = check.path(path)
     try:
         header, arrays = _files.read(path)
         kind, version, config = header["class"], header["format"], header["config"]
@@ -54,9 +56,9 @@ def load(path: str | os.PathLike[str]) -> RNN:
             raise ValueError(f"its arrays are {sizes}, its header says {shapes}")
         net = CLASSES[kind](**config, seed=0)
         net.load_state_dict(arrays)
-    except (ValueError, TypeError, KeyError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # whatever a forged header leads to
         why = f"no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(
-            f"path: expected a file written by save, got {os.fspath(path)!r}: {why}"
-        ) from None
+        raise ValueError(f"path: expected a file written by save, got {path!r}: {why}") from None
     return net

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ LOSSES = (None, "bce", "mse", "cross_entropy")
 READOUTS = ("last", "all")
 DTYPES = ("float32", "float64")
 
+#: Attributes that a copy makes anew from configuration and parameters.
+REMADE = ("_config", "_shapes", "_flat", "_parameters", "_core", "_engine")
+
 #: Of saved files; raised when a reader of the old one would misunderstand the new.
 FORMAT = 1
 
@@ -28,6 +31,7 @@ FORMAT = 1
 class Model:
     """Configuration and parameters of a network; see `rnncore.RNN` for what they mean."""
 
+    _kind: ClassVar[str]  # the name of the class in files, also of what is derived from it
     _core: ModuleType
     _engine: Any
     _flat: Array
@@ -35,7 +39,7 @@ class Model:
 
     def __init__(self, config: dict[str, Any], seed: int | np.random.Generator | None) -> None:
         outputs = config["output_size"]
-        self._config: dict[str, Any] = {
+        config = {
             "input_size": check.whole("input_size", config["input_size"], 1),
             "hidden_size": check.whole("hidden_size", config["hidden_size"], 1),
             "output_size": None if outputs is None else check.whole("output_size", outputs, 1),
@@ -45,17 +49,22 @@ class Model:
             "loss": check.choice("loss", config["loss"], LOSSES),
             "dtype": dtype_name(config["dtype"]),
         }
+        if config["loss"] == "cross_entropy" and config["dtype"] == "float32":
+            # The core compares class numbers as reals.
+            check.whole("output_size", outputs or config["hidden_size"], 1, 2**24)
         rng = check.generator("seed", seed)
-        self._shapes = parameters.parameter_shapes(
-            self.input_size, self.hidden_size, self.output_size, bias=self.bias
+        shapes = parameters.parameter_shapes(
+            config["input_size"], config["hidden_size"], config["output_size"], bias=config["bias"]
         )
-        size = parameters.total(self._shapes)
+        size = parameters.total(shapes)
         if size > 2**40:
             raise ValueError(
                 f"hidden_size: expected a network that fits in memory, got {size:.3g} parameters"
             )
-        flat = np.empty(size, self.dtype)
-        parameters.initialise(flat, self.hidden_size, rng)
+        flat = np.empty(size, config["dtype"])
+        parameters.initialise(flat, config["hidden_size"], rng)
+        self._config: dict[str, Any] = config
+        self._shapes = shapes
         self._connect(flat)
 
     def _connect(self, flat: Array) -> None:
@@ -138,11 +147,13 @@ class Model:
         return f"{type(self).__name__}({sizes}, {rest})  # {self._flat.size} parameters"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"config": self._config, "flat": self._flat}
+        rest = {name: value for name, value in vars(self).items() if name not in REMADE}
+        return {"config": self._config, "flat": self._flat, "rest": rest}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Model.__init__(self, state["config"], seed=0)
         self._flat[:] = state["flat"]
+        vars(self).update(state["rest"])
 
     # ---- parameters -----------------------------------------------------------------
 
@@ -206,11 +217,24 @@ class Model:
         for name, view in self._parameters.items():
             view[...] = values[name]
 
+    def _check_parameters(self) -> None:
+        """An error where a parameter is not finite."""
+        for name, values in self._parameters.items():
+            check.all_finite(f"parameters()[{name!r}]", values)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file, from which `rnncore.load` makes it again.
 
         The file is an uncompressed ``.npz`` archive without pickled objects, written whole or
-        not at all. The name is taken as it is.
+        not at all. The name is taken as it is. An object of a derived class comes back as the
+        network it is derived from.
+
+        Raises
+        ------
+        OSError
+            Where the file cannot be written; what was there is still there.
+        ValueError
+            Where a parameter is not finite.
 
         Examples
         --------
@@ -222,13 +246,14 @@ class Model:
         >>> bool((copy.flat == net.flat).all())
         True
         """
-        header = {"format": FORMAT, "class": type(self).__name__, "config": self._config}
+        self._check_parameters()
+        header = {"format": FORMAT, "class": self._kind, "config": self._config}
         _files.write(path, header, self._parameters)
 
 
 def dtype_name(dtype: Any) -> str:
     try:
-        name = np.dtype(dtype).name
-    except TypeError:
+        name = None if dtype is None else np.dtype(dtype).name
+    except (TypeError, ValueError, SyntaxError):
         name = str(dtype)
     return check.choice("dtype", name, DTYPES)  # type: ignore[no-any-return]

@@ -117,12 +117,12 @@ class Network(Model):
         >>> rc.RNN(3, 5, 1, loss="bce").predict(np.zeros((4, 7, 3))).shape
         (4,)
         """
-        y = self._forward(self._inputs(x, h0, lengths, mask), None, None)
+        inputs = self._inputs(x, h0, lengths, mask)
+        y = self._forward(inputs, None, None)
         if self._loss == "cross_entropy":
-            classes: Array = y.argmax(axis=-1)
-            return classes
+            return self._only_counted(inputs, y.argmax(axis=-1))
         if self._loss == "bce":
-            y = (y >= 0).astype(np.int64)
+            y = self._only_counted(inputs, (y >= 0).astype(np.int64))
         return y[..., 0] if self._outputs == 1 else y
 
     def predict_proba(
@@ -156,13 +156,23 @@ class Network(Model):
                 "predict_proba: expected a network with loss 'bce' or 'cross_entropy', "
                 f"got loss {self._loss!r}"
             )
-        y = self._forward(self._inputs(x, h0, lengths, mask), None, None)
+        inputs = self._inputs(x, h0, lengths, mask)
+        y = self._forward(inputs, None, None)
+        p = np.empty_like(y)
         if self._loss == "bce":
-            p = np.empty_like(y)
             self._core.evaluate("logistic", y.reshape(-1), p.reshape(-1))
-            return p
-        e = np.exp(y - y.max(axis=-1, keepdims=True))
-        return e / e.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
+        else:
+            self._core.evaluate(
+                "exp", (y - y.max(axis=-1, keepdims=True)).reshape(-1), p.reshape(-1)
+            )
+            p /= p.sum(axis=-1, keepdims=True)
+        return self._only_counted(inputs, p)
+
+    def _only_counted(self, inputs: Inputs, values: Array) -> Array:
+        """Values of every step, zeros where a step does not count."""
+        if self._every_step and (inputs.lengths is not None or inputs.mask is not None):
+            values[~inputs.counted] = 0
+        return values
 
     def step(self, x_t: npt.ArrayLike, state: npt.ArrayLike | None = None) -> tuple[Array, Array]:
         """One step of streaming inference.
@@ -194,6 +204,14 @@ class Network(Model):
         """
         x = check.array("x_t", x_t)
         tokens = x.dtype.kind in "iu" and x.ndim < 2
+        if tokens and x.shape == (self.input_size,):
+            if state is None:
+                raise ValueError(
+                    f"x_t: expected {self.input_size} numbers of one stream or integer tokens of "
+                    f"{self.input_size}, got {x.shape} of {x.dtype}, which may be either; pass "
+                    "floats for numbers, a state for tokens"
+                )
+            tokens = np.ndim(state) == 3
         single = x.ndim == (0 if tokens else 1)
         if not tokens and (x.ndim not in (1, 2) or x.shape[-1] != self.input_size):
             D = self.input_size
@@ -208,11 +226,20 @@ class Network(Model):
             expected = [(1, H)] if single else [(count, 1, H)]
             check.same_shape("state", state, *expected)
             state = state.reshape(count, 1, H)
-        inputs = self._inputs(x[:, None], state)
+        inputs = self._inputs(
+            x[:, None] if tokens else check.as_real(x, self.dtype)[:, None], state
+        )
         y = np.empty((count, self._outputs), self.dtype)
         final = np.empty((count, H), self.dtype)
         if self._engine.forward(inputs.batch, y, None, final):
-            inputs.explain(None, self._outputs, None, self._every_step)
+            given = x[0] if single else x
+            if tokens:
+                check.within(
+                    "x_t", "tokens", given, np.ones(given.shape, bool), 0, self.input_size - 1
+                )
+            check.all_finite("x_t", check.as_real(given, self.dtype))
+            if state is not None:
+                check.all_finite("state", check.as_real(state, self.dtype))
         return (y[0], final) if single else (y, final[:, None, :])
 
     # ---- loss and gradient ----------------------------------------------------------
@@ -367,7 +394,11 @@ class Network(Model):
         _, faults = self._engine.gradient(inputs.batch, None, None, slopes, grad, dx, dh0)
         if faults:
             inputs.explain(None, self._outputs, None, self._every_step)
-            check.all_finite("dy", slopes if not self._every_step else inputs.padded(slopes))
+            if self._every_step:
+                padded = inputs.padded(slopes)
+                where = np.broadcast_to(inputs.counted[:, :, None], padded.shape)
+                check.all_finite("dy", padded, where)
+            check.all_finite("dy", slopes)
         return (
             parameters.views(grad, self._shapes),
             None if dx is None else inputs.like_x(dx),
@@ -453,10 +484,15 @@ class Network(Model):
         """
         inputs = self._inputs(x, None, lengths, mask)
         target, classes = self._targets(inputs, y)
-        inputs.explain(self._loss, self._outputs, y, self._every_step)
+        self._check_parameters()
+
+        def explain() -> None:
+            inputs.explain(self._loss, self._outputs, y, self._every_step)
+
+        explain()
         trainer = training.prepare(
             self._core, self._engine, inputs, target, classes,
             batch_size=batch_size, optimizer=optimizer, lr=lr, momentum=momentum, betas=betas,
             eps=eps, clip_norm=clip_norm, clip_value=clip_value, shuffle=shuffle, rng=rng,
         )  # fmt: skip
-        return training.run(trainer, epochs, progress, callback)
+        return training.run(trainer, explain, epochs, progress, callback)

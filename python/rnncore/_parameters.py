@@ -70,6 +70,6 @@ def checked_state(given: Any, shapes: Shapes, dtype: np.dtype[Any]) -> dict[str,
     for name, shape in shapes.items():
         values = check.array(f"state_dict[{name!r}]", given[name])
         check.same_shape(f"state_dict[{name!r}]", values, shape)
-        result[name] = check.as_real(values, dtype)
+        result[name] = check.as_real(values, dtype).copy()  # it may be a view of the network
         check.all_finite(f"state_dict[{name!r}]", result[name])
     return result

@@ -75,6 +75,8 @@ class RNN(Network):
     True
     """
 
+    _kind = "RNN"
+
     def __init__(
         self,
         input_size: int,

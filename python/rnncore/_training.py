@@ -59,6 +59,9 @@ def prepare(
     except (TypeError, ValueError):
         raise TypeError(f"betas: expected two numbers, got {betas!r}") from None
     rules = core.OPTIMISERS
+    eps = check.number("eps", eps, 0, above=True)
+    if inputs.dtype.type(eps) == 0:
+        raise ValueError(f"eps: expected more than 0 in {inputs.dtype}, got {eps!r}")
     return core.Trainer(
         engine,
         inputs.batch,
@@ -71,7 +74,7 @@ def prepare(
         momentum=check.number("momentum", momentum, 0, 1, above=False),
         beta1=check.number("betas", beta1, 0, 1, above=False),
         beta2=check.number("betas", beta2, 0, 1, above=False),
-        eps=check.number("eps", eps, 0, above=False),
+        eps=eps,
         clip_norm=limit("clip_norm", clip_norm),
         clip_value=limit("clip_value", clip_value),
         shuffled=check.flag("shuffle", shuffle),
@@ -86,11 +89,16 @@ def limit(name: str, value: Any) -> float:
 
 def run(
     trainer: Any,
+    explain: Callable[[], None],
     epochs: Any,
     progress: bool | None,
     callback: Callable[[int, float], object] | None,
 ) -> History:
-    """All epochs in one call of the core; one call each where somebody wants to watch."""
+    """All epochs in one call of the core; one call each where somebody wants to watch.
+
+    `explain` raises the error for impossible numbers in the data, where there are some.
+    """
+    progress = check.flag("progress", False if progress is None else progress)
     epochs = check.whole("epochs", epochs, 1)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback: expected a function, got {callback!r}")
@@ -103,6 +111,7 @@ def run(
             part = losses[done : done + at_once]
             finished = trainer.run(part)
             if finished < len(part):
+                explain()
                 stop(losses, done + finished)
             if show is not None:
                 show(done + 1, part[0])
