@@ -116,6 +116,8 @@ def shapes(*options: tuple[int | str, ...]) -> str:
 
 def as_real(value: Array, dtype: np.dtype[Any]) -> Array:
     """A C-ordered array of the network's precision; what overflows it becomes infinite."""
+    if value.dtype == dtype:  # the common case, and setting errstate costs a microsecond
+        return np.ascontiguousarray(value)
     with np.errstate(all="ignore"):
         return np.ascontiguousarray(value, dtype)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -291,7 +292,7 @@ class Network(Model):
         inputs = self._inputs(x, h0, lengths, mask)
         target, classes = self._targets(inputs, y)
         value, faults = self._engine.loss(inputs.batch, target, classes)
-        if faults or not np.isfinite(value):
+        if faults or not isfinite(value):
             inputs.explain(self._loss, self._outputs, y, self._every_step)
         return float(value)
 
@@ -338,9 +339,9 @@ class Network(Model):
         """
         inputs = self._inputs(x, h0, lengths, mask)
         target, classes = self._targets(inputs, y)
-        grad = np.zeros_like(self._flat)
+        grad = np.zeros(self._flat.size, self.dtype)
         value, faults = self._engine.gradient(inputs.batch, target, classes, None, grad)
-        if faults or not np.isfinite(value):
+        if faults or not isfinite(value):
             inputs.explain(self._loss, self._outputs, y, self._every_step)
         return float(value), parameters.views(grad, self._shapes)
 
@@ -388,7 +389,7 @@ class Network(Model):
         inputs = self._inputs(x, h0, lengths, mask)
         slopes = inputs.per_output("dy", dy, self._outputs, self._every_step)
         slopes = check.as_real(slopes, self.dtype)
-        grad = np.zeros_like(self._flat)
+        grad = np.zeros(self._flat.size, self.dtype)
         dx = None if inputs.x is None else inputs.new_rows(self.input_size)
         dh0 = np.empty((inputs.count, self.hidden_size), self.dtype)
         _, faults = self._engine.gradient(inputs.batch, None, None, slopes, grad, dx, dh0)
