@@ -90,7 +90,7 @@ class BuildExt(build_ext):
         supported = {isa: self.compiles_with(flags) for isa, flags in ISA_FLAGS.items()}
         for isa, flags in ISA_FLAGS.items():
             if X86 and not supported[isa]:
-                message = f"rnncore: this compiler has no {flags}: building without '{isa}'"
+                message = f"rnncore: this compiler has no {' '.join(flags)}: building without '{isa}'"
                 print(f"WARNING: {message}", file=sys.stderr, flush=True)
         self.extensions = [
             extension

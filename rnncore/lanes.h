@@ -168,6 +168,32 @@ LANES_INLINE vreal vexponent(vreal a)
     return (vreal)(k + (vint)vset1(ROUND_MAGIC)) - vset1(ROUND_MAGIC);
 }
 
+/* Sum over the lanes, always in the same order: halves onto halves. */
+#ifdef __clang__
+#define ROTATED(a, ...) __builtin_shufflevector((a), (a), __VA_ARGS__)
+#else
+#define ROTATED(a, ...) __builtin_shuffle((a), (vint){__VA_ARGS__})
+#endif
+LANES_INLINE real vsum(vreal a)
+{
+#if LANE_BYTES == 64 && !defined(RNN_DOUBLE)
+    a += ROTATED(a, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    a += ROTATED(a, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3);
+    a += ROTATED(a, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1);
+    a += ROTATED(a, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0);
+#elif LANE_BYTES == 64 || (LANE_BYTES == 32 && !defined(RNN_DOUBLE))
+    a += ROTATED(a, 4, 5, 6, 7, 0, 1, 2, 3);
+    a += ROTATED(a, 2, 3, 0, 1, 2, 3, 0, 1);
+    a += ROTATED(a, 1, 0, 1, 0, 1, 0, 1, 0);
+#elif LANE_BYTES == 32 || !defined(RNN_DOUBLE)
+    a += ROTATED(a, 2, 3, 0, 1);
+    a += ROTATED(a, 1, 0, 1, 0);
+#else
+    a += ROTATED(a, 1, 0);
+#endif
+    return a[0];
+}
+
 #else /* ------------------------------------------------ plain loops -------- */
 
 #ifdef _MSC_VER
@@ -232,17 +258,14 @@ LANES_INLINE vreal vmantissa(vreal a)
 LANES_INLINE vreal vexponent(vreal a)
 { EACH_LANE(vreal, (real)((bits_of(a.v[l]) >> MANTISSA_BITS) - EXPONENT_BIAS)); }
 
-#endif /* plain loops */
-
-/* Sum over the lanes, always in the same order: halves onto halves. */
 LANES_INLINE real vsum(vreal a)
 {
-    real s[LANES];
-    memcpy(s, &a, sizeof s);
     for (int n = LANES / 2; n > 0; n /= 2)
-        for (int l = 0; l < n; l++) s[l] += s[l + n];
-    return s[0];
+        for (int l = 0; l < n; l++) a.v[l] += a.v[l + n];
+    return a.v[0];
 }
+
+#endif /* plain loops */
 
 /* Subnormal numbers make every operation that meets one many times slower, and
    vanishing gradients are made of them: flush them to zero while a loop over

@@ -30,7 +30,7 @@ from rnncore.lanes cimport LANES, real
 
 cdef enum:
     MAX_LANES = 64            # lanes of the largest block: four 64-byte vectors of float32
-    SEGMENT_BYTES = 262144    # of tape and buffers in one segment
+    SEGMENT_BYTES = 524288    # of tape and buffers in one segment: half of a common L2
 
 cdef enum Nonlinearity:
     TANH, RELU, SIGMOID, IDENTITY

@@ -45,10 +45,10 @@ LARGE = [
     Case(batch=33, time=4, hidden=9, inputs=5, h0=True, ragged="mask", loss="bce"),
     Case(batch=17, time=3, hidden=15, inputs=6, outputs=9, nonlinearity="sigmoid", h0=True),
     Case(batch=2, time=3, hidden=31, inputs=17, tokens=True, outputs=3),
-    Case(batch=3, time=1500, hidden=1, inputs=1, outputs=1, loss="mse"),
-    Case(batch=3, time=1500, hidden=1, inputs=1, outputs=1, readout="all", ragged="lengths"),
+    Case(batch=3, time=6000, hidden=1, inputs=1, outputs=1, loss="mse"),
+    Case(batch=3, time=6000, hidden=1, inputs=1, outputs=1, readout="all", ragged="lengths"),
     Case(batch=20, time=200, hidden=5, inputs=2, outputs=3, readout="all", loss="cross_entropy"),
-    Case(batch=2, time=700, hidden=4, inputs=3, tokens=True, ragged="mask", h0=True),
+    Case(batch=2, time=2500, hidden=4, inputs=3, tokens=True, ragged="mask", h0=True),
 ]
 
 
