@@ -33,7 +33,7 @@ cdef inline void release_held(const Plan* plan, real* dh, const real* hold) noex
 
 cdef void steps_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     """dL/da_t into plan.da for steps t0 .. t0 + n, and plan.dh from after them to before them."""
-    cdef Py_ssize_t width = plan.net.hidden * plan.lanes, K = plan.net.outputs, t, i
+    cdef Py_ssize_t width = plan.net.hidden * plan.lanes, t
     cdef const real* slope = plan.slope + t0 * width
     cdef real* da
     cdef bint held
