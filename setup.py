@@ -90,8 +90,8 @@ class BuildExt(build_ext):
         supported = {isa: self.compiles_with(flags) for isa, flags in ISA_FLAGS.items()}
         for isa, flags in ISA_FLAGS.items():
             if X86 and not supported[isa]:
-                message = f"rnncore: this compiler has no {' '.join(flags)}: building without '{isa}'"
-                print(f"WARNING: {message}", file=sys.stderr, flush=True)
+                why = f"this compiler has no {' '.join(flags)}"
+                print(f"WARNING: rnncore is built without '{isa}': {why}", file=sys.stderr)
         self.extensions = [
             extension
             for extension in self.extensions
