@@ -1,5 +1,7 @@
 """Every test of the core runs on every build this machine can run."""
 
+import builtins
+
 import pytest
 
 from rnncore import _builds
@@ -15,3 +17,19 @@ def build(request, monkeypatch):
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
     return request.param
+
+
+@pytest.fixture
+def hide(monkeypatch):
+    """hide("name"): from now on that module cannot be imported."""
+    real_import = builtins.__import__
+
+    def hide(hidden):
+        def importing(name, *args, **options):
+            if name.split(".")[0] == hidden:
+                raise ImportError(name)
+            return real_import(name, *args, **options)
+
+        monkeypatch.setattr(builtins, "__import__", importing)
+
+    return hide

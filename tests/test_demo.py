@@ -1,7 +1,5 @@
 """The command line, and the plain network it races against."""
 
-import builtins
-
 import numpy as np
 import pytest
 from cases import difference
@@ -11,19 +9,8 @@ import rnncore as rc
 from rnncore import _plain
 
 
-@pytest.fixture
-def without_matplotlib(monkeypatch):
-    real_import = builtins.__import__
-
-    def importing(name, *args, **options):
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real_import(name, *args, **options)
-
-    monkeypatch.setattr(builtins, "__import__", importing)
-
-
-def test_demo_needs_numpy_alone(build, tmp_path, monkeypatch, capsys, without_matplotlib):
+def test_demo_needs_numpy_alone(build, tmp_path, monkeypatch, capsys, hide):
+    hide("matplotlib")
     monkeypatch.chdir(tmp_path)
     main(["demo"])
     text = capsys.readouterr().out

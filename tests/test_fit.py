@@ -1,9 +1,9 @@
 """fit: its updates, its reproducibility, and how it stops."""
 
+import copy
 import os
 import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -69,8 +69,6 @@ def test_fit_makes_the_updates_of_the_textbook(build, options, update):
     x, y = data()
     fitted, by_hand = network(), network()
     history = fitted.fit(x, y, epochs=5, batch_size=16, shuffle=False, **options)
-    import copy
-
     update = copy.deepcopy(update)
     losses = [descend(by_hand, x, y, np.arange(50), 16, update) for _ in range(5)]
     assert np.allclose(history.loss, losses, rtol=1e-12)
@@ -131,18 +129,9 @@ def test_watching_does_not_change_the_fit(build):
     assert seen == [(n + 1, loss) for n, loss in enumerate(expected.loss.tolist())]
 
 
-def test_progress_is_shown_and_ends_its_line(capsys, monkeypatch):
-    import builtins
-
+def test_progress_is_shown_and_ends_its_line(capsys, hide):
+    hide("tqdm")
     x, y = data()
-    real_import = builtins.__import__
-
-    def without_tqdm(name, *args, **options):
-        if name.startswith("tqdm"):
-            raise ImportError(name)
-        return real_import(name, *args, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without_tqdm)
     network().fit(x, y, epochs=3, progress=True)
     text = capsys.readouterr().err
     assert "epoch 3/3" in text
@@ -226,10 +215,8 @@ def test_ctrl_c_stops_between_two_epochs(build):
     start = net.flat.copy()
     timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
-    begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         net.fit(x, x[:, 0, 0], epochs=10_000_000, batch_size=64, rng=0)
-    assert time.monotonic() - begun < 30
     stopped = net.flat.copy()
     assert (stopped != start).any()
     # whatever epoch it was, it was a finished one
