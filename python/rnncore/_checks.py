@@ -123,7 +123,8 @@ def as_real(value: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def all_finite(name: str, values: Array, where: Array | None = None) -> None:
-    """An error with the index of the first number that is not finite (where `where`)."""
+    """An error with the index of the first number that is not finite (where `where`, which
+    broadcasts)."""
     bad = ~np.isfinite(values)
     if where is not None:
         bad &= where
@@ -132,9 +133,13 @@ def all_finite(name: str, values: Array, where: Array | None = None) -> None:
         raise ValueError(f"{name}: expected finite numbers, got {values[at]} at {list(at)}")
 
 
-def within(name: str, what: str, values: Array, where: Array, low: int, high: int) -> None:
+def within(
+    name: str, what: str, values: Array, low: int, high: int, where: Array | None = None
+) -> None:
     """An error with the index of the first number outside [low, high] (where `where`)."""
-    wrong = ((values < low) | (values > high)) & where
+    wrong = (values < low) | (values > high)
+    if where is not None:
+        wrong &= where
     if wrong.any():
         at = first(wrong)
         raise ValueError(

@@ -40,7 +40,7 @@ class Inputs:
         lengths: Any = None,
         mask: Any = None,
     ) -> None:
-        self.core, self.dtype = core, dtype
+        self.dtype = dtype
         self.input_size, self.hidden_size = input_size, hidden_size
         self.start: Array | None = None
         self.lengths: Array | None = None
@@ -157,15 +157,15 @@ class Inputs:
         rows = [check.array(f"{name}[{s}]", values) for s, values in enumerate(given)]
         for s, row in enumerate(rows):
             length = int(self.lengths[s])
-            if width in (0, 1) and row.shape == (length,):
-                continue
-            expected = [(length, width)] if width else []
-            if width in (0, 1):
-                expected.insert(0, (length,))  # type: ignore[arg-type]
-            check.same_shape(f"{name}[{s}]", row, *expected)
+            check.same_shape(f"{name}[{s}]", row, *with_width((length,), width))
         rows = [as_index(row) if row.dtype.kind in "iu" else row for row in rows]
         flat = [row.reshape(-1, width) if width else row for row in rows]
         return np.concatenate(flat)
+
+    @property
+    def ragged(self) -> bool:
+        """Whether there may be steps that do not count."""
+        return self.lengths is not None or self.mask is not None
 
     @property
     def steps(self) -> Array:
@@ -189,11 +189,8 @@ class Inputs:
         if every_step and self.listed and isinstance(given, list | tuple):
             return self._rows_of_list(name, given, width)
         values = check.array(name, given)
-        leading = (self.count, self.time) if every_step else (self.count,)
-        expected = [leading] if width in (0, 1) else []
-        if width:
-            expected.append((*leading, width))
-        check.same_shape(name, values, *expected)
+        leading: tuple[int, ...] = (self.count, self.time) if every_step else (self.count,)
+        check.same_shape(name, values, *with_width(leading, width))
         values = values.reshape(*leading, width) if width else values
         if every_step:
             values = values[self.steps] if self.listed else values.reshape(-1, *values.shape[2:])
@@ -215,8 +212,7 @@ class Inputs:
 
     def new_rows(self, width: int) -> Array:
         """Room for one row per step; zeros where steps may not count and stay untouched."""
-        ragged = self.lengths is not None or self.mask is not None
-        new = np.zeros if ragged else np.empty
+        new = np.zeros if self.ragged else np.empty
         return new((self.batch.rows, width), self.dtype)
 
     def padded(self, rows: Array) -> Array:
@@ -243,11 +239,11 @@ class Inputs:
         """
         counted = self.counted
         if self.x is not None:
-            self._finite_steps("x", self.padded(self.x), counted[:, :, None])
+            check.all_finite("x", self.padded(self.x), counted[:, :, None])
         if self.tokens is not None:
             tokens = self.padded(self.tokens[:, None])[:, :, 0]
             try:
-                check.within("x", "tokens", tokens, counted, 0, self.input_size - 1)
+                check.within("x", "tokens", tokens, 0, self.input_size - 1, counted)
             except ValueError as error:
                 if self.input_size > 1 or self.listed:
                     raise
@@ -261,21 +257,22 @@ class Inputs:
         where = counted if every_step else np.ones(self.count, bool)
         if classes is not None:
             values = self.padded(classes[:, None])[:, :, 0] if every_step else classes
-            check.within("y", "classes", values, where & (values >= 0), 0, outputs - 1)
-            if not (where & (values >= 0)).any():
-                raise ValueError("y: expected at least one target that counts, got none")
+            where = where & (values >= 0)
+            check.within("y", "classes", values, 0, outputs - 1, where)
         else:
             assert target is not None
             values = self.padded(target) if every_step else target
-            self._finite_steps("y", values, where[..., None])
+            check.all_finite("y", values, where[..., None])
             if loss == "bce":
-                check.within("y", "probabilities", values, where[..., None], 0, 1)
-            if not where.any():
-                raise ValueError("y: expected at least one target that counts, got none")
+                check.within("y", "probabilities", values, 0, 1, where[..., None])
+        if not where.any():
+            raise ValueError("y: expected at least one target that counts, got none")
 
-    @staticmethod
-    def _finite_steps(name: str, values: Array, where: Array) -> None:
-        check.all_finite(name, values, np.broadcast_to(where, values.shape))
+
+def with_width(leading: tuple[int, ...], width: int) -> list[tuple[int, ...]]:
+    """Shapes of `width` numbers for each place of `leading`; a last axis of 1 may be left out.
+    width 0: one number each, without such an axis."""
+    return ([leading] if width < 2 else []) + ([(*leading, width)] if width else [])
 
 
 def as_index(values: Array) -> Array:

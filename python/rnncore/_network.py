@@ -171,7 +171,7 @@ class Network(Model):
 
     def _only_counted(self, inputs: Inputs, values: Array) -> Array:
         """Values of every step, zeros where a step does not count."""
-        if self._every_step and (inputs.lengths is not None or inputs.mask is not None):
+        if self._every_step and inputs.ragged:
             values[~inputs.counted] = 0
         return values
 
@@ -227,17 +227,13 @@ class Network(Model):
             expected = [(1, H)] if single else [(count, 1, H)]
             check.same_shape("state", state, *expected)
             state = state.reshape(count, 1, H)
-        inputs = self._inputs(
-            x[:, None] if tokens else check.as_real(x, self.dtype)[:, None], state
-        )
+        inputs = self._inputs(x[:, None], state)
         y = np.empty((count, self._outputs), self.dtype)
         final = np.empty((count, H), self.dtype)
         if self._engine.forward(inputs.batch, y, None, final):
             given = x[0] if single else x
             if tokens:
-                check.within(
-                    "x_t", "tokens", given, np.ones(given.shape, bool), 0, self.input_size - 1
-                )
+                check.within("x_t", "tokens", given, 0, self.input_size - 1)
             check.all_finite("x_t", check.as_real(given, self.dtype))
             if state is not None:
                 check.all_finite("state", check.as_real(state, self.dtype))
@@ -396,10 +392,9 @@ class Network(Model):
         if faults:
             inputs.explain(None, self._outputs, None, self._every_step)
             if self._every_step:
-                padded = inputs.padded(slopes)
-                where = np.broadcast_to(inputs.counted[:, :, None], padded.shape)
-                check.all_finite("dy", padded, where)
-            check.all_finite("dy", slopes)
+                check.all_finite("dy", inputs.padded(slopes), inputs.counted[:, :, None])
+            else:
+                check.all_finite("dy", slopes)
         return (
             parameters.views(grad, self._shapes),
             None if dx is None else inputs.like_x(dx),
