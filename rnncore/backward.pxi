@@ -1,26 +1,6 @@
 # The loop over time that reads the tape, last step first.
 
 
-cdef inline void scalar_steps_back(
-    int vectors, const Plan* plan, const real* slope, real* da, Py_ssize_t n,
-) noexcept nogil:
-    """`steps_back` for one hidden unit whose read-out is at the end and no step held:
-    a linear recurrence, dL/dh_{t-1} = w_hh f'(a_t) dL/dh_t, kept in registers."""
-    cdef vreal dh[4]
-    cdef vreal a, w_h = vset1(plan.back_weight[0]), zero = vset1(0)
-    cdef Py_ssize_t t, lanes = vectors * LANES
-    cdef int v
-    for v in range(vectors):
-        dh[v] = vload(plan.dh + v * LANES)
-    for t in range(n - 1, -1, -1):
-        for v in range(vectors):
-            a = vmul(vload(slope + t * lanes + v * LANES), dh[v])
-            vstore(da + t * lanes + v * LANES, a)
-            dh[v] = vfma(w_h, a, zero)
-    for v in range(vectors):
-        vstore(plan.dh + v * LANES, dh[v])
-
-
 cdef inline void release_held(const Plan* plan, real* dh, const real* hold) noexcept nogil:
     """A held step passes dL/dh_t straight on to h_{t-1}; a counted one does not."""
     cdef Py_ssize_t i
@@ -36,16 +16,11 @@ cdef void steps_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t width = plan.net.hidden * plan.lanes, t
     cdef const real* slope = plan.slope + t0 * width
     cdef real* da
+    cdef Py_ssize_t free = 0
     cdef bint held
-    if plan.net.hidden == 1 and not plan.net.every_step and t0 + n <= plan.held_from:
-        if plan.vectors == 1:
-            scalar_steps_back(1, plan, slope, plan.da, n)
-        elif plan.vectors == 2:
-            scalar_steps_back(2, plan, slope, plan.da, n)
-        else:
-            scalar_steps_back(4, plan, slope, plan.da, n)
-        return
-    for t in range(n - 1, -1, -1):
+    if plan.net.hidden == 1 and not plan.net.every_step:
+        free = max(0, min(n, plan.held_from - t0))  # steps at which every lane counts
+    for t in range(n - 1, free - 1, -1):
         if plan.net.every_step:
             out_to_state(plan, t)
         da = plan.da + t * width
@@ -54,6 +29,7 @@ cdef void steps_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
         if held:
             release_held(plan, plan.dh, plan.hold + (t0 + t) * plan.lanes)
         elman_dh(plan, da, plan.dh, held)
+    scalar_backward(plan, slope, free)
 
 
 cdef inline void out_to_state(Plan* plan, Py_ssize_t t) noexcept nogil:
@@ -81,39 +57,67 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
         plan.out, step, state(plan, first + 1), plan.rows * plan.lanes,
     )
     if plan.net.has_bias:
-        outer_sum(plan.vectors, n, grad + plan.net.head_bias, K, 1, plan.out, step, plan.ones, 0)
+        row_sums(plan.vectors, n, grad + plan.net.head_bias, K, plan.out, step)
 
 
 cdef void step_gradient(Plan* plan, real* grad, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     """dL/dW = sum_t dL/da_t [x_t ; h_{t-1}]^T and dL/db = sum_t dL/da_t over the segment."""
-    cdef Py_ssize_t H = plan.net.hidden, D = plan.net.inputs, i, t, lane
+    cdef Py_ssize_t H = plan.net.hidden, D = plan.net.inputs, t
     cdef Py_ssize_t width = H * plan.lanes, step = plan.rows * plan.lanes
-    cdef const int32_t* token
-    cdef real* row
+    if plan.tokens:
+        token_gradient(plan, grad, t0, n)
+    if H == 1 and plan.input_rows <= 4:
+        scalar_gradient(plan, grad, plan.tape + t0 * step, n)
+        return
+    if plan.net.has_bias:
+        # b_ih and b_hh are added to the same sum: the second is a copy, see finish_gradient
+        row_sums(plan.vectors, n, grad + plan.net.bias_ih, H, plan.da, width)
+    if plan.width:
+        for t in range(n):
+            lanes_to_rows(
+                plan.vectors, plan.da_rows + t * plan.lanes * plan.width, plan.da + t * width,
+                H, plan.width,
+            )
+        contract(
+            n, plan.lanes, plan.used, plan.grad_rows, plan.width, plan.rows,
+            plan.tape + t0 * step, step, plan.da_rows,
+        )
+        return
     outer_sum(
         plan.vectors, n, grad + plan.net.weight_hh, H, H, plan.da, width, state(plan, t0), step
     )
-    if plan.net.has_bias:
-        # b_ih and b_hh are added to the same sum: the second is a copy, see finish_gradient
-        outer_sum(plan.vectors, n, grad + plan.net.bias_ih, H, 1, plan.da, width, plan.ones, 0)
     if not plan.tokens:
         outer_sum(
             plan.vectors, n, grad + plan.net.weight_ih, H, D,
             plan.da, width, plan.tape + t0 * step, step,
         )
-        return
-    token = plan.token + t0 * plan.lanes
+
+
+cdef void token_gradient(Plan* plan, real* grad, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+    """dL/dW_ih: with one-hot x_t, dL/da_t goes to one column."""
+    cdef Py_ssize_t H = plan.net.hidden, i, t, lane
+    cdef const int32_t* token = plan.token + t0 * plan.lanes
+    cdef real* row
     for i in range(H):
-        row = grad + plan.net.weight_ih + i * D
+        row = grad + plan.net.weight_ih + i * plan.net.inputs
         for t in range(n):
             for lane in range(plan.used):
-                row[token[t * plan.lanes + lane]] += plan.da[t * width + i * plan.lanes + lane]
+                row[token[t * plan.lanes + lane]] += plan.da[(t * H + i) * plan.lanes + lane]
 
 
-cdef void finish_gradient(const Network* net, real* grad) noexcept nogil:
-    """b_hh enters every step as b_ih does."""
-    if net.has_bias:
-        memcpy(grad + net.bias_hh, grad + net.bias_ih, net.hidden * sizeof(real))
+cdef void finish_gradient(Plan* plan, real* grad) noexcept nogil:
+    """b_hh enters every step as b_ih does; what was summed with units side by side goes to
+    where it belongs."""
+    cdef Py_ssize_t H = plan.net.hidden, D = plan.input_rows, i, j
+    if plan.net.has_bias:
+        memcpy(grad + plan.net.bias_hh, grad + plan.net.bias_ih, H * sizeof(real))
+    if not plan.width:
+        return
+    for i in range(H):
+        for j in range(D):
+            grad[plan.net.weight_ih + i * D + j] += plan.grad_rows[j * plan.width + i]
+        for j in range(H):
+            grad[plan.net.weight_hh + i * H + j] += plan.grad_rows[(D + j) * plan.width + i]
 
 
 cdef void input_gradient(
@@ -131,20 +135,37 @@ cdef void input_gradient(
         scatter_rows(plan, plan.dx, 0, D, plan.start, t0 + t, 1, hold, seqs.dx)
 
 
+cdef void slopes_of_last(
+    Plan* plan, const Sequences* seqs, real* grad, Py_ssize_t first,
+) noexcept nogil:
+    """dL/dh of the state after slot `first`, the last that is read out, into plan.dh; the
+    head's gradient."""
+    memset(plan.dh, 0, plan.net.hidden * plan.lanes * sizeof(real))
+    read_out(plan, first, 1)
+    compare(plan, seqs, 0, 1)
+    head_gradient(plan, grad, first, 1)
+    out_to_state(plan, 0)
+
+
+cdef void slopes_of_steps(
+    Plan* plan, const Sequences* seqs, real* grad, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    """dL/dy_t of the steps t0 .. t0 + n into plan.out; the head's gradient."""
+    read_out(plan, t0, n)
+    compare(plan, seqs, t0, n)
+    head_gradient(plan, grad, t0, n)
+
+
 cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
     """From the tape to the gradients: grad += those of this block."""
     cdef Py_ssize_t t0 = (plan.time - 1) // plan.segment * plan.segment, n = plan.time - t0
-    memset(plan.dh, 0, plan.net.hidden * plan.lanes * sizeof(real))
-    if not plan.net.every_step:
-        read_out(plan, plan.time - 1, 1)
-        compare(plan, seqs, 0, 1)
-        head_gradient(plan, grad, plan.time - 1, 1)
-        out_to_state(plan, 0)
+    if plan.net.every_step:
+        memset(plan.dh, 0, plan.net.hidden * plan.lanes * sizeof(real))
+    else:
+        slopes_of_last(plan, seqs, grad, plan.time - 1)
     while t0 >= 0:
         if plan.net.every_step:
-            read_out(plan, t0, n)
-            compare(plan, seqs, t0, n)
-            head_gradient(plan, grad, t0, n)
+            slopes_of_steps(plan, seqs, grad, t0, n)
         steps_back(plan, t0, n)
         step_gradient(plan, grad, t0, n)
         if plan.want_dx:

@@ -22,8 +22,7 @@ cdef void pack_weights(Plan* plan) noexcept nogil:
     if plan.want_dx:
         pack(plan.input_back_weight, H, 0, V, p + net.weight_ih, D, H, 1, D)
     memset(plan.no_bias, 0, max(H, D if plan.want_dx else 0) * sizeof(real))
-    for i in range(plan.lanes):
-        plan.ones[i] = 1
+    memset(plan.grad_rows, 0, plan.rows * plan.width * sizeof(real))
 
 
 cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
@@ -31,51 +30,69 @@ cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
 
     With plan.backward the tape is kept whole and outputs are left to `backward_block`.
     """
-    cdef Py_ssize_t t0 = 0, n = 0, K = plan.net.outputs, H = plan.net.hidden, last
-    cdef bint reading = not plan.backward and (seqs.y != NULL or plan.net.loss != NO_LOSS)
+    cdef Py_ssize_t t0 = 0, n = 0, last = 0, H = plan.net.hidden
     gather_state(plan, seqs)
     while t0 < plan.time:
         n = min(plan.segment, plan.time - t0)
         forward_segment(plan, seqs, t0, n)
-        if seqs.hidden != NULL:
-            scatter_rows(
-                plan, state(plan, place(plan, t0) + 1), plan.rows * plan.lanes, H,
-                plan.start, t0, n, hold_of(plan, t0), seqs.hidden,
-            )
-        if reading and plan.net.every_step:
-            read_out(plan, place(plan, t0), n)
-            deliver(plan, seqs, t0, n)
+        deliver_steps(plan, seqs, t0, n)
+        last = place(plan, t0) + n - 1
         t0 += n
         if not plan.backward and t0 < plan.time:
             memcpy(state(plan, 0), state(plan, n), H * plan.lanes * sizeof(real))
-    last = plan.time - 1 if plan.backward else n - 1
-    if reading and not plan.net.every_step:
-        read_out(plan, last, 1)
-        deliver(plan, seqs, 0, 1)
-    if seqs.final != NULL:
-        scatter_rows(plan, state(plan, last + 1), 0, H, plan.sequence, 0, 1, NULL, seqs.final)
+    deliver_last(plan, seqs, last)
 
 
-cdef void deliver(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
-    """What was read out to the caller, or into the loss."""
-    cdef Py_ssize_t K = plan.net.outputs
-    if seqs.y != NULL and plan.net.every_step:
+cdef inline bint reading(const Plan* plan, const Sequences* seqs) noexcept nogil:
+    """Whether outputs are wanted on the way forward."""
+    return not plan.backward and (seqs.y != NULL or plan.net.loss != NO_LOSS)
+
+
+cdef void deliver_steps(
+    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    """What the caller wants of steps t0 .. t0 + n: states, outputs, loss."""
+    cdef Py_ssize_t K = plan.net.outputs, first = place(plan, t0)
+    if seqs.hidden != NULL:
         scatter_rows(
-            plan, plan.out, K * plan.lanes, K, plan.start, t0, n, hold_of(plan, t0), seqs.y
+            plan, state(plan, first + 1), plan.rows * plan.lanes, plan.net.hidden,
+            plan.start, t0, n, hold_of(plan, t0), seqs.hidden,
         )
-    elif seqs.y != NULL:
-        scatter_rows(plan, plan.out, 0, K, plan.sequence, 0, 1, NULL, seqs.y)
-    else:
-        compare(plan, seqs, t0, n)
+    if plan.net.every_step and reading(plan, seqs):
+        read_out(plan, first, n)
+        if seqs.y != NULL:
+            scatter_rows(
+                plan, plan.out, K * plan.lanes, K, plan.start, t0, n, hold_of(plan, t0), seqs.y
+            )
+        else:
+            compare(plan, seqs, t0, n)
+
+
+cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t slot) noexcept nogil:
+    """What the caller wants of the last state, that after `slot`."""
+    if reading(plan, seqs) and not plan.net.every_step:
+        read_out(plan, slot, 1)
+        if seqs.y != NULL:
+            scatter_rows(plan, plan.out, 0, plan.net.outputs, plan.sequence, 0, 1, NULL, seqs.y)
+        else:
+            compare(plan, seqs, 0, 1)
+    if seqs.final != NULL:
+        scatter_rows(
+            plan, state(plan, slot + 1), 0, plan.net.hidden, plan.sequence, 0, 1, NULL, seqs.final
+        )
 
 
 cdef void work(
     Plan* plan, const Sequences* seqs, Py_ssize_t first, Py_ssize_t count, real* grad,
 ) noexcept nogil:
     """Sequences first .. first + count, block by block; grad (of plan.backward) is added to."""
-    cdef Py_ssize_t done = 0
+    cdef Py_ssize_t done = 0, i
     cdef unsigned long long mode = flush_subnormals()
     pack_weights(plan)
+    if plan.chunked:
+        for i in range(first, first + count):
+            work_in_chunks(plan, seqs, seqs.order[i] if seqs.order != NULL else i, grad)
+        done = count
     while done < count:
         open_block(plan, seqs, first + done, min(plan.lanes, count - done))
         forward_block(plan, seqs)
@@ -83,5 +100,5 @@ cdef void work(
             backward_block(plan, seqs, grad)
         done += plan.used
     if plan.backward:
-        finish_gradient(&plan.net, grad)
+        finish_gradient(plan, grad)
     restore_subnormals(mode)

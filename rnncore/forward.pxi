@@ -18,68 +18,24 @@ cdef inline void hold_state(
             slope += LANES
 
 
-cdef inline void scalar_steps(
-    int f, int vectors, const Plan* plan, real* u, real* slope, Py_ssize_t n,
-) noexcept nogil:
-    """n steps of a network with one hidden unit: h and its weight stay in registers.
-
-    The sums are formed in the order of `affine`, so both give the same bits.
-    """
-    cdef vreal h[4]
-    cdef vreal a[4]
-    cdef vreal s, w, w_h = vset1(plan.step_weight[plan.input_rows])
-    cdef Py_ssize_t t, d, lanes = vectors * LANES
-    cdef real* x = u
-    cdef int v
-    for v in range(vectors):
-        h[v] = vload(u + plan.input_rows * lanes + v * LANES)
-    for t in range(n):
-        u += plan.rows * lanes
-        for v in range(vectors):
-            a[v] = vload(u + v * LANES) if plan.tokens else vset1(plan.step_bias[0])
-        for d in range(plan.input_rows):
-            w = vset1(plan.step_weight[d])
-            for v in range(vectors):
-                a[v] = vfma(w, vload(x + d * lanes + v * LANES), a[v])
-        for v in range(vectors):
-            h[v] = nonlinear(f, vfma(w_h, h[v], a[v]), &s)
-            vstore(u + plan.input_rows * lanes + v * LANES, h[v])
-            vstore(slope + v * LANES, s)
-        slope += lanes
-        x = u
-
-
-cdef inline void scalar_steps_of(
-    int f, const Plan* plan, real* u, real* slope, Py_ssize_t n,
-) noexcept nogil:
-    if plan.vectors == 1:
-        scalar_steps(f, 1, plan, u, slope, n)
-    elif plan.vectors == 2:
-        scalar_steps(f, 2, plan, u, slope, n)
-    else:
-        scalar_steps(f, 4, plan, u, slope, n)
-
-
 cdef void forward_segment(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """Steps t0 .. t0 + n of the block, from the state in the segment's first slot."""
+    gather_inputs(plan, seqs, t0, n)
+    forward_steps(plan, t0, n)
+
+
+cdef void forward_steps(Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+    """`forward_segment` on inputs that are in the tape already."""
     cdef Py_ssize_t first = place(plan, t0), step = plan.rows * plan.lanes
     cdef Py_ssize_t width = plan.net.hidden * plan.lanes, t = 0
     cdef real* u = plan.tape + first * step
     cdef real* slope = plan.slope + first * width
     cdef real* h
-    gather_inputs(plan, seqs, t0, n)
     if plan.net.hidden == 1:
         t = max(0, min(n, plan.held_from - t0))  # steps at which every lane counts
-        if plan.net.nonlinearity == TANH:
-            scalar_steps_of(TANH, plan, u, slope, t)
-        elif plan.net.nonlinearity == RELU:
-            scalar_steps_of(RELU, plan, u, slope, t)
-        elif plan.net.nonlinearity == SIGMOID:
-            scalar_steps_of(SIGMOID, plan, u, slope, t)
-        else:
-            scalar_steps_of(IDENTITY, plan, u, slope, t)
+        scalar_forward(plan, u, slope, t)
     while t < n:
         h = state(plan, first + t + 1)
         elman_forward(plan, u + t * step, h, slope + t * width, plan.tokens)

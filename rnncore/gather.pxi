@@ -15,6 +15,7 @@ cdef void open_block(
     """
     cdef Py_ssize_t lane, s, length
     plan.used = used
+    plan.counts_from = 0
     plan.time = 0
     plan.held_from = seqs.time
     for lane in range(plan.lanes):
@@ -55,34 +56,74 @@ cdef void fill_hold(
         hold += plan.lanes
 
 
+cdef inline Py_ssize_t all_count(
+    const Plan* plan, Py_ssize_t t0, Py_ssize_t n, const real* hold,
+) noexcept nogil:
+    """At how many of the steps t0 .. t0 + n, from the first on, every lane surely counts."""
+    return n if hold == NULL else max(0, min(n, plan.held_from - t0))
+
+
 cdef void gather_rows(
     Plan* plan, const real* rows, Py_ssize_t width, const Py_ssize_t* first_row,
     Py_ssize_t t0, Py_ssize_t n, const real* hold, real* lanes, Py_ssize_t lanes_step,
 ) noexcept nogil:
     """lanes[t, d, lane] = rows[first_row[lane] + t0 + t, d]; 0 where hold (if given) is 0."""
     cdef const real* source[MAX_LANES]
-    cdef Py_ssize_t t, d, lane
-    cdef vreal check = vset1(0)
+    cdef vreal square[64]
+    cdef vreal check[4]
+    cdef Py_ssize_t t, d, lane, whole = all_count(plan, t0, n, hold), i = 0
+    cdef real* target
+    cdef int v, k
     for lane in range(plan.lanes):
         source[lane] = rows + (first_row[lane] + t0) * width
-    for t in range(n):
-        if hold == NULL or t0 + t < plan.held_from:
-            for d in range(width):
-                for lane in range(plan.lanes):
-                    lanes[d * plan.lanes + lane] = source[lane][t * width + d]
-        else:
-            for d in range(width):
-                for lane in range(plan.lanes):
-                    if hold[t * plan.lanes + lane] > 0:
-                        lanes[d * plan.lanes + lane] = source[lane][t * width + d]
-                    else:
-                        lanes[d * plan.lanes + lane] = 0
-        # 0 times a number is 0, 0 times infinity or NaN is NaN
-        for d in range(width * plan.vectors):
-            check = vfma(vload(lanes + d * LANES), vset1(0), check)
-        lanes += lanes_step
-    if vsum(check) != 0:
+    for k in range(4):
+        check[k] = vset1(0)
+    # What a lane gets is one run of numbers: squares of LANES numbers by LANES lanes.
+    t = 0
+    d = 0
+    while i + LANES <= whole * width:
+        for v in range(plan.vectors):
+            for k in range(LANES):
+                square[k] = vload_any(source[v * LANES + k] + i)
+                # 0 times a number is 0, 0 times infinity or NaN is NaN
+                check[k & 3] = vfma(square[k], vset1(0), check[k & 3])
+            vtranspose(square)
+            spread(plan, square, t, d, width, lanes + v * LANES, lanes_step)
+        i += LANES
+        t = i // width
+        d = i - t * width
+    # The rest one by one.
+    while t < n:
+        target = lanes + t * lanes_step + d * plan.lanes
+        for lane in range(plan.lanes):
+            if t < whole or hold[t * plan.lanes + lane] > 0:
+                target[lane] = source[lane][t * width + d]
+            else:
+                target[lane] = 0
+        for v in range(plan.vectors):
+            check[v] = vfma(vload(target + v * LANES), vset1(0), check[v])
+        d += 1
+        if d == width:
+            d = 0
+            t += 1
+    if vsum(vadd(vadd(check[0], check[1]), vadd(check[2], check[3]))) != 0:
         plan.faults |= BAD_INPUT
+
+
+cdef inline void spread(
+    const Plan* plan, const vreal* square, Py_ssize_t t, Py_ssize_t d, Py_ssize_t width,
+    real* lanes, Py_ssize_t lanes_step,
+) noexcept nogil:
+    """LANES vectors to lanes[t, d], lanes[t, d + 1] .. with lanes[t + 1, 0] after a row's last."""
+    cdef Py_ssize_t at = t * lanes_step + d * plan.lanes
+    cdef int k
+    for k in range(LANES):
+        vstore(lanes + at, square[k])
+        at += plan.lanes
+        d += 1
+        if d == width:
+            d = 0
+            at += lanes_step - width * plan.lanes
 
 
 cdef void scatter_rows(
@@ -90,14 +131,39 @@ cdef void scatter_rows(
     const Py_ssize_t* first_row, Py_ssize_t t0, Py_ssize_t n, const real* hold, real* rows,
 ) noexcept nogil:
     """rows[first_row[lane] + t0 + t, d] = lanes[t, d, lane], but not where hold is 0."""
-    cdef Py_ssize_t t, d, lane
+    cdef vreal square[64]
+    cdef Py_ssize_t t, d, at, lane, whole = all_count(plan, t0, n, hold), i = 0
     cdef real* target
+    cdef int v, k
+    while i + LANES <= whole * width:
+        for v in range(plan.vectors):
+            t = i // width
+            d = i - t * width
+            at = t * lanes_step + (d * plan.vectors + v) * LANES
+            for k in range(LANES):
+                square[k] = vload(lanes + at)
+                at += plan.lanes
+                d += 1
+                if d == width:
+                    d = 0
+                    at += lanes_step - width * plan.lanes
+            vtranspose(square)
+            for k in range(LANES):
+                lane = v * LANES + k
+                if lane < plan.used:
+                    vstore_any(rows + (first_row[lane] + t0) * width + i, square[k])
+        i += LANES
     for lane in range(plan.used):
         target = rows + (first_row[lane] + t0) * width
-        for t in range(n):
-            if hold == NULL or t0 + t < plan.held_from or hold[t * plan.lanes + lane] > 0:
-                for d in range(width):
-                    target[t * width + d] = lanes[t * lanes_step + d * plan.lanes + lane]
+        t = i // width
+        d = i - t * width
+        while t < n:
+            if t < whole or hold[t * plan.lanes + lane] > 0:
+                target[t * width + d] = lanes[t * lanes_step + d * plan.lanes + lane]
+            d += 1
+            if d == width:
+                d = 0
+                t += 1
 
 
 cdef inline const real* hold_of(const Plan* plan, Py_ssize_t t0) noexcept nogil:
@@ -167,7 +233,7 @@ cdef void gather_targets(
     cdef int faults = plan.faults
     for t in range(n):
         for lane in range(plan.lanes):
-            plan.weight[t * plan.lanes + lane] = lane < plan.used and (
+            plan.weight[t * plan.lanes + lane] = plan.counts_from <= lane < plan.used and (
                 hold == NULL or t0 + t < plan.held_from or hold[t * plan.lanes + lane] > 0
             )
     if plan.net.loss != CROSS_ENTROPY:
@@ -199,8 +265,9 @@ cdef void gather_slopes(
         hold_of(plan, t0) if plan.net.every_step else NULL, plan.out, K * plan.lanes,
     )
     for i in range(n * K):
-        for lane in range(plan.used, plan.lanes):
-            plan.out[i * plan.lanes + lane] = 0
+        for lane in range(plan.lanes):
+            if not plan.counts_from <= lane < plan.used:
+                plan.out[i * plan.lanes + lane] = 0
 
 
 cdef double count_targets(

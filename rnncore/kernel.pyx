@@ -10,13 +10,13 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from rnncore.cells.elman cimport elman_da, elman_dh, elman_forward, nonlinear
 from rnncore.lanes cimport (
-    LANES, flush_subnormals, real, restore_subnormals, vadd, vfma, vless, vload, vload_any,
+    LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vfma, vless, vload, vload_any,
     vlog, vlog1p_unit, vexp, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
-    vstore_any, vsum, vtanh,
+    vstore_any, vsum, vtanh, vtranspose,
 )
 from rnncore.losses cimport bce, cross_entropy, mse
 from rnncore.optimisers cimport ADAM, MOMENTUM, SGD, Optimiser, Rule, update
@@ -24,15 +24,17 @@ from rnncore.plan cimport (
     BAD_INPUT, BAD_TARGET, BAD_TOKEN, BCE, CROSS_ENTROPY, IDENTITY, MAX_LANES, MSE, NO_LOSS,
     RELU, SIGMOID, TANH, Loss, Network, Nonlinearity, Plan, Sequences, choose_block, lay_out,
 )
-from rnncore.products cimport affine, outer_sum, pack
+from rnncore.products cimport affine, contract, lanes_to_rows, outer_sum, pack, row_sums
 from rnncore.shuffle cimport shuffle
 
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
 
 include "gather.pxi"
+include "scalar.pxi"
 include "forward.pxi"
 include "backward.pxi"
+include "chunks.pxi"
 include "batch.pxi"
 
 # The numbers by which Python names what the core knows.

@@ -37,10 +37,10 @@ typedef int32_t real_bits;
 #define TILE_SUMS 16
 #elif defined(__AVX2__) && defined(__FMA__)
 #define LANE_BYTES 32
-#define TILE_SUMS 8
+#define TILE_SUMS 12
 #else
 #define LANE_BYTES 16
-#define TILE_SUMS 8
+#define TILE_SUMS 12
 #endif
 #define LANES ((int)(LANE_BYTES / sizeof(real)))
 
@@ -94,6 +94,11 @@ LANES_INLINE vreal vfma(vreal a, vreal b, vreal c)
 #else
     return a * b + c;
 #endif
+}
+
+LANES_INLINE real real_fma(real a, real b, real c)
+{
+    return vfma(vset1(a), vset1(b), vset1(c))[0];
 }
 
 LANES_INLINE vreal vsqrt(vreal a)
@@ -168,12 +173,50 @@ LANES_INLINE vreal vexponent(vreal a)
     return (vreal)(k + (vint)vset1(ROUND_MAGIC)) - vset1(ROUND_MAGIC);
 }
 
-/* Sum over the lanes, always in the same order: halves onto halves. */
 #ifdef __clang__
-#define ROTATED(a, ...) __builtin_shufflevector((a), (a), __VA_ARGS__)
+#define SHUFFLED(a, b, ...) __builtin_shufflevector((a), (b), __VA_ARGS__)
 #else
-#define ROTATED(a, ...) __builtin_shuffle((a), (vint){__VA_ARGS__})
+#define SHUFFLED(a, b, ...) __builtin_shuffle((a), (b), (vint){__VA_ARGS__})
 #endif
+
+/* One round of a transposition: in rows i and i + s of a square of lanes, the places
+   whose number has bit s change sides.  `low` and `high` name the places that the two
+   rows take, counting on from the first row's into the second's. */
+#define EXCHANGE(s, low, high)                                                 \
+    for (int i = 0; i < LANES; i++)                                            \
+        if (!(i & (s))) {                                                      \
+            vreal a = rows[i], b = rows[i + (s)];                              \
+            rows[i] = SHUFFLED(a, b, low);                                     \
+            rows[i + (s)] = SHUFFLED(a, b, high);                              \
+        }
+#define PLACES(...) __VA_ARGS__
+
+/* rows[i][j] <-> rows[j][i] */
+LANES_INLINE void vtranspose(vreal *rows)
+{
+#if LANE_BYTES == 64 && !defined(RNN_DOUBLE)
+    EXCHANGE(1, PLACES(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+             PLACES(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+    EXCHANGE(2, PLACES(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+             PLACES(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+    EXCHANGE(4, PLACES(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+             PLACES(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+    EXCHANGE(8, PLACES(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+             PLACES(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+#elif LANE_BYTES == 64 || (LANE_BYTES == 32 && !defined(RNN_DOUBLE))
+    EXCHANGE(1, PLACES(0, 8, 2, 10, 4, 12, 6, 14), PLACES(1, 9, 3, 11, 5, 13, 7, 15))
+    EXCHANGE(2, PLACES(0, 1, 8, 9, 4, 5, 12, 13), PLACES(2, 3, 10, 11, 6, 7, 14, 15))
+    EXCHANGE(4, PLACES(0, 1, 2, 3, 8, 9, 10, 11), PLACES(4, 5, 6, 7, 12, 13, 14, 15))
+#elif LANE_BYTES == 32 || !defined(RNN_DOUBLE)
+    EXCHANGE(1, PLACES(0, 4, 2, 6), PLACES(1, 5, 3, 7))
+    EXCHANGE(2, PLACES(0, 1, 4, 5), PLACES(2, 3, 6, 7))
+#else
+    EXCHANGE(1, PLACES(0, 2), PLACES(1, 3))
+#endif
+}
+
+/* Sum over the lanes, always in the same order: halves onto halves. */
+#define ROTATED(a, ...) SHUFFLED(a, a, __VA_ARGS__)
 LANES_INLINE real vsum(vreal a)
 {
 #if LANE_BYTES == 64 && !defined(RNN_DOUBLE)
@@ -236,6 +279,7 @@ LANES_INLINE vreal vsub(vreal a, vreal b) { EACH_LANE(vreal, a.v[l] - b.v[l]); }
 LANES_INLINE vreal vmul(vreal a, vreal b) { EACH_LANE(vreal, a.v[l] * b.v[l]); }
 LANES_INLINE vreal vdiv(vreal a, vreal b) { EACH_LANE(vreal, a.v[l] / b.v[l]); }
 LANES_INLINE vreal vfma(vreal a, vreal b, vreal c) { EACH_LANE(vreal, a.v[l] * b.v[l] + c.v[l]); }
+LANES_INLINE real real_fma(real a, real b, real c) { return a * b + c; }
 LANES_INLINE vreal vsqrt(vreal a) { EACH_LANE(vreal, (real)sqrt((double)a.v[l])); }
 LANES_INLINE vmask vless(vreal a, vreal b) { EACH_LANE(vmask, a.v[l] < b.v[l]); }
 LANES_INLINE vreal vselect(vmask m, vreal a, vreal b) { EACH_LANE(vreal, m.v[l] ? a.v[l] : b.v[l]); }
@@ -257,6 +301,16 @@ LANES_INLINE vreal vmantissa(vreal a)
 }
 LANES_INLINE vreal vexponent(vreal a)
 { EACH_LANE(vreal, (real)((bits_of(a.v[l]) >> MANTISSA_BITS) - EXPONENT_BIAS)); }
+
+LANES_INLINE void vtranspose(vreal *rows)
+{
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < i; j++) {
+            real a = rows[i].v[j];
+            rows[i].v[j] = rows[j].v[i];
+            rows[j].v[i] = a;
+        }
+}
 
 LANES_INLINE real vsum(vreal a)
 {

@@ -23,11 +23,13 @@ cdef extern from "lanes.h" nogil:
     vreal vmul(vreal a, vreal b)
     vreal vdiv(vreal a, vreal b)
     vreal vfma(vreal a, vreal b, vreal c)    # a * b + c
+    real real_fma(real a, real b, real c)    # the same for one number
     vreal vsqrt(vreal a)
     vreal vabs(vreal a)
     vmask vless(vreal a, vreal b)
     vreal vselect(vmask m, vreal a, vreal b)  # where m, a, else b
     real vsum(vreal a)
+    void vtranspose(vreal* rows)             # a square of LANES vectors: rows to columns
 
     unsigned long long flush_subnormals()
     void restore_subnormals(unsigned long long mode)

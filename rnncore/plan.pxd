@@ -13,6 +13,7 @@ in SIMD lanes.  Everything that belongs to a block is a matrix of lanes: rows of
                                       state is carried on; only where sequences differ
     token   (slots - 1, lanes)        where the input is integers
     da      (segment, H, lanes)       dL/da_t
+    da_rows (segment, lanes, width)   the same, units side by side, where H fills vectors
     dh      (H, lanes)                dL/dh_t
     dx      (D, lanes)                dL/dx_t
     out     (segment, K, lanes)       logits, overwritten by dL/dlogits
@@ -31,6 +32,8 @@ from rnncore.lanes cimport LANES, real
 cdef enum:
     MAX_LANES = 64            # lanes of the largest block: four 64-byte vectors of float32
     SEGMENT_BYTES = 524288    # of tape and buffers in one segment: half of a common L2
+
+    FEW = 4                   # sequences for which chunks of time are better than lanes of their own
 
 cdef enum Nonlinearity:
     TANH, RELU, SIGMOID, IDENTITY
@@ -82,12 +85,14 @@ cdef struct Plan:
     Network net
     bint tokens               # the input is integers
     bint ragged               # steps of some sequences do not count
+    bint chunked              # a block is one sequence, chunks of its time in the lanes
     bint backward             # the tape is kept
     bint want_dx
     Py_ssize_t input_rows     # rows of the tape that x_t takes: D, none for tokens
     Py_ssize_t rows           # input_rows + H
     int vectors               # vectors of lanes in a block
     Py_ssize_t lanes
+    Py_ssize_t width          # H in whole vectors where dW is summed with units side by side; or 0
     Py_ssize_t segment        # steps
     Py_ssize_t slots
     const real* parameters    # the flat vector
@@ -100,18 +105,20 @@ cdef struct Plan:
     real* head_bias           # (K)
     real* head_back_weight    # (H, K)
     real* no_bias             # zeros, for products that start from nothing
+    real* grad_rows           # (rows, width) dL/d[W_ih W_hh]^T of the blocks so far
     # The block (see above) and the sequences in it.
     real* tape
     real* slope
     real* hold
     int32_t* token
     real* da
+    real* da_rows
     real* dh
     real* dx
     real* out
     real* target
     real* weight
-    real* ones                # (1, lanes)
+    Py_ssize_t counts_from    # first lane whose output is read out
     Py_ssize_t used           # lanes that hold a sequence; the others repeat the first
     Py_ssize_t time           # steps of the longest in the block
     Py_ssize_t held_from      # first step at which some lane may be held
@@ -127,18 +134,35 @@ cdef struct Plan:
 cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noexcept nogil:
     """Width of the block and length of the segment, from the problem alone."""
     cdef Py_ssize_t bytes_per_step, widest = 4 if plan.net.hidden <= 2 else 2
+    plan.chunked = (
+        plan.net.hidden == 1 and not plan.ragged and not plan.tokens
+        and count <= FEW and time >= 16 * LANES
+    )
+    if plan.chunked:
+        plan.ragged = True    # the last chunks may be a step shorter
+        count = time // 24    # chunks in which a network has time to forget
+        widest = 2
     plan.vectors = 1
     while plan.vectors < widest and plan.vectors * LANES < count:
         plan.vectors *= 2
     plan.lanes = plan.vectors * LANES
+    if plan.chunked:
+        time = (time + plan.lanes - 1) // plan.lanes
     plan.input_rows = 0 if plan.tokens else plan.net.inputs
     plan.rows = plan.input_rows + plan.net.hidden
+    plan.width = 0
+    if plan.backward and plan.net.hidden >= LANES:
+        plan.width = (plan.net.hidden + LANES - 1) // LANES * LANES
     bytes_per_step = (
-        plan.rows + 2 * plan.net.hidden + 2 * plan.net.outputs
+        plan.rows + 2 * plan.net.hidden + plan.width + 2 * plan.net.outputs
     ) * plan.lanes * <Py_ssize_t>sizeof(real)
     plan.segment = SEGMENT_BYTES // bytes_per_step
     plan.segment = max(1, min(plan.segment, time))
-    plan.slots = (time if plan.backward else plan.segment) + 1
+    plan.slots = plan.segment + 1
+    if plan.backward and plan.chunked:
+        plan.slots *= (time + plan.segment - 1) // plan.segment
+    elif plan.backward:
+        plan.slots = time + 1
 
 
 cdef inline real* carve(char* base, size_t* used, Py_ssize_t count) noexcept nogil:
@@ -173,8 +197,9 @@ cdef inline size_t lay_out(Plan* plan, char* base) noexcept nogil:
         plan.input_back_weight = carve(base, &used, D * H)
         plan.head_back_weight = carve(base, &used, H * head)
         plan.no_bias = carve(base, &used, max(H, D))
+        plan.grad_rows = carve(base, &used, plan.rows * plan.width)
         plan.da = carve(base, &used, plan.segment * H * L)
+        plan.da_rows = carve(base, &used, plan.segment * L * plan.width)
         plan.dh = carve(base, &used, H * L)
         plan.dx = carve(base, &used, D * L)
-        plan.ones = carve(base, &used, L)
     return used

@@ -2,27 +2,34 @@
 
     forward    a  = W u + b          affine, W packed
     backward   du = W^T da           affine, W^T packed
-    gradient   dW = sum_t da_t u_t^T outer_sum
+    gradient   dW = sum_t da_t u_t^T outer_sum where a row of dW is short,
+                                     contract where it fills vectors
 
 A matrix of lanes holds its rows one after another, each row ``vectors`` vectors
-long (one real per sequence of the block).  Weights are broadcast from memory.
+long (one real per sequence of the block).
 
 Every product works in register tiles: the sums of a few rows stay in registers
-while the inner index runs.  Each sum is formed in the order of the inner index
-whatever tile it falls into, so a sequence gets the same bits in any block.
+while the inner index runs, one operand comes in vectors, the other is broadcast
+from memory.  Each sum is formed in the order of the inner index whatever tile it
+falls into, so a sequence gets the same bits in any block.
 """
 
-from rnncore.lanes cimport LANES, TILE_SUMS, real, vfma, vload, vreal, vset1, vstore, vsum
+from rnncore.lanes cimport (
+    LANES, TILE_SUMS, real, vadd, vfma, vload, vreal, vset1, vstore, vsum, vtranspose,
+)
+
+cdef enum:
+    PANEL = 192               # columns of W worked on at a time: their rows of u fit the L1
+    MOST_SUMS = 24            # of any register tile
+    CHUNK = 256               # terms of a gradient summed in one go, for speed and precision
 
 
 cdef inline Py_ssize_t tile_rows(Py_ssize_t left, int vectors) noexcept nogil:
     """Rows of the next tile when `left` rows are left: a full tile, then powers of two."""
-    cdef Py_ssize_t rows = TILE_SUMS // vectors
-    if rows > 8:
-        rows = 8
-    while rows > left:
-        rows //= 2
-    return rows
+    cdef Py_ssize_t full = min(8, TILE_SUMS // vectors)
+    if left >= full:
+        return full
+    return 4 if left >= 4 else 2 if left >= 2 else 1
 
 
 cdef inline void pack(
@@ -32,25 +39,42 @@ cdef inline void pack(
 ) noexcept nogil:
     """Copy matrix[i * out_stride + j * in_stride] into columns first.. of `packed`,
     the (n_out, columns) matrix in the order in which the tiles of `affine` read it:
-    tile after tile of rows, in each tile column after column."""
-    cdef Py_ssize_t i = 0, j, k, rows
+    panel after panel of columns, in each tile after tile of rows, in each of these
+    column after column."""
+    cdef Py_ssize_t i, j, k, rows, panel, width
     cdef real* tile
-    while i < n_out:
-        rows = tile_rows(n_out - i, vectors)
-        tile = packed + i * columns + first * rows
-        for k in range(rows):
-            for j in range(n_in):
-                tile[j * rows + k] = matrix[(i + k) * out_stride + j * in_stride]
-        i += rows
+    for j in range(n_in):
+        panel = (first + j) // PANEL * PANEL
+        width = min(PANEL, columns - panel)
+        i = 0
+        while i < n_out:
+            rows = tile_rows(n_out - i, vectors)
+            tile = packed + panel * n_out + i * width + (first + j - panel) * rows
+            for k in range(rows):
+                tile[k] = matrix[(i + k) * out_stride + j * in_stride]
+            i += rows
+
+
+cdef inline void rank_one(
+    int rows, int vectors, vreal* sums, const real* w, Py_ssize_t w_row, const real* u,
+) noexcept nogil:
+    """sums[i, v] += w[i * w_row] u[v]"""
+    cdef vreal x[4]
+    cdef vreal weight
+    cdef int i, v
+    for v in range(vectors):
+        x[v] = vload(u + v * LANES)
+    for i in range(rows):
+        weight = vset1(w[i * w_row])
+        for v in range(vectors):
+            sums[i * vectors + v] = vfma(weight, x[v], sums[i * vectors + v])
 
 
 cdef inline void affine_tile(
     int rows, int vectors, bint onto,
     real* out, const real* w, const real* bias, const real* u, Py_ssize_t n_in,
 ) noexcept nogil:
-    cdef vreal sums[16]
-    cdef vreal x[4]
-    cdef vreal weight
+    cdef vreal sums[MOST_SUMS]
     cdef Py_ssize_t _j
     cdef int i, v
     for i in range(rows):
@@ -60,20 +84,14 @@ cdef inline void affine_tile(
             else:
                 sums[i * vectors + v] = vset1(bias[i])
     for _j in range(n_in):
-        for v in range(vectors):
-            x[v] = vload(u + v * LANES)
-        for i in range(rows):
-            weight = vset1(w[i])
-            for v in range(vectors):
-                sums[i * vectors + v] = vfma(weight, x[v], sums[i * vectors + v])
+        rank_one(rows, vectors, sums, w, 1, u)
         u += vectors * LANES
         w += rows
-    for i in range(rows):
-        for v in range(vectors):
-            vstore(out + (i * vectors + v) * LANES, sums[i * vectors + v])
+    for i in range(rows * vectors):
+        vstore(out + i * LANES, sums[i])
 
 
-cdef inline void affine_rows(
+cdef inline void affine_panel(
     int vectors, real* out, const real* w, const real* bias, const real* u,
     Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
 ) noexcept nogil:
@@ -82,8 +100,12 @@ cdef inline void affine_rows(
         rows = tile_rows(n_out - i, vectors)
         if 8 * vectors <= TILE_SUMS and rows == 8:
             affine_tile(8, vectors, onto, out, w, bias, u, n_in)
+        elif 6 * vectors <= TILE_SUMS < 8 * vectors and rows == 6:
+            affine_tile(6, vectors, onto, out, w, bias, u, n_in)
         elif 4 * vectors <= TILE_SUMS and rows == 4:
             affine_tile(4, vectors, onto, out, w, bias, u, n_in)
+        elif 3 * vectors <= TILE_SUMS < 4 * vectors and rows == 3:
+            affine_tile(3, vectors, onto, out, w, bias, u, n_in)
         elif rows == 2:
             affine_tile(2, vectors, onto, out, w, bias, u, n_in)
         else:
@@ -92,6 +114,18 @@ cdef inline void affine_rows(
         out += rows * vectors * LANES
         w += rows * n_in
         bias += rows
+
+
+cdef inline void affine_panels(
+    int vectors, real* out, const real* w, const real* bias, const real* u,
+    Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
+) noexcept nogil:
+    cdef Py_ssize_t j = PANEL, n
+    affine_panel(vectors, out, w, bias, u, n_out, min(PANEL, n_in), onto)
+    while j < n_in:
+        n = min(PANEL, n_in - j)
+        affine_panel(vectors, out, w + j * n_out, bias, u + j * vectors * LANES, n_out, n, True)
+        j += PANEL
 
 
 cdef inline void affine(
@@ -106,11 +140,104 @@ cdef inline void affine(
     """
     # With the number of vectors known, the compiler unrolls the tiles.
     if vectors == 1:
-        affine_rows(1, out, w, bias, u, n_out, n_in, onto)
+        affine_panels(1, out, w, bias, u, n_out, n_in, onto)
     elif vectors == 2:
-        affine_rows(2, out, w, bias, u, n_out, n_in, onto)
+        affine_panels(2, out, w, bias, u, n_out, n_in, onto)
     else:
-        affine_rows(4, out, w, bias, u, n_out, n_in, onto)
+        affine_panels(4, out, w, bias, u, n_out, n_in, onto)
+
+
+cdef inline void lanes_to_rows(
+    int vectors, real* rows, const real* lanes, Py_ssize_t n, Py_ssize_t padded,
+) noexcept nogil:
+    """rows[lane, i] = lanes[i, lane], for i < n; zeros up to `padded`, whole vectors."""
+    cdef vreal square[64]
+    cdef Py_ssize_t i = 0, v
+    cdef int k
+    while i < padded:
+        for v in range(vectors):
+            for k in range(LANES):
+                if i + k < n:
+                    square[k] = vload(lanes + ((i + k) * vectors + v) * LANES)
+                else:
+                    square[k] = vset1(0)
+            vtranspose(square)
+            for k in range(LANES):
+                vstore(rows + (v * LANES + k) * padded + i, square[k])
+        i += LANES
+
+
+cdef inline void contract_tile(
+    int rows, int columns, Py_ssize_t steps, Py_ssize_t lanes, Py_ssize_t used,
+    real* grad, Py_ssize_t width, const real* u, Py_ssize_t u_step, const real* a,
+) noexcept nogil:
+    cdef vreal sums[MOST_SUMS]
+    cdef Py_ssize_t _t, lane
+    cdef int i, v
+    for i in range(rows * columns):
+        sums[i] = vset1(0)
+    for _t in range(steps):
+        for lane in range(used):
+            rank_one(rows, columns, sums, u + lane, lanes, a + lane * width)
+        a += lanes * width
+        u += u_step
+    for i in range(rows):
+        for v in range(columns):
+            vstore(
+                grad + i * width + v * LANES,
+                vadd(vload(grad + i * width + v * LANES), sums[i * columns + v]),
+            )
+
+
+cdef inline void contract_columns(
+    int columns, Py_ssize_t steps, Py_ssize_t lanes, Py_ssize_t used,
+    real* grad, Py_ssize_t width, Py_ssize_t n_u, const real* u, Py_ssize_t u_step, const real* a,
+) noexcept nogil:
+    cdef Py_ssize_t j = 0, rows
+    while j < n_u:
+        rows = tile_rows(n_u - j, columns)
+        if rows == 8:
+            contract_tile(8, columns, steps, lanes, used, grad, width, u, u_step, a)
+        elif TILE_SUMS < 8 * columns and rows == 6:
+            contract_tile(6, columns, steps, lanes, used, grad, width, u, u_step, a)
+        elif rows == 4:
+            contract_tile(4, columns, steps, lanes, used, grad, width, u, u_step, a)
+        elif rows == 2:
+            contract_tile(2, columns, steps, lanes, used, grad, width, u, u_step, a)
+        else:
+            contract_tile(1, columns, steps, lanes, used, grad, width, u, u_step, a)
+        j += rows
+        grad += rows * width
+        u += rows * lanes
+
+
+cdef inline void contract(
+    Py_ssize_t steps, Py_ssize_t lanes, Py_ssize_t used, real* grad, Py_ssize_t width,
+    Py_ssize_t n_u, const real* u, Py_ssize_t u_step, const real* a,
+) noexcept nogil:
+    """grad[j, i] += sum over steps and used lanes of u[t, j, lane] a[t, lane, i].
+
+    grad (n_u, width); u: rows of lanes, a step every u_step reals; a (steps, lanes, width),
+    width a multiple of LANES.
+    """
+    cdef Py_ssize_t i, t = 0, n, chunk = max(1, CHUNK // lanes)
+    while t < steps:
+        n = min(chunk, steps - t)
+        i = 0
+        while i < width:
+            if width - i >= 2 * LANES:
+                contract_columns(
+                    2, n, lanes, used, grad + i, width, n_u, u + t * u_step, u_step,
+                    a + t * lanes * width + i,
+                )
+                i += 2 * LANES
+            else:
+                contract_columns(
+                    1, n, lanes, used, grad + i, width, n_u, u + t * u_step, u_step,
+                    a + t * lanes * width + i,
+                )
+                i += LANES
+        t += n
 
 
 cdef inline void outer_tile(
@@ -118,7 +245,7 @@ cdef inline void outer_tile(
     real* grad, Py_ssize_t grad_stride,
     const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
 ) noexcept nogil:
-    cdef vreal sums[16]
+    cdef vreal sums[MOST_SUMS]
     cdef vreal left[4]
     cdef vreal right
     cdef Py_ssize_t _t, lanes = vectors * LANES
@@ -176,4 +303,35 @@ cdef inline void outer_sum(
             i += 2
         else:
             outer_columns(1, vectors, steps, grad + i * n_u, n_u, a + i * lanes, a_step, u, u_step)
+            i += 1
+
+
+cdef inline void row_sums_tile(
+    int rows, int vectors, Py_ssize_t steps, real* grad, const real* a, Py_ssize_t a_step,
+) noexcept nogil:
+    cdef vreal sums[4]
+    cdef Py_ssize_t _t
+    cdef int i, v
+    for i in range(rows):
+        sums[i] = vset1(0)
+    for _t in range(steps):
+        for i in range(rows):
+            for v in range(vectors):
+                sums[i] = vadd(sums[i], vload(a + (i * vectors + v) * LANES))
+        a += a_step
+    for i in range(rows):
+        grad[i] += vsum(sums[i])
+
+
+cdef inline void row_sums(
+    int vectors, Py_ssize_t steps, real* grad, Py_ssize_t n_a, const real* a, Py_ssize_t a_step,
+) noexcept nogil:
+    """grad[i] += sum over steps and lanes of a[t, i]: the gradient of a bias."""
+    cdef Py_ssize_t i = 0, lanes = vectors * LANES
+    while i < n_a:
+        if n_a - i >= 4:
+            row_sums_tile(4, vectors, steps, grad + i, a + i * lanes, a_step)
+            i += 4
+        else:
+            row_sums_tile(1, vectors, steps, grad + i, a + i * lanes, a_step)
             i += 1

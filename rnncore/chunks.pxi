@@ -1,0 +1,129 @@
+# One long sequence of one unit: pieces of its time side by side in the lanes.
+#
+# Step after step, a single sequence would use one lane, and wait for the latency of the
+# nonlinearity at every step.  Here a segment of it is cut into one chunk of time per lane.
+# The state in which a chunk starts is the one in which the chunk before ends, which is
+# not known yet: so all chunks are run from a guess, then again from the ends of that run,
+# until every start has the bits of the end before it.  Then the chunks are, bit for bit,
+# what step after step would have given.  A network that forgets its past within a chunk
+# needs two runs.  Every run settles one chunk more, so there are never more than lanes,
+# and these take no longer than the steps would have taken one after another.
+#
+# Backwards there is no guessing: dL/dh is a linear recurrence, cheap enough to be followed
+# from chunk to chunk in order.
+
+
+cdef inline Py_ssize_t chunk_slot(const Plan* plan, Py_ssize_t segment) noexcept nogil:
+    """The first slot of a segment: each has one more than steps, for its chunks' starts."""
+    return segment * (plan.segment + 1)
+
+
+cdef Py_ssize_t open_chunks(
+    Plan* plan, const Sequences* seqs, Py_ssize_t sequence, Py_ssize_t segment,
+) noexcept nogil:
+    """Put the chunks of one segment of a sequence into the lanes; the steps of the longest.
+
+    To the loops over time they are sequences whose rows start there, and whose steps are
+    counted from the segment's slot.  All are the same sequence to what is delivered at the
+    end, lane after lane, so that the last lane's, the last chunk's, remains.
+    """
+    cdef Py_ssize_t begin = segment * plan.segment * plan.lanes, lane, row
+    cdef Py_ssize_t left = min(plan.segment * plan.lanes, seqs.time - begin)
+    cdef Py_ssize_t steps = (left + plan.lanes - 1) // plan.lanes
+    cdef Py_ssize_t full = left - (steps - 1) * plan.lanes   # chunks of so many steps
+    cdef Py_ssize_t t0 = chunk_slot(plan, segment)
+    row = (seqs.start[sequence] if seqs.start != NULL else sequence * seqs.time) + begin
+    plan.used = plan.lanes
+    plan.counts_from = 0 if plan.net.every_step else plan.lanes - 1
+    plan.held_from = t0 + steps if full == plan.lanes else t0 + steps - 1
+    for lane in range(plan.lanes):
+        plan.sequence[lane] = sequence
+        plan.start[lane] = row - t0
+        plan.length[lane] = t0 + (steps if lane < full else steps - 1)
+        row += plan.length[lane] - t0
+    return steps
+
+
+cdef bint chunks_join(Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+    """Whether each chunk started where the one before ended; now it does."""
+    cdef real* start = state(plan, place(plan, t0))
+    cdef const real* end = state(plan, place(plan, t0) + n)
+    cdef Py_ssize_t lane
+    cdef real previous
+    cdef bint joined = True
+    for lane in range(1, plan.lanes):
+        previous = end[lane - 1] if plan.length[lane - 1] > t0 else start[lane - 1]
+        if memcmp(&start[lane], &previous, sizeof(real)) != 0:
+            joined = False
+            start[lane] = previous
+    return joined
+
+
+cdef real forward_chunks(
+    Plan* plan, const Sequences* seqs, Py_ssize_t segment, Py_ssize_t n, real h,
+) noexcept nogil:
+    """The steps of a segment, from state h; the state after them."""
+    cdef Py_ssize_t t0 = chunk_slot(plan, segment), lane
+    cdef real* start = state(plan, place(plan, t0))
+    for lane in range(plan.lanes):
+        start[lane] = h
+    gather_inputs(plan, seqs, t0, n)
+    forward_steps(plan, t0, n)
+    while not chunks_join(plan, t0, n):
+        forward_steps(plan, t0, n)
+    return state(plan, place(plan, t0) + n)[plan.lanes - 1]
+
+
+cdef real chunks_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n, real dh) noexcept nogil:
+    """`steps_back` from chunk to chunk: dL/dh from after the segment to before it."""
+    cdef Py_ssize_t K = plan.net.outputs, L = plan.lanes, lane, t, k, at
+    cdef const real* slope = plan.slope + t0 * L
+    cdef real w_h = plan.back_weight[0]
+    for lane in range(L - 1, -1, -1):
+        for t in range(n - 1, -1, -1):
+            at = t * L + lane
+            if t0 + t >= plan.length[lane]:
+                plan.da[at] = 0
+                continue
+            if plan.net.every_step:
+                for k in range(K):
+                    dh = real_fma(
+                        plan.head_back_weight[k] if plan.net.has_head else 1,
+                        plan.out[t * K * L + k * L + lane], dh,
+                    )
+            plan.da[at] = slope[at] * dh
+            dh = w_h * plan.da[at] + 0
+    return dh
+
+
+cdef void work_in_chunks(
+    Plan* plan, const Sequences* seqs, Py_ssize_t sequence, real* grad,
+) noexcept nogil:
+    """`forward_block` and `backward_block` for one sequence."""
+    cdef Py_ssize_t span = plan.segment * plan.lanes, segment, last = (seqs.time - 1) // span
+    cdef Py_ssize_t n = 0, t0 = 0
+    cdef real h = seqs.h0[sequence] if seqs.h0 != NULL else 0, dh = 0
+    if h - h != 0:
+        plan.faults |= BAD_INPUT
+    for segment in range(last + 1):
+        n = open_chunks(plan, seqs, sequence, segment)
+        h = forward_chunks(plan, seqs, segment, n, h)
+        deliver_steps(plan, seqs, chunk_slot(plan, segment), n)
+    t0 = chunk_slot(plan, last)
+    deliver_last(plan, seqs, place(plan, t0) + n - 1)
+    if not plan.backward:
+        return
+    if not plan.net.every_step:
+        slopes_of_last(plan, seqs, grad, t0 + n - 1)
+        dh = plan.dh[plan.lanes - 1]
+    for segment in range(last, -1, -1):
+        t0 = chunk_slot(plan, segment)
+        n = open_chunks(plan, seqs, sequence, segment)
+        if plan.net.every_step:
+            slopes_of_steps(plan, seqs, grad, t0, n)
+        dh = chunks_back(plan, t0, n, dh)
+        step_gradient(plan, grad, t0, n)
+        if plan.want_dx:
+            input_gradient(plan, seqs, t0, n)
+    if seqs.dh0 != NULL:
+        seqs.dh0[sequence] = dh
