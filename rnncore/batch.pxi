@@ -1,4 +1,4 @@
-# A whole call: weights packed once, then block after block of sequences.
+# Weights packed once for a whole call, then block after block of sequences.
 
 
 cdef void pack_weights(Plan* plan) noexcept nogil:
@@ -22,7 +22,6 @@ cdef void pack_weights(Plan* plan) noexcept nogil:
     if plan.want_dx:
         pack(plan.input_back_weight, H, 0, V, p + net.weight_ih, D, H, 1, D)
     memset(plan.no_bias, 0, max(H, D if plan.want_dx else 0) * sizeof(real))
-    memset(plan.grad_rows, 0, plan.rows * plan.width * sizeof(real))
 
 
 cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
@@ -88,7 +87,7 @@ cdef void work(
     """Sequences first .. first + count, block by block; grad (of plan.backward) is added to."""
     cdef Py_ssize_t done = 0, i
     cdef unsigned long long mode = flush_subnormals()
-    pack_weights(plan)
+    memset(plan.grad_rows, 0, plan.rows * plan.width * sizeof(real))
     if plan.chunked:
         for i in range(first, first + count):
             work_in_chunks(plan, seqs, seqs.order[i] if seqs.order != NULL else i, grad)

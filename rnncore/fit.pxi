@@ -34,6 +34,7 @@ cdef class Trainer:
     cdef uint64_t random
     cdef Optimiser optimiser
     cdef double since_signals      # multiply-adds
+    cdef Crew crew
 
     def __cinit__(
         self, Engine engine not None, Batch batch not None, const real[:, ::1] target,
@@ -65,7 +66,7 @@ cdef class Trainer:
         o.first = o.gradient + padded
         o.second = o.first + padded
 
-    def run(self, double[::1] losses not None):
+    def run(self, double[::1] losses not None, threads=1):
         """As many epochs as `losses` has room for, the mean loss of each into it.
 
         Returns how many were finished: fewer where the loss or a parameter was no longer
@@ -75,14 +76,24 @@ cdef class Trainer:
         cdef Plan plan
         cdef Sequences seqs = self.batch.seqs
         cdef Py_ssize_t finished
+        cdef Crew crew = Crew()
         self.engine.set_targets(&seqs, self.batch, self.target, self.classes)
         self.engine.prepare(&plan, self.batch, self.batch_size, True, False)
-        self.block.fit(lay_out(&plan, NULL))
-        lay_out(&plan, self.block.base)
+        set_out(self.block, &plan)
         plan.parameters = self.optimiser.parameters
         seqs.order = &self.order[0]
-        with nogil:
-            finished = self.epochs(&plan, &seqs, &self.engine.flat[0], losses)
+        crew.plan, crew.seqs, crew.grad = &plan, &seqs, self.optimiser.gradient
+        crew.count = self.batch_size
+        self.crew = crew
+        self.engine.begin_writing()
+        try:
+            crew.divide()
+            crew.call_helpers(threads, BATCH_WORTH_SHARING)
+            with nogil:
+                finished = self.epochs(&plan, &seqs, &self.engine.flat[0], losses)
+        finally:
+            crew.dismiss()
+            self.engine.end_writing()
         return finished
 
     cdef Py_ssize_t epochs(
@@ -111,19 +122,18 @@ cdef class Trainer:
             size = min(self.batch_size, seqs.count - first)
             count = count_targets(&plan.net, seqs, first, size)
             if count > 0:
-                plan.loss = 0
                 plan.scale = 1 / count
                 memset(self.optimiser.gradient, 0, self.optimiser.vectors * LANES * sizeof(real))
-                work(plan, seqs, first, size, self.optimiser.gradient)
+                pack_weights(plan)
+                self.crew.first, self.crew.count = first, size
+                self.crew.work_together()
                 total += plan.loss
                 counted += count
                 mode = flush_subnormals()
                 update(&self.optimiser)
                 restore_subnormals(mode)
             first += size
-            self.since_signals += (
-                <double>size * plan.time * plan.net.hidden * (plan.rows + 4) + plan.net.size
-            )
+            self.since_signals += cost(plan, size, seqs.time) + plan.net.size
             if self.since_signals > SIGNALS_EVERY:
                 self.since_signals = 0
                 check_signals()

@@ -12,6 +12,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
+from rnncore.atomics cimport look_again, shared_add, shared_int, shared_read, shared_swap, shared_write
 from rnncore.cells.elman cimport elman_da, elman_dh, elman_forward, nonlinear
 from rnncore.lanes cimport (
     LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vfma, vless, vload, vload_any,
@@ -22,10 +23,13 @@ from rnncore.losses cimport bce, cross_entropy, mse
 from rnncore.optimisers cimport ADAM, MOMENTUM, SGD, Optimiser, Rule, update
 from rnncore.plan cimport (
     BAD_INPUT, BAD_TARGET, BAD_TOKEN, BCE, CROSS_ENTROPY, IDENTITY, MAX_LANES, MSE, NO_LOSS,
-    RELU, SIGMOID, TANH, Loss, Network, Nonlinearity, Plan, Sequences, choose_block, lay_out,
+    RELU, SIGMOID, TANH, Loss, Network, Nonlinearity, Plan, Sequences, choose_block, lay_out_block,
+    lay_out_weights,
 )
 from rnncore.products cimport affine, contract, lanes_to_rows, outer_sum, pack, row_sums
 from rnncore.shuffle cimport shuffle
+
+from _thread import start_new_thread
 
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
@@ -137,12 +141,25 @@ cdef class Batch:
                     raise ValueError(f"order: no sequence {order[i]}")
 
 
+cdef int set_out(Arena arena, Plan* plan) except -1:
+    """Give a plan its memory."""
+    cdef size_t weights = lay_out_weights(plan, NULL)
+    arena.fit(weights + lay_out_block(plan, NULL))
+    lay_out_weights(plan, arena.base)
+    lay_out_block(plan, arena.base + weights)
+    return 0
+
+
+include "crew.pxi"
+
+
 cdef class Engine:
     """A network on its flat parameter vector, which it shares with the caller."""
 
     cdef Network net
     cdef real[::1] flat
     cdef Arena arena
+    cdef shared_int readers      # calls that read the parameters just now; -1: a fit writes
 
     def __cinit__(
         self, real[::1] flat not None, Py_ssize_t inputs, Py_ssize_t hidden,
@@ -188,18 +205,56 @@ cdef class Engine:
             raise MemoryError(f"x: {reals * sizeof(real):.3g} bytes for the tape of this call")
         return 0
 
-    cdef int run(self, Plan* plan, Sequences* seqs, real* grad) except -1:
+    cdef int run(self, Plan* plan, Sequences* seqs, real* grad, object threads) except -1:
         # The arena is taken away while in use: a second thread makes its own.
         cdef Arena arena = self.arena
+        cdef Crew crew = Crew()
         self.arena = Arena()
         plan.parameters = &self.flat[0]
-        arena.fit(lay_out(plan, NULL))
-        lay_out(plan, arena.base)
-        with nogil:
-            work(plan, seqs, 0, seqs.count, grad)
+        set_out(arena, plan)
+        crew.plan, crew.seqs, crew.grad = plan, seqs, grad
+        crew.first, crew.count = 0, seqs.count
+        self.begin_reading()
+        try:
+            crew.divide()
+            crew.call_helpers(threads, CALL_WORTH_SHARING)
+            with nogil:
+                pack_weights(plan)
+                crew.work_together()
+                crew.dismiss()
+        finally:
+            self.end_reading()
         if arena.size <= KEEP_BYTES:
             self.arena = arena
         return 0
+
+    # Parameters must not change under a call: any number of calls may read them, a fit,
+    # which writes them, must be alone.
+
+    cdef int begin_reading(self) except -1:
+        cdef int64_t readers = shared_read(&self.readers)
+        while readers >= 0:
+            if shared_swap(&self.readers, readers, readers + 1):
+                return 0
+            readers = shared_read(&self.readers)
+        raise RuntimeError(
+            "this network is being fitted by another thread: expected to have it alone; "
+            "use a copy of it (copy.deepcopy)"
+        )
+
+    cdef void end_reading(self) noexcept:
+        shared_add(&self.readers, -1)
+
+    cdef int begin_writing(self) except -1:
+        if not shared_swap(&self.readers, 0, -1):
+            raise RuntimeError(
+                "fit: this network is in use by another thread: expected to have it alone; "
+                "fit a copy of it (copy.deepcopy)"
+            )
+        return 0
+
+    cdef void end_writing(self) noexcept:
+        shared_write(&self.readers, 0)
 
     cdef int set_targets(
         self, Sequences* seqs, Batch batch, const real[:, ::1] target, const int64_t[::1] classes,
@@ -218,7 +273,7 @@ cdef class Engine:
 
     def forward(
         self, Batch batch not None, real[:, ::1] y not None, real[:, ::1] hidden,
-        real[:, ::1] final,
+        real[:, ::1] final, *, threads=1,
     ):
         """Outputs into y (B or rows, K), states into hidden (rows, H) and final (B, H).
         Rows of steps that do not count are left alone.  Returns the faults met."""
@@ -236,10 +291,13 @@ cdef class Engine:
             expect("final", final.shape[1], self.net.hidden)
             seqs.final = &final[0, 0]
         self.prepare(&plan, batch, seqs.count, False, False)
-        self.run(&plan, &seqs, NULL)
+        self.run(&plan, &seqs, NULL, threads)
         return plan.faults
 
-    def loss(self, Batch batch not None, const real[:, ::1] target, const int64_t[::1] classes):
+    def loss(
+        self, Batch batch not None, const real[:, ::1] target, const int64_t[::1] classes, *,
+        threads=1,
+    ):
         """(mean loss, faults); the loss is NaN where no target counts."""
         cdef Plan plan
         cdef Sequences seqs = batch.seqs
@@ -247,13 +305,13 @@ cdef class Engine:
         self.set_targets(&seqs, batch, target, classes)
         self.prepare(&plan, batch, seqs.count, False, False)
         count = count_targets(&plan.net, &seqs, 0, seqs.count)
-        self.run(&plan, &seqs, NULL)
+        self.run(&plan, &seqs, NULL, threads)
         return plan.loss / count if count else float("nan"), plan.faults
 
     def gradient(
         self, Batch batch not None, const real[:, ::1] target, const int64_t[::1] classes,
         const real[:, ::1] dy, real[::1] grad not None, real[:, ::1] dx=None,
-        real[:, ::1] dh0=None,
+        real[:, ::1] dh0=None, *, threads=1,
     ):
         """Gradients added to grad (flat) and written to dx (rows, D) and dh0 (B, H), of the
         loss against the targets or, given dy (B or rows, K), of sum(dy * y).
@@ -283,7 +341,7 @@ cdef class Engine:
             seqs.dh0 = &dh0[0, 0]
         self.prepare(&plan, batch, seqs.count, True, dx is not None)
         plan.scale = 1 / count if count else 0
-        self.run(&plan, &seqs, &grad[0])
+        self.run(&plan, &seqs, &grad[0], threads)
         return plan.loss / count if count else float("nan"), plan.faults
 
 

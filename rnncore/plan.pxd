@@ -172,19 +172,32 @@ cdef inline real* carve(char* base, size_t* used, Py_ssize_t count) noexcept nog
     return <real*>(base + offset) if base != NULL else NULL
 
 
-cdef inline size_t lay_out(Plan* plan, char* base) noexcept nogil:
-    """Point the plan's buffers into the arena at `base` (64-byte aligned), and return
+cdef inline size_t lay_out_weights(Plan* plan, char* base) noexcept nogil:
+    """Point the plan's packed weights into the arena at `base` (64-byte aligned), and return
     how many bytes they take.  With NULL as base, only that."""
-    cdef Py_ssize_t H = plan.net.hidden, K = plan.net.outputs, L = plan.lanes
+    cdef Py_ssize_t H = plan.net.hidden, K = plan.net.outputs
     cdef Py_ssize_t D = plan.net.inputs if plan.want_dx else 0
     cdef Py_ssize_t head = K if plan.net.has_head else 0
-    cdef Py_ssize_t steps = plan.slots - 1
-    cdef Py_ssize_t read = plan.segment if plan.net.every_step else 1
     cdef size_t used = 0
     plan.step_weight = carve(base, &used, H * plan.rows)
     plan.step_bias = carve(base, &used, H)
     plan.head_weight = carve(base, &used, head * H)
     plan.head_bias = carve(base, &used, head)
+    if plan.backward:
+        plan.back_weight = carve(base, &used, H * H)
+        plan.input_back_weight = carve(base, &used, D * H)
+        plan.head_back_weight = carve(base, &used, H * head)
+        plan.no_bias = carve(base, &used, max(H, D))
+    return used
+
+
+cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
+    """The same for the buffers of a block."""
+    cdef Py_ssize_t H = plan.net.hidden, K = plan.net.outputs, L = plan.lanes
+    cdef Py_ssize_t D = plan.net.inputs if plan.want_dx else 0
+    cdef Py_ssize_t steps = plan.slots - 1
+    cdef Py_ssize_t read = plan.segment if plan.net.every_step else 1
+    cdef size_t used = 0
     plan.tape = carve(base, &used, plan.slots * plan.rows * L)
     plan.slope = carve(base, &used, steps * H * L)
     plan.hold = carve(base, &used, steps * L if plan.ragged else 0)
@@ -193,10 +206,6 @@ cdef inline size_t lay_out(Plan* plan, char* base) noexcept nogil:
     plan.target = carve(base, &used, read * K * L)
     plan.weight = carve(base, &used, read * L)
     if plan.backward:
-        plan.back_weight = carve(base, &used, H * H)
-        plan.input_back_weight = carve(base, &used, D * H)
-        plan.head_back_weight = carve(base, &used, H * head)
-        plan.no_bias = carve(base, &used, max(H, D))
         plan.grad_rows = carve(base, &used, plan.rows * plan.width)
         plan.da = carve(base, &used, plan.segment * H * L)
         plan.da_rows = carve(base, &used, plan.segment * L * plan.width)

@@ -1,0 +1,152 @@
+# A job shared among threads.
+#
+# The sequences of a job are cut into *groups* of whole blocks, by the problem alone.
+# Whoever is free takes the next group; each group's gradient has a place of its own, and
+# they are added up in order.  So who did what, and how many there were, leaves no trace in
+# the result.
+#
+# The calling thread is one of the crew.  The others are Python threads that make a single
+# call without the GIL for as long as there may be work, and look for it by spinning, then
+# yielding: a group may be taken within a microsecond of being there.  A helper that comes
+# late, or never, finds its work done by the others.
+
+cdef enum:
+    MOST_GROUPS = 64
+    # Multiply-adds from which a second thread pays: for a call, which must start it, and for
+    # a minibatch of a fit, where it is waiting.
+    CALL_WORTH_SHARING = 20_000_000
+    BATCH_WORTH_SHARING = 1_000_000
+
+
+cdef class Crew:
+    """Threads, and the job they share.
+
+    Set ``plan`` (with weights packed), ``seqs``, ``first``, ``count`` and ``grad``, call
+    `divide`, and `work_together`; the plan then has the job's loss and faults.
+    """
+
+    cdef Plan* plan                # the caller's; gone when the job is done
+    cdef Plan pattern              # a copy, for helpers to make their own of
+    cdef const Sequences* seqs
+    cdef Py_ssize_t first, count, groups
+    cdef real* grad                # (size), added to
+    cdef Arena slots               # (groups - 1, size): the gradients of the others
+    cdef double losses[MOST_GROUPS]
+    cdef int faults[MOST_GROUPS]
+    cdef Py_ssize_t helpers
+    cdef shared_int waiting        # groups nobody has taken yet
+    cdef shared_int done           # groups finished
+    cdef shared_int dismissed
+
+    def __cinit__(self):
+        self.slots = Arena()
+
+    cdef Py_ssize_t blocks(self) noexcept nogil:
+        if self.plan.chunked:
+            return self.count
+        return (self.count + self.plan.lanes - 1) // self.plan.lanes
+
+    cdef int divide(self) except -1:
+        """Room for the groups of this job, and of any with fewer sequences."""
+        cdef Py_ssize_t groups = min(MOST_GROUPS, self.blocks())
+        if self.plan.backward:
+            self.slots.fit((groups - 1) * self.plan.net.size * sizeof(real))
+        return 0
+
+    cdef int call_helpers(self, object threads, double worth) except -1:
+        """So many threads in all, the caller's among them; with None, as many as pay."""
+        cdef Py_ssize_t wanted
+        if threads is None:
+            if cost(self.plan, self.count, self.seqs.time) < worth or self.blocks() < 2:
+                return 0
+            from rnncore._threads import available
+            threads = available()
+        wanted = min(<Py_ssize_t>threads, self.blocks()) - 1
+        self.pattern = self.plan[0]
+        while self.helpers < wanted:
+            try:
+                start_new_thread(self.help, ())
+            except RuntimeError:       # no more threads to be had: the others do the work
+                break
+            self.helpers += 1
+        return 0
+
+    cdef void work_together(self) noexcept nogil:
+        cdef Py_ssize_t group, i, size = self.plan.net.size
+        cdef int64_t looks = 0
+        cdef const real* slot
+        self.groups = min(MOST_GROUPS, self.blocks())
+        if self.groups == 1:
+            self.work_on(self.plan, 0)
+        else:
+            shared_write(&self.done, 0)
+            shared_write(&self.waiting, self.groups)
+            while self.take(&group):
+                self.work_on(self.plan, group)
+                shared_add(&self.done, 1)
+            while shared_read(&self.done) < self.groups:
+                look_again(looks)
+                looks += 1
+        self.plan.loss, self.plan.faults = self.losses[0], self.faults[0]
+        for group in range(1, self.groups):
+            self.plan.loss += self.losses[group]
+            self.plan.faults |= self.faults[group]
+            if self.plan.backward:
+                slot = self.slot(group)
+                for i in range(size):
+                    self.grad[i] += slot[i]
+
+    cdef bint take(self, Py_ssize_t* group) noexcept nogil:
+        cdef int64_t left = shared_read(&self.waiting)
+        while left > 0:
+            if shared_swap(&self.waiting, left, left - 1):
+                group[0] = left - 1
+                return True
+            left = shared_read(&self.waiting)
+        return False
+
+    cdef real* slot(self, Py_ssize_t group) noexcept nogil:
+        if group == 0 or not self.plan.backward:
+            return self.grad
+        return <real*>self.slots.base + (group - 1) * self.plan.net.size
+
+    cdef void work_on(self, Plan* mine, Py_ssize_t group) noexcept nogil:
+        """One group, with a plan of one's own."""
+        cdef Py_ssize_t blocks = self.blocks(), width = 1 if mine.chunked else mine.lanes
+        cdef Py_ssize_t begin = group * blocks // self.groups * width
+        cdef Py_ssize_t end = min(self.count, (group + 1) * blocks // self.groups * width)
+        cdef real* grad = self.slot(group)
+        if group > 0 and mine.backward:
+            memset(grad, 0, mine.net.size * sizeof(real))
+        mine.loss, mine.faults, mine.scale = 0, 0, self.plan.scale
+        work(mine, self.seqs, self.first + begin, end - begin, grad)
+        self.losses[group], self.faults[group] = mine.loss, mine.faults
+
+    def help(self):
+        """What a helper does: groups, until dismissed."""
+        cdef Plan mine = self.pattern
+        cdef Arena arena = Arena()
+        cdef Py_ssize_t group
+        cdef int64_t looks = 0
+        try:
+            arena.fit(lay_out_block(&mine, NULL))
+        except MemoryError:
+            return
+        lay_out_block(&mine, arena.base)
+        with nogil:
+            while not shared_read(&self.dismissed):
+                if self.take(&group):
+                    self.work_on(&mine, group)
+                    shared_add(&self.done, 1)
+                    looks = 0
+                else:
+                    look_again(looks)
+                    looks += 1
+
+    cdef void dismiss(self) noexcept nogil:
+        shared_write(&self.dismissed, 1)
+
+
+cdef inline double cost(const Plan* plan, Py_ssize_t count, Py_ssize_t time) noexcept nogil:
+    """About how many multiply-adds: a nonlinearity is worth some thirty."""
+    return <double>count * time * plan.net.hidden * (plan.rows + 30) * (3 if plan.backward else 1)
