@@ -133,7 +133,11 @@ cdef struct Plan:
 
 cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noexcept nogil:
     """Width of the block and length of the segment, from the problem alone."""
-    cdef Py_ssize_t bytes_per_step, widest = 4 if plan.net.hidden <= 2 else 2
+    cdef Py_ssize_t bytes_per_step, widest = 2
+    plan.input_rows = 0 if plan.tokens else plan.net.inputs
+    plan.rows = plan.input_rows + plan.net.hidden
+    if plan.net.hidden <= 2 or plan.net.hidden * plan.rows * sizeof(real) > SEGMENT_BYTES:
+        widest = 4
     plan.chunked = (
         plan.net.hidden == 1 and not plan.ragged and not plan.tokens
         and count <= FEW and time >= 16 * LANES
@@ -148,8 +152,6 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     plan.lanes = plan.vectors * LANES
     if plan.chunked:
         time = (time + plan.lanes - 1) // plan.lanes
-    plan.input_rows = 0 if plan.tokens else plan.net.inputs
-    plan.rows = plan.input_rows + plan.net.hidden
     plan.width = 0
     if plan.backward and plan.net.hidden >= LANES:
         plan.width = (plan.net.hidden + LANES - 1) // LANES * LANES

@@ -19,7 +19,7 @@ from rnncore.lanes cimport (
 )
 
 cdef enum:
-    PANEL = 192               # columns of W worked on at a time: their rows of u fit the L1
+    PANEL = 384               # vectors of u worked on at a time: they fit the L1
     MOST_SUMS = 24            # of any register tile
     CHUNK = 256               # terms of a gradient summed in one go, for speed and precision
 
@@ -41,18 +41,25 @@ cdef inline void pack(
     the (n_out, columns) matrix in the order in which the tiles of `affine` read it:
     panel after panel of columns, in each tile after tile of rows, in each of these
     column after column."""
-    cdef Py_ssize_t i, j, k, rows, panel, width
+    cdef Py_ssize_t most = PANEL // vectors, i = 0, j, k, rows, panel, width, column, end
+    cdef const real* entry
     cdef real* tile
-    for j in range(n_in):
-        panel = (first + j) // PANEL * PANEL
-        width = min(PANEL, columns - panel)
-        i = 0
-        while i < n_out:
-            rows = tile_rows(n_out - i, vectors)
-            tile = packed + panel * n_out + i * width + (first + j - panel) * rows
-            for k in range(rows):
-                tile[k] = matrix[(i + k) * out_stride + j * in_stride]
-            i += rows
+    while i < n_out:
+        rows = tile_rows(n_out - i, vectors)
+        column = first
+        while column < first + n_in:
+            panel = column // most * most
+            width = min(most, columns - panel)
+            end = min(panel + width, first + n_in)
+            tile = packed + panel * n_out + i * width + (column - panel) * rows
+            entry = matrix + i * out_stride + (column - first) * in_stride
+            for j in range(end - column):
+                for k in range(rows):
+                    tile[k] = entry[k * out_stride]
+                tile += rows
+                entry += in_stride
+            column = end
+        i += rows
 
 
 cdef inline void rank_one(
@@ -120,12 +127,12 @@ cdef inline void affine_panels(
     int vectors, real* out, const real* w, const real* bias, const real* u,
     Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
 ) noexcept nogil:
-    cdef Py_ssize_t j = PANEL, n
-    affine_panel(vectors, out, w, bias, u, n_out, min(PANEL, n_in), onto)
+    cdef Py_ssize_t most = PANEL // vectors, j = most, n
+    affine_panel(vectors, out, w, bias, u, n_out, min(most, n_in), onto)
     while j < n_in:
-        n = min(PANEL, n_in - j)
+        n = min(most, n_in - j)
         affine_panel(vectors, out, w + j * n_out, bias, u + j * vectors * LANES, n_out, n, True)
-        j += PANEL
+        j += most
 
 
 cdef inline void affine(
