@@ -40,7 +40,7 @@ def main() -> None:
         Mode(count, args.dtype, args.isa)
         for count in {"1": [1], "all": [every], "both": [1, every]}[args.threads]
     ]
-    rows, flat = grid.FULL, grid.FLAT
+    rows, flat = grid.FULL, [row for rows in grid.FLAT.values() for row in rows]
     if args.quick or args.rows:
         rows, flat = [grid.parse(text) for text in args.rows] or grid.QUICK, []
     document = command.measure(

@@ -47,7 +47,7 @@ def measure(
         for row in reports:
             run["rows"].append(row)
             print(table.line(row), flush=True)
-        print()
+        print(results.first_calls(run), end="\n\n")
     return document
 
 

@@ -89,17 +89,22 @@ TABLE = [
 FORWARD = [row._replace(task="forward", target=None) for row in TABLE]
 STEP = [Row("rnn", 16, 8, 1, 100, "step", target=15)]
 
-#: More sequences, more steps.
-BATCHES = [Row("rnn", 16, 8, B, 50) for B in (1, 8, 256, 2048)]
-TIMES = [Row("rnn", 16, 8, 32, T) for T in (5, 200, 1000)]
+#: Along which the pictures are drawn: units (each row with inputs and steps of its own),
+#: sequences, and time steps.
+AXES = {
+    "H": [row for row in TABLE if row.B in (32, 64)],
+    "B": [TABLE[4], *(TABLE[4]._replace(B=B, target=None) for B in (1, 8, 256, 2048))],
+    "T": [TABLE[4], *(TABLE[4]._replace(T=T, target=None) for T in (5, 200, 1000))],
+}
 
 #: rnncore alone: does a step of a sequence cost the same whatever their number?
-FLAT = [Row("rnn", 4, 8, 32, T) for T in (100, 1_000, 10_000, 100_000)] + [
-    Row("rnn", 4, 8, B, 50) for B in (64, 1024, 8192, 65_536)
-]
+FLAT = {
+    "T": [Row("rnn", 4, 8, 32, T) for T in (100, 1_000, 10_000, 100_000)],
+    "B": [Row("rnn", 4, 8, B, 50) for B in (64, 1024, 8192, 65_536)],
+}
 
 LIGHT = [TABLE[0], TABLE[1], TABLE[3], TABLE[4], TABLE[6], FORWARD[4], *STEP]
-FULL = [*TABLE, *FORWARD, *STEP, *BATCHES, *TIMES]
+FULL = list(dict.fromkeys([*TABLE, *FORWARD, *STEP, *AXES["B"], *AXES["T"]]))
 QUICK = [Row("rnn", 2, 3, 4, 5, task) for task in TASKS]
 
 

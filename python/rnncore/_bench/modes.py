@@ -29,8 +29,8 @@ THREADS = (
     "NUMBA_NUM_THREADS",
 )
 
-#: Instruction set -> what holds rnncore and its peers to it.  onnxruntime cannot be held: its
-#: numbers are then those of the whole machine.
+#: Instruction set -> what holds rnncore and its peers to it.  Not held are onnxruntime, and the
+#: library in which XLA computes large products.
 ISAS = {
     "v3": {
         "RNNCORE_ISA": "v3",
@@ -46,7 +46,7 @@ ISAS = {
         "RNNCORE_ISA": "base",
         "ATEN_CPU_CAPABILITY": "default",
         "ONEDNN_MAX_CPU_ISA": "SSE41",
-        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "MKL_CBWR": "COMPATIBLE",  # the one way to hold MKL on every maker's processors
         "OPENBLAS_CORETYPE": "Nehalem",
         "NUMBA_CPU_NAME": "x86-64",
         "NUMBA_CPU_FEATURES": "",

@@ -55,6 +55,10 @@ def cpu_model() -> str:
         return platform.processor() or platform.machine()
 
 
+def mode_of(run: dict[str, Any]) -> Mode:
+    return Mode(*(run["mode"][field] for field in Mode._fields))
+
+
 def best_peer(row: dict[str, Any]) -> tuple[str, float] | None:
     """The fastest of rnncore's rivals in a row, and how many times rnncore is faster."""
     times = {name: c["median"] for name, c in row["contestants"].items()}
@@ -69,13 +73,13 @@ class Table:
     """A Markdown table that can be printed line by line, as rows come."""
 
     def __init__(self, run: dict[str, Any]) -> None:
-        self.mode = Mode(*(run["mode"][field] for field in Mode._fields))
+        self.mode = mode_of(run)
         self.names = list(run["versions"])
         self.titles = [
-            "H, D, B, T", *(f"{name}, µs" for name in self.names),
+            "task, cell, H, D, B, T", *(f"{name}, µs" for name in self.names),
             "times faster", "target", "share of limit", "FMA share",
         ]  # fmt: skip
-        self.widths = [28, *(max(14, len(name) + 4) for name in self.names), 18, 8, 14, 9]
+        self.widths = [29, *(max(14, len(name) + 4) for name in self.names), 20, 10, 14, 9]
 
     def head(self) -> str:
         rule = ["-" * width for width in self.widths]
@@ -119,14 +123,23 @@ def heading(run: dict[str, Any]) -> str:
     limits = run["limits"]
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     missing = f"; not installed: {', '.join(run['missing'])}" if run["missing"] else ""
-    mode = Mode(*(run["mode"][field] for field in Mode._fields))
     return (
-        f"{str(mode).capitalize()}, build {run['mode']['build']}. {versions}{missing}.\n"
+        f"{str(mode_of(run)).capitalize()}, build {run['mode']['build']}. {versions}{missing}.\n"
         f"One core of this machine: {limits['flops_per_second'] / 1e9:.1f} GFLOP/s, "
         f"tanh {limits['seconds_per_tanh'] * 1e9:.2f} ns, "
         f"h = tanh(w h + x) {limits['seconds_per_chain_step'] * 1e9:.1f} ns, "
         f"memory {limits['bytes_per_second'] / 1e9:.1f} GB/s."
     )
+
+
+def first_calls(run: dict[str, Any]) -> str:
+    """The longest first call of each contestant: for those that compile, compilation."""
+    longest: dict[str, float] = {}
+    for row in run["rows"]:
+        for name, entry in row["contestants"].items():
+            longest[name] = max(longest.get(name, 0.0), entry["first_call"])
+    listed = ", ".join(f"{name} {seconds:.2g} s" for name, seconds in longest.items())
+    return f"Longest first call, compilation and all: {listed}."
 
 
 def markdown(document: Document) -> str:
@@ -143,11 +156,17 @@ def markdown(document: Document) -> str:
         table = Table(run)
         parts.append("## " + heading(run).replace("\n", "\n\n"))
         parts.append("\n".join([table.head(), *(table.line(row) for row in run["rows"])]))
+        parts.append(first_calls(run))
     return "\n\n".join(parts) + "\n"
 
 
 def write(document: Document, folder: Path) -> None:
-    """results.json and results.md into a folder, made if need be."""
+    """results.json, results.md and, where matplotlib is installed, pictures into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     (folder / "results.md").write_text(markdown(document), encoding="utf-8")
+    try:
+        from rnncore._bench import plots
+    except ImportError:
+        return
+    plots.draw(document, folder)
