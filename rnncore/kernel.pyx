@@ -346,6 +346,7 @@ cdef class Engine:
 
 
 include "fit.pxi"
+include "probes.pxi"
 
 
 def evaluate(str name not None, const real[::1] x not None, real[::1] out not None):

@@ -1,0 +1,60 @@
+"""Run and print: what ``python -m rnncore bench`` and ``benchmarks/run.py`` have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rnncore._bench import grid, modes, results
+from rnncore._bench.grid import Row
+from rnncore._bench.modes import Mode
+from rnncore._bench.peers import PEERS
+from rnncore._bench.results import Document
+
+#: Everyone but rnncore, which always takes part.
+RIVALS = tuple(name for name in PEERS if name != "rnncore")
+
+
+def measure(
+    kinds: Sequence[Mode], rows: Sequence[Row], *, flat: Sequence[Row] = (),
+    peers: Sequence[str] = RIVALS, rounds: int = 7, at_least: float = 0.02,
+) -> Document:  # fmt: skip
+    """Measure the rows in every mode, printing each as it is finished.
+
+    Parameters
+    ----------
+    kinds
+        The modes.
+    rows, flat
+        What all contestants are timed on, and what only rnncore is, in the first mode.
+    peers
+        Names of ``peers.PEERS``; those that are not installed are left out, and said so.
+    rounds, at_least
+        Timings of every contestant, and seconds of each.
+    """
+    document = results.new_document(rounds, at_least)
+    for kind in kinds:
+        reports = modes.run(
+            kind, rows, peers, rounds=rounds, at_least=at_least,
+            flat=flat if kind == kinds[0] else (),
+        )  # fmt: skip
+        run = next(reports) | {"rows": []}
+        document["runs"].append(run)
+        table = results.Table(run)
+        print(results.heading(run))
+        print(table.head())
+        for row in reports:
+            run["rows"].append(row)
+            print(table.line(row), flush=True)
+        print(results.first_calls(run), end="\n\n")
+    return document
+
+
+def light(rows: Sequence[str], dtype: str, rounds: int, file: str | None) -> None:
+    """A handful of rows, or those given, against whatever is installed."""
+    chosen = [grid.parse(text) for text in rows] or grid.LIGHT
+    document = measure([Mode(dtype=dtype)], chosen, rounds=rounds)
+    if file is not None:
+        Path(file).write_text(json.dumps(document, indent=1), encoding="utf-8")
+        print(f"Written to {file}.")

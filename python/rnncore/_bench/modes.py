@@ -1,0 +1,129 @@
+"""Threads, precision and instruction set of a run, as the environment of a child process.
+
+Most libraries read these once, when they are imported.  So every mode is measured in a process
+of its own, which ``worker`` runs; with one thread it is also pinned to one core before anything
+is imported, which holds those too that read nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnncore._bench.grid import Row
+
+#: By which libraries are told how many threads to use.
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+#: Instruction set -> what holds rnncore and its peers to it.  Not held are onnxruntime, and the
+#: library in which XLA computes large products.
+ISAS = {
+    "v3": {
+        "RNNCORE_ISA": "v3",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "NUMBA_CPU_NAME": "x86-64-v3",
+        "NUMBA_CPU_FEATURES": "",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    },
+    "base": {
+        "RNNCORE_ISA": "base",
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "MKL_CBWR": "COMPATIBLE",  # the one way to hold MKL on every maker's processors
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "NUMBA_CPU_NAME": "x86-64",
+        "NUMBA_CPU_FEATURES": "",
+        "XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2",
+    },
+}
+
+#: numpy's own SIMD loops above an instruction set, by its names for them.
+NUMPY_ABOVE = {
+    "v3": ("X86_V4", "AVX512_ICL", "AVX512_SPR"),
+    "base": ("X86_V3", "X86_V4", "AVX512_ICL", "AVX512_SPR"),
+}
+
+
+class Mode(NamedTuple):
+    """How a run is made: on one thread or as many as there are cores; ``isa`` None for the
+    fastest there is."""
+
+    threads: int = 1
+    dtype: str = "float32"
+    isa: str | None = None
+
+    def __str__(self) -> str:
+        many = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return f"{self.dtype}, {many}" + (f", held to {self.isa}" if self.isa else "")
+
+    @property
+    def judged(self) -> bool:
+        """Whether the targets of the grid are meant for this mode."""
+        return self == Mode()
+
+
+def environment(mode: Mode) -> dict[str, str]:
+    """This process's environment with the mode's variables set."""
+    result = dict(os.environ) | {name: str(mode.threads) for name in THREADS}
+    if mode.isa is not None:
+        found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+        above = [name for name in found if name in NUMPY_ABOVE[mode.isa]]
+        result |= ISAS[mode.isa] | {"NPY_DISABLE_CPU_FEATURES": " ".join(above)}
+    if mode.threads == 1:
+        flags = [result.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen=false"]
+        result["XLA_FLAGS"] = " ".join(flags).strip()
+    return result
+
+
+def run(
+    mode: Mode, rows: Sequence[Row], peers: Sequence[str], *, rounds: int, at_least: float,
+    flat: Sequence[Row] = (),
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """Measure in a child process; its reports, one by one as they come.
+
+    The first says "mode", "versions", "missing" (peers that are not installed) and "limits";
+    the others are rows, as ``race.run`` returns them.  Of `flat` only rnncore is timed.
+
+    Raises
+    ------
+    RuntimeError
+        Where the child fails, with what it said.
+    """
+    task = {
+        "mode": mode, "rows": rows, "flat": flat, "peers": peers,
+        "rounds": rounds, "at_least": at_least,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "rnncore._bench.worker", json.dumps(task)]
+    with (
+        TemporaryFile("w+") as said,
+        subprocess.Popen(
+            command, env=environment(mode), stdout=subprocess.PIPE, stderr=said, text=True
+        ) as child,
+    ):
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                yield json.loads(line)
+        except GeneratorExit:  # nobody wants the rest
+            child.terminate()
+            raise
+        if child.wait():
+            said.seek(0)
+            raise RuntimeError(f"the child process that measures {mode} failed:\n{said.read()}")

@@ -1,0 +1,99 @@
+"""A document's first run as pictures, with matplotlib.
+
+``speedup_H.png``, ``speedup_B.png`` and ``speedup_T.png`` show how many times faster than each
+peer a train step is, along ``grid.AXES``; ``flat.png`` what one step of one sequence costs
+however many there are.  Axes are logarithmic.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from rnncore._bench.grid import AXES, FLAT, Row
+from rnncore._bench.peers import PEERS
+from rnncore._bench.results import Document, mode_of
+
+SIZE = (4.8, 3.6)  # inches: a text column, without shrinking
+DPI = 160
+NAMES = {"H": "hidden units H", "B": "sequences B", "T": "time steps T"}
+FIXED = {"H": "", "B": " (H = 16, D = 8, T = 50)", "T": " (H = 16, D = 8, B = 32)"}
+MARKERS = "osD^vP"  # one for each peer
+
+#: A row, and the seconds of every contestant on it.
+Measured = dict[Row, dict[str, float]]
+
+
+def draw(document: Document, folder: Path) -> None:
+    """Write those pictures for which there are two points or more."""
+    run = document["runs"][0]
+    measured = {
+        Row(**row["row"]): {name: c["median"] for name, c in row["contestants"].items()}
+        for row in run["rows"]
+    }
+
+    def among(rows: list[Row]) -> Measured:
+        return {row: measured[row] for row in rows if row in measured}
+
+    about = str(mode_of(run))
+    for axis, rows in AXES.items():
+        points = among(rows)
+        if len(points) > 1 and len(run["versions"]) > 1:
+            speedup(points, axis, about).savefig(folder / f"speedup_{axis}.png", dpi=DPI)
+    lines = {axis: among(rows) for axis, rows in FLAT.items()}
+    if all(lines.values()):
+        flat(lines, about).savefig(folder / "flat.png", dpi=DPI)
+
+
+def speedup(points: Measured, axis: str, about: str) -> Figure:
+    """Times faster than each peer, against H, B or T."""
+    figure, axes = picture(f"Train step, {about}")
+    for k, peer in enumerate(name for name in PEERS if name != "rnncore"):
+        there = sorted(
+            (getattr(row, axis), times) for row, times in points.items() if peer in times
+        )
+        axes.plot(
+            [size for size, _ in there], [times[peer] / times["rnncore"] for _, times in there],
+            color=f"C{k}", marker=MARKERS[k], markersize=4, linewidth=1.2,
+            label=peer if there else None,
+        )  # fmt: skip
+    axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    sizes = sorted({getattr(row, axis) for row in points})
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel(NAMES[axis] + FIXED[axis])
+    axes.set_ylabel("rnncore is so many times faster")
+    axes.legend(frameon=False, fontsize=8, ncols=2)
+    return figure
+
+
+def flat(lines: dict[str, Measured], about: str) -> Figure:
+    """Nanoseconds of one step of one sequence, against how many there are."""
+    figure, axes = picture(f"rnncore alone, {about}")
+    for varied, points in lines.items():
+        row = next(iter(points))
+        axes.plot(
+            [row.B * row.T for row in points],
+            [1e9 * times["rnncore"] / (row.B * row.T) for row, times in points.items()],
+            marker="o", markersize=4, linewidth=1.2,
+            label=f"B = {row.B}, more steps" if varied == "T" else f"T = {row.T}, more sequences",
+        )  # fmt: skip
+    axes.set_xlabel("steps of all sequences, B T")
+    axes.set_ylabel("train step: ns per step of a sequence")
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def picture(title: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=10)
+    axes.set_xscale("log")
+    axes.grid(True, which="major", color="0.9", linewidth=0.6)
+    return figure, axes
