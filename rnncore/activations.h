@@ -42,7 +42,7 @@ LANES_INLINE vreal vmax_nan(vreal a, real low) /* max(a, low), NaN where a is Na
 
 LANES_INLINE vreal vmin_nan(vreal a, real high)
 {
-    return vselect(vless(vset1(high), a), vset1(high), a);
+    return vmin(vset1(high), a);
 }
 
 /* x = n ln 2 + r with |r| <= ln(2)/2:  exp x = 2^n (1 + t),  t = exp r - 1 = r + r^2 P(r).

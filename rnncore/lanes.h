@@ -142,6 +142,26 @@ LANES_INLINE vreal vselect(vmask m, vreal a, vreal b)
 { return (vreal)((m & (vint)a) | (~m & (vint)b)); }
 #endif
 
+/* a < b ? a : b per lane: b where either is NaN. */
+LANES_INLINE vreal vmin(vreal a, vreal b)
+{
+#if LANE_BYTES == 64 && defined(RNN_DOUBLE)
+    return (vreal)_mm512_min_pd((__m512d)a, (__m512d)b);
+#elif LANE_BYTES == 64
+    return (vreal)_mm512_min_ps((__m512)a, (__m512)b);
+#elif LANE_BYTES == 32 && defined(RNN_DOUBLE)
+    return (vreal)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif LANE_BYTES == 32
+    return (vreal)_mm256_min_ps((__m256)a, (__m256)b);
+#elif defined(__SSE2__) && defined(RNN_DOUBLE)
+    return (vreal)_mm_min_pd((__m128d)a, (__m128d)b);
+#elif defined(__SSE2__)
+    return (vreal)_mm_min_ps((__m128)a, (__m128)b);
+#else
+    return vselect(vless(a, b), a, b);
+#endif
+}
+
 /* |a|, and |a| with the sign of b. */
 LANES_INLINE vreal vabs(vreal a) { return (vreal)((vint)a & ~(vint)vset1((real)-0.0)); }
 LANES_INLINE vreal vcopysign(vreal a, vreal b)
@@ -282,6 +302,7 @@ LANES_INLINE vreal vfma(vreal a, vreal b, vreal c) { EACH_LANE(vreal, a.v[l] * b
 LANES_INLINE real real_fma(real a, real b, real c) { return a * b + c; }
 LANES_INLINE vreal vsqrt(vreal a) { EACH_LANE(vreal, (real)sqrt((double)a.v[l])); }
 LANES_INLINE vmask vless(vreal a, vreal b) { EACH_LANE(vmask, a.v[l] < b.v[l]); }
+LANES_INLINE vreal vmin(vreal a, vreal b) { EACH_LANE(vreal, a.v[l] < b.v[l] ? a.v[l] : b.v[l]); }
 LANES_INLINE vreal vselect(vmask m, vreal a, vreal b) { EACH_LANE(vreal, m.v[l] ? a.v[l] : b.v[l]); }
 LANES_INLINE vreal vabs(vreal a)
 { EACH_LANE(vreal, real_of(bits_of(a.v[l]) & ~bits_of((real)-0.0))); }
