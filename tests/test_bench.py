@@ -98,6 +98,15 @@ def test_the_light_command_prints_a_table_and_writes_json(tmp_path, capsys, monk
     assert list(document["runs"][0]["versions"]) == ["rnncore", "oracle", "numpy"]
 
 
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match=r"peers: expected one of .* did you mean 'numpy'"):
+        command.measure([Mode()], grid.QUICK, ["nunpy"])
+    with pytest.raises(ValueError, match="rounds: expected at least 1, got 0"):
+        command.measure([Mode()], grid.QUICK, [], rounds=0)
+    with pytest.raises(ValueError, match="seconds: expected more than 0"):
+        command.measure([Mode()], grid.QUICK, [], at_least=0)
+
+
 @pytest.fixture(scope="module")
 def document():
     """Two modes, with numpy and the oracle."""

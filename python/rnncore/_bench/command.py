@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from rnncore import _checks as check
 from rnncore._bench import grid, modes, results
 from rnncore._bench.grid import Row
 from rnncore._bench.modes import Mode
@@ -33,6 +34,9 @@ def measure(
     rounds, at_least
         Timings of every contestant, and seconds of each.
     """
+    peers = [check.choice("peers", name, RIVALS) for name in peers]
+    rounds = check.whole("rounds", rounds, 1)
+    at_least = check.number("seconds", at_least, 0, above=True)
     document = results.new_document(rounds, at_least)
     for kind in kinds:
         reports = modes.run(
