@@ -44,7 +44,7 @@ def main() -> None:
     if args.quick or args.rows:
         rows, flat = [grid.parse(text) for text in args.rows] or grid.QUICK, []
     document = command.measure(
-        kinds, rows, flat=flat, peers=peers, rounds=args.rounds, at_least=args.seconds
+        kinds, rows, peers, flat=flat, rounds=args.rounds, at_least=args.seconds
     )
     if args.out is not None:
         results.write(document, args.out)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from rnncore import _checks as check
 from rnncore._bench import grid, modes, results
 from rnncore._bench.grid import Row
 from rnncore._bench.modes import Mode
@@ -17,8 +18,8 @@ RIVALS = tuple(name for name in PEERS if name != "rnncore")
 
 
 def measure(
-    kinds: Sequence[Mode], rows: Sequence[Row], *, flat: Sequence[Row] = (),
-    peers: Sequence[str] = RIVALS, rounds: int = 7, at_least: float = 0.02,
+    kinds: Sequence[Mode], rows: Sequence[Row], peers: Sequence[str], *,
+    flat: Sequence[Row] = (), rounds: int = 7, at_least: float = 0.02,
 ) -> Document:  # fmt: skip
     """Measure the rows in every mode, printing each as it is finished.
 
@@ -33,6 +34,9 @@ def measure(
     rounds, at_least
         Timings of every contestant, and seconds of each.
     """
+    peers = [check.choice("peers", name, RIVALS) for name in peers]
+    rounds = check.whole("rounds", rounds, 1)
+    at_least = check.number("seconds", at_least, 0, above=True)
     document = results.new_document(rounds, at_least)
     for kind in kinds:
         reports = modes.run(
@@ -54,7 +58,7 @@ def measure(
 def light(rows: Sequence[str], dtype: str, rounds: int, file: str | None) -> None:
     """A handful of rows, or those given, against whatever is installed."""
     chosen = [grid.parse(text) for text in rows] or grid.LIGHT
-    document = measure([Mode(dtype=dtype)], chosen, rounds=rounds)
+    document = measure([Mode(dtype=dtype)], chosen, RIVALS, rounds=rounds)
     if file is not None:
         Path(file).write_text(json.dumps(document, indent=1), encoding="utf-8")
         print(f"Written to {file}.")

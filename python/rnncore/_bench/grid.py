@@ -18,7 +18,17 @@ import rnncore as rc
 from rnncore._checks import Array
 from rnncore._network import Network
 
-CELLS: dict[str, Callable[..., Network]] = {"rnn": rc.RNN}
+
+class Cell(NamedTuple):
+    """How to make a network of such cells, and what one unit of it computes in a step: so many
+    rows of [W_ih W_hh] times [x ; h], and so many tanh or logistic functions."""
+
+    make: Callable[..., Network]
+    rows: int
+    activations: int
+
+
+CELLS = {"rnn": Cell(rc.RNN, rows=1, activations=1)}
 TASKS = ("train", "forward", "step")
 
 
@@ -51,7 +61,7 @@ class Row(NamedTuple):
         Without a loss for `forward` and `step`: then ``net.predict`` gives the logits.
         """
         loss = "bce" if self.task == "train" else None
-        return CELLS[self.cell](self.D, self.H, 1, loss=loss, dtype=dtype, seed=0)
+        return CELLS[self.cell].make(self.D, self.H, 1, loss=loss, dtype=dtype, seed=0)
 
     def data(self, dtype: str) -> tuple[Array, Array]:
         """x (B, T, D) and y (B,), always the same."""
@@ -62,13 +72,14 @@ class Row(NamedTuple):
     def multiply_adds(self) -> int:
         """Of the products of one call: of [x ; h] forward, and for `train` of W_hh^T backward
         and of both gradients too; element-wise work and the read-out are left out."""
-        forward = self.H * (self.D + self.H)
-        train = self.H * self.H + forward if self.task == "train" else 0
+        rows = CELLS[self.cell].rows * self.H
+        forward = rows * (self.D + self.H)
+        train = rows * self.H + forward if self.task == "train" else 0
         return (forward + train) * self.B * self.T
 
     def activations(self) -> int:
-        """How many times one call evaluates tanh."""
-        return self.H * self.B * self.T
+        """How many times one call evaluates tanh or its like."""
+        return CELLS[self.cell].activations * self.H * self.B * self.T
 
 
 #: The train steps that rnncore is judged by.

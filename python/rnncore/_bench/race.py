@@ -14,7 +14,7 @@ from rnncore._bench.peers import Answer, Contestant, Peer
 
 #: Largest deviation that rounding may cause, relative to the largest entry of an array: sums of
 #: a hundred thousand terms in different orders.  A wrong derivative is wrong by far more.
-TOLERANCE = {"float32": 1e-3, "float64": 1e-10}
+TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
 
 #: Of a contestant's own minimum time, what goes into choosing among a peer's variants.
 TRIAL = 0.25

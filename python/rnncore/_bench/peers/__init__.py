@@ -44,6 +44,7 @@ class Peer:
     """One library, told how many threads it may use."""
 
     name: ClassVar[str]
+    cells: ClassVar[tuple[str, ...]] = ("rnn",)  # that it knows
     version: str
 
     def __init__(self, threads: int) -> None:
@@ -62,7 +63,9 @@ class Peer:
         return []
 
     def contestants(self, row: Row, net: Network, x: Array, y: Array) -> list[Contestant]:
-        """For the row's task."""
+        """For the row's cell and task."""
+        if row.cell not in self.cells:
+            return []
         if row.task == "train":
             return self.train(net, x, y)
         return self.forward(net, x) if row.task == "forward" else self.step(net, x[0])

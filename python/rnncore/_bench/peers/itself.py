@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rnncore._bench.grid import CELLS
 from rnncore._bench.peers import Contestant, Peer
 from rnncore._checks import Array
 from rnncore._network import Network
@@ -14,6 +15,7 @@ class Itself(Peer):
     """``net.loss_and_grad``, ``net.predict`` and ``net.step``."""
 
     name = "rnncore"
+    cells = tuple(CELLS)
     version = __version__
 
     def train(self, net: Network, x: Array, y: Array) -> list[Contestant]:

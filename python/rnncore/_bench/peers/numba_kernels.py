@@ -13,6 +13,7 @@ numba's wheels have no vector tanh; 1 - 2 / (1 + exp 2a) is faster than the C li
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from math import exp, log1p
 from typing import Any
 
@@ -30,6 +31,7 @@ def compiled(function: Kernel) -> Kernel:
     return result
 
 
+@cache
 def compiled_parallel(function: Kernel) -> Kernel:
     """A compiled function once more, its loops over blocks on all threads."""
     plain = function.py_func  # type: ignore[attr-defined]

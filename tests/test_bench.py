@@ -1,0 +1,302 @@
+"""The benchmark suite: its peers are right, a wrong one is caught, and it reports what it says."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rnncore.__main__ import main
+from rnncore._bench import command, grid, limits, modes, peers, race, results, timing
+from rnncore._bench.grid import Row
+from rnncore._bench.modes import Mode
+
+from rnncore import _builds
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: One of everything; one unit; several, and more sequences than numba's block holds.
+SIZES = [(1, 1, 1, 1), (1, 3, 5, 7), (6, 2, 33, 5)]
+QUICK = {"rounds": 2, "at_least": 1e-4}
+
+
+def load(name, threads=1):
+    try:
+        return peers.load(name, threads)
+    except ImportError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("task", grid.TASKS)
+@pytest.mark.parametrize(("name", "threads"), [*((r, 1) for r in command.RIVALS), ("numba", 2)])
+@pytest.mark.filterwarnings("ignore")  # of the peers' own
+def test_every_peer_agrees_with_rnncore(name, task, threads, dtype):
+    peer, itself = load(name, threads), peers.load("rnncore", 1)
+    checked = 0
+    for H, D, B, T in SIZES:
+        row = Row("rnn", H, D, B, T, task)
+        net, (x, y) = row.network(dtype), row.data(dtype)
+        own = itself.contestants(row, net, x, y)[0]
+        expected = own.answer(own.call())
+        for contestant in peer.contestants(row, net, x, y):
+            for _ in range(2):  # what is left over from a call must not enter the next
+                answer = contestant.answer(contestant.call())
+                race.check(f"{row} {contestant.variant}", answer, expected, dtype)
+            checked += 1
+    able = name != "onnxruntime" or (task != "train" and dtype == "float32")
+    assert checked >= len(SIZES) if able else checked == 0
+
+
+def answer_of(row):
+    net, (x, y) = row.network("float64"), row.data("float64")
+    contestant = peers.load("oracle", 1).contestants(row, net, x, y)[0]
+    return contestant.answer(contestant.call())
+
+
+def test_a_wrong_answer_is_caught(dtype):
+    expected = answer_of(Row("rnn", 2, 3, 4, 5))
+    for name in expected:
+        wrong = expected | {name: 1.01 * np.asarray(expected[name])}
+        with pytest.raises(race.DisagreementError, match=f"peer: {name}: expected rnncore's"):
+            race.check("peer", wrong, expected, dtype)
+        wrong[name] = np.full_like(expected[name], np.nan)
+        with pytest.raises(race.DisagreementError, match="deviation of nan"):
+            race.check("peer", wrong, expected, dtype)
+    with pytest.raises(race.DisagreementError, match=r"expected shape \(2, 3\), got \(3, 2\)"):
+        race.check("peer", expected | {"weight_ih_l0": expected["weight_ih_l0"].T}, expected, dtype)
+    with pytest.raises(race.DisagreementError, match=r"expected .*, got"):
+        race.check("peer", {"loss": expected["loss"]}, expected, dtype)
+
+
+def test_a_wrong_peer_stops_the_race(monkeypatch):
+    from rnncore._bench.peers.oracle import Elman
+
+    right = Elman.loss_and_grad
+    monkeypatch.setattr(Elman, "step", lambda self, x_t, h: [0.5 for _ in h])
+    contenders = [peers.load("rnncore", 1), peers.load("oracle", 1)]
+    with pytest.raises(race.DisagreementError, match=r"train rnn 2, 3, 4, 5: oracle \(lists\)"):
+        race.run(grid.QUICK[0], "float64", contenders, 1, 1e-4, limits.Limits(1, 1, 1, 1))
+    assert Elman.loss_and_grad is right
+
+
+def test_a_failing_child_says_why():
+    with pytest.raises(RuntimeError, match=r"peers: expected some of rnncore, .* got 'nobody'"):
+        list(modes.run(Mode(), grid.QUICK, ["nobody"], **QUICK))
+
+
+def test_the_light_command_prints_a_table_and_writes_json(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "RIVALS", ("oracle", "numpy"))
+    file = tmp_path / "bench.json"
+    main(["bench", "--rows", "2,3,4,5", "--dtype", "float64", "--rounds", "1", "--json", str(file)])
+    text = capsys.readouterr().out
+    assert "Float64, 1 thread, build" in text
+    assert re.search(r"\| train rnn 2, 3, 4, 5 +\| +[\d.]+ ±0 %", text)
+    document = json.loads(file.read_text())
+    assert list(document["runs"][0]["versions"]) == ["rnncore", "oracle", "numpy"]
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match=r"peers: expected one of .* did you mean 'numpy'"):
+        command.measure([Mode()], grid.QUICK, ["nunpy"])
+    with pytest.raises(ValueError, match="rounds: expected at least 1, got 0"):
+        command.measure([Mode()], grid.QUICK, [], rounds=0)
+    with pytest.raises(ValueError, match="seconds: expected more than 0"):
+        command.measure([Mode()], grid.QUICK, [], at_least=0)
+
+
+@pytest.fixture(scope="module")
+def document():
+    """Two modes, with numpy and the oracle."""
+    kinds, flat = [Mode(), Mode(2, "float64")], [Row("rnn", 1, 1, 2, 3)]
+    return command.measure(kinds, grid.QUICK, ["oracle", "numpy"], flat=flat, **QUICK)
+
+
+def test_the_document_has_what_the_docs_say(document):
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    table = text.split("## The JSON document")[1]
+    documented = set(re.findall(r"`(\w+)`", table)) - {"step"}
+
+    def fields(value):
+        if isinstance(value, list):
+            return set().union(*map(fields, value))
+        if not isinstance(value, dict):
+            return set()
+        named = set(value)
+        if named <= set(peers.PEERS):  # by contestant: names are not fields
+            return fields(list(value.values()))
+        return named | fields(list(value.values()))
+
+    assert fields(json.loads(json.dumps(document))) == documented
+
+
+def test_the_document_tells_what_was_run(document):
+    first, second = document["runs"]
+    assert first["mode"]["build"] == _builds.selected
+    assert [row["row"]["task"] for row in first["rows"]] == ["train", "forward", "step", "train"]
+    assert set(first["rows"][0]["contestants"]) == {"rnncore", "oracle", "numpy"}
+    assert set(first["rows"][3]["contestants"]) == {"rnncore"}
+    assert second["mode"]["dtype"] == "float64"
+    assert len(second["rows"]) == 3
+    for row in first["rows"]:
+        own = row["contestants"]["rnncore"]["median"]
+        assert row["limit"] == pytest.approx(row["share"] * own)
+
+
+def test_markdown_has_a_line_for_every_row(document, tmp_path):
+    results.write(document, tmp_path)
+    assert json.loads((tmp_path / "results.json").read_text()) == document
+    text = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert text.count("| train rnn 2, 3, 4, 5 ") == 2
+    assert "## Float32, 1 thread, build" in text
+    assert document["machine"]["cpu"] in text
+
+
+def measured(row, **medians):
+    """A report as race.run makes it, with these times."""
+    contestants = {
+        name: {"variant": "", "median": seconds, "spread": 0.0, "first_call": 0.1}
+        for name, seconds in medians.items()
+    }
+    share = {"limit": 1e-6, "share": 0.5, "fma_share": 0.25}
+    return {"row": row._asdict(), "contestants": contestants} | share
+
+
+def run_of(rows, **mode):
+    versions = {"rnncore": "1", "numpy": "2", "torch": "3"}
+    return {
+        "mode": {"threads": 1, "dtype": "float32", "isa": None, "build": "v3"} | mode,
+        "versions": versions, "missing": ["jax"], "rows": rows,
+        "limits": limits.Limits(1e11, 1e-9, 2e-8, 1e10)._asdict(),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("own", "verdict"), [(1e-6, "4 met"), (2e-6, "4 missed")])
+def test_targets_are_judged_against_the_fastest_peer(own, verdict):
+    row = measured(grid.TABLE[0], rnncore=own, numpy=7e-6, torch=5e-5)
+    line = results.Table(run_of([row])).line(row)
+    assert f"{7e-6 / own:.3g} (numpy)" in line
+    assert verdict in line
+    assert "50 %" in line
+    for other in ({"threads": 2}, {"dtype": "float64"}, {"isa": "v3"}):
+        assert verdict not in results.Table(run_of([row], **other)).line(row)
+    alone = measured(grid.TABLE[0], rnncore=own)
+    assert "(" not in results.Table(run_of([alone])).line(alone)
+
+
+def test_pictures_are_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    rows = [measured(row, rnncore=1e-6, numpy=1e-5, torch=1e-4) for row in grid.FULL]
+    rows += [measured(row, rnncore=1e-6) for rows in grid.FLAT.values() for row in rows]
+    results.write(results.new_document(1, 0.1) | {"runs": [run_of(rows)]}, tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        "flat.png", "speedup_B.png", "speedup_H.png", "speedup_T.png",
+    ]  # fmt: skip
+
+
+def test_benchmarks_need_no_matplotlib(tmp_path, hide):
+    sys.modules.pop("rnncore._bench.plots", None)
+    hide("matplotlib")
+    results.write(results.new_document(1, 0.1) | {"runs": [run_of([])]}, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "results.md"}
+
+
+@pytest.mark.parametrize("name", list(limits.ITERATIONS))
+def test_probes_return_the_work_they_do(name, build, dtype):
+    core, itemsize = _builds.core(dtype), np.dtype(dtype).itemsize
+    lanes = {"v4": 64, "v3": 32, "base": 16}[build] // itemsize
+    memory = np.full(12 * 64 * 3, 0.5, dtype)
+    memory[1] = 1
+    work = {
+        "fma": 5 * 12 * lanes * 2, "tanh": 5 * 512, "chain": 5, "stream": 5 * memory.nbytes,
+    }  # fmt: skip
+    before = memory.copy()
+    assert core.probe(name, 5, memory) == work[name]
+    if name == "fma":  # s -> s / 2 + 1, five times over
+        sums = np.arange(12) / 2**5 + 2 - 2 / 2**5
+        np.testing.assert_allclose(memory[2:14], lanes * sums, rtol=1e-6)
+    elif name == "tanh":
+        np.testing.assert_allclose(memory[512:1024], np.tanh(before[:512]), rtol=1e-6)
+        np.testing.assert_allclose(memory[1024:1536], 1 / np.cosh(before[:512]) ** 2, rtol=1e-6)
+    elif name == "chain":
+        h = 0.0
+        for t in range(5):
+            h = np.tanh(0.5 * h + before[t])
+        assert memory[512] == pytest.approx(lanes * h, rel=1e-6)
+    else:
+        np.testing.assert_allclose(
+            memory[:12], 5 * before.reshape(-1, 12, lanes).sum(axis=(0, 2)), rtol=1e-6
+        )
+
+
+def test_probes_refuse_what_they_cannot_do():
+    core = _builds.core("float64")
+    with pytest.raises(ValueError, match="name: expected one of fma, tanh, chain, stream, got 'f'"):
+        core.probe("f", 1, np.ones(4096))
+    with pytest.raises(ValueError, match="memory: expected 1536 or more, got 2"):
+        core.probe("fma", 1, np.ones(2))
+
+
+def test_limits_are_measured_and_used(dtype):
+    measured = limits.measure(dtype, stream_bytes=1 << 16)
+    assert all(value > 0 for value in measured)
+    row = Row("rnn", 4, 3, 5, 7)
+    forward = 4 * (3 + 4) * 5 * 7
+    assert row.multiply_adds() == 2 * forward + 4 * 4 * 5 * 7
+    assert row._replace(task="forward").multiply_adds() == forward
+    some = limits.Limits(1e9, 1e-9, 1e-9, 1e9)
+    assert some.seconds(row) == pytest.approx((2 * row.multiply_adds() + 4 * 5 * 7) * 1e-9)
+    assert some._replace(seconds_per_chain_step=1).seconds(row) == 7
+    assert some.fma_share(row, 1e-3) == pytest.approx(2e-6 * row.multiply_adds())
+
+
+def test_rows_are_parsed():
+    assert grid.parse("16,8,32,50") == grid.TABLE[4]
+    assert grid.parse("forward,2,3,4,5") == Row("rnn", 2, 3, 4, 5, "forward")
+    assert grid.parse("step,16,8,7,100") == grid.STEP[0]
+    for text in ("1,2,3", "1,2,3,x", "dance,1,2,3,4", ""):
+        with pytest.raises(ValueError, match="rows: expected four sizes"):
+            grid.parse(text)
+    with pytest.raises(ValueError, match="rows: expected sizes of at least 1"):
+        grid.parse("1,2,0,4")
+
+
+def test_contestants_take_turns():
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in "ab"}
+    timings = timing.in_turns(calls, rounds=3, at_least=0.0)
+    assert "".join(order) == "ab" + 3 * "ab"
+    assert set(timings) == {"a", "b"}
+    assert timing.summary([3.0, 1.0, 2.0, 4.0, 5.0]) == (3.0, 1.0)
+
+
+def test_pinning_is_undone():
+    if not hasattr(os, "sched_getaffinity"):
+        pytest.skip("this system does not let a process choose its cores")
+    before = os.sched_getaffinity(0)
+    with timing.pinned():
+        assert len(os.sched_getaffinity(0)) == 1
+    assert os.sched_getaffinity(0) == before
+
+
+def test_modes_reach_the_child(monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    environment = modes.environment(Mode(1, "float32", "base"))
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert environment["RNNCORE_ISA"] == "base"
+    assert environment["XLA_FLAGS"].count("--xla_cpu") == 2
+    every = modes.environment(Mode(3))
+    assert every["NUMBA_NUM_THREADS"] == "3"
+    assert "XLA_FLAGS" not in every
+    reports = modes.run(Mode(1, "float64", "base"), [], [], **QUICK)
+    assert next(reports)["mode"] == {
+        "threads": 1, "dtype": "float64", "isa": "base", "build": "base",
+    }  # fmt: skip
+
+
+def test_the_package_imports_nothing_of_it():
+    code = "import rnncore, rnncore.__main__, sys; print('rnncore._bench' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
