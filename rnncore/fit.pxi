@@ -25,8 +25,7 @@ cdef class Trainer:
 
     cdef Engine engine
     cdef Batch batch
-    cdef const real[:, ::1] target
-    cdef const int64_t[::1] classes
+    cdef cnp.ndarray target, classes
     cdef int64_t[::1] order
     cdef Arena block, vectors
     cdef Py_ssize_t batch_size
@@ -37,8 +36,8 @@ cdef class Trainer:
     cdef Crew crew
 
     def __cinit__(
-        self, Engine engine not None, Batch batch not None, const real[:, ::1] target,
-        const int64_t[::1] classes, int64_t[::1] order not None, Py_ssize_t batch_size, *,
+        self, Engine engine not None, Batch batch not None, cnp.ndarray target,
+        cnp.ndarray classes, int64_t[::1] order not None, Py_ssize_t batch_size, *,
         Rule rule, double lr, double momentum, double beta1, double beta2, double eps,
         double clip_norm, double clip_value, bint shuffled, uint64_t seed,
     ):

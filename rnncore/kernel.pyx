@@ -1,11 +1,12 @@
 """The compiled core, one build of it: this source is compiled once per precision and
 instruction set (see setup.py), and ``rnncore._builds`` picks the one to use.
 
-Entry points take typed memoryviews, check their shapes, release the GIL, and hand the
+Entry points take numpy arrays, check their types and sizes, release the GIL, and hand the
 loops plain buffers.  Checks that need names and explanations are left to the Python side,
 which also sees to it that nobody else holds the arrays of indices it passes.
 """
 
+cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
@@ -34,6 +35,7 @@ from _thread import start_new_thread
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
 
+include "arrays.pxi"
 include "gather.pxi"
 include "scalar.pxi"
 include "forward.pxi"
@@ -48,16 +50,6 @@ OPTIMISERS = {"sgd": SGD, "momentum": MOMENTUM, "adam": ADAM}
 
 cdef enum:
     KEEP_BYTES = 1 << 28      # the largest arena a network holds on to between calls
-
-
-cdef const real* pointer(const real[:, ::1] rows) noexcept:
-    return &rows[0, 0] if rows is not None and rows.shape[0] and rows.shape[1] else NULL
-
-
-cdef int expect(str name, Py_ssize_t got, Py_ssize_t wanted) except -1:
-    if got != wanted:
-        raise ValueError(f"{name}: expected size {wanted}, got {got}")
-    return 0
 
 
 cdef class Arena:
@@ -93,52 +85,64 @@ cdef class Batch:
     """
 
     cdef Sequences seqs
-    cdef readonly Py_ssize_t rows
-    cdef const real[:, ::1] x
-    cdef const real[:, ::1] h0
-    cdef const int64_t[::1] tokens, start, length, order
-    cdef const unsigned char[::1] mask
+    cdef readonly Py_ssize_t count, time, rows
+    cdef Py_ssize_t inputs, state_size    # of x, 0 for tokens; of h0
+    cdef tuple arrays                     # what seqs points into
 
     def __cinit__(
-        self, Py_ssize_t count, Py_ssize_t time, const real[:, ::1] x,
-        const int64_t[::1] tokens, const int64_t[::1] start=None,
-        const int64_t[::1] length=None, const int64_t[::1] order=None,
-        const unsigned char[::1] mask=None, const real[:, ::1] h0=None,
+        self, Py_ssize_t count, Py_ssize_t time, cnp.ndarray x, cnp.ndarray tokens,
+        cnp.ndarray start=None, cnp.ndarray length=None, cnp.ndarray order=None,
+        cnp.ndarray mask=None, cnp.ndarray h0=None,
     ):
+        cdef Sequences* seqs = &self.seqs
         cdef Py_ssize_t i
         if count < 1 or time < 1 or (x is None) == (tokens is None):
             raise ValueError("a batch needs sequences, steps, and either x or tokens")
-        memset(&self.seqs, 0, sizeof(Sequences))
-        self.x, self.tokens, self.start, self.length = x, tokens, start, length
-        self.order, self.mask, self.h0 = order, mask, h0
-        self.seqs.count, self.seqs.time = count, time
-        self.seqs.x = pointer(x)
-        self.seqs.h0 = pointer(h0)
-        self.rows = x.shape[0] if tokens is None else tokens.shape[0]
+        memset(seqs, 0, sizeof(Sequences))
+        self.arrays = (x, tokens, start, length, order, mask, h0)
+        seqs.count, seqs.time = self.count, self.time = count, time
         if tokens is not None:
-            self.seqs.tokens = &tokens[0]
+            self.rows = cnp.PyArray_SIZE(tokens)
+            seqs.tokens = indices("tokens", tokens, self.rows)
+        else:
+            self.inputs = max(1, cnp.PyArray_DIM(x, cnp.PyArray_NDIM(x) - 1))
+            self.rows = cnp.PyArray_SIZE(x) // self.inputs
+            seqs.x = reals("x", x, self.rows * self.inputs)
         if mask is not None:
-            expect("mask", mask.shape[0], self.rows)
-            self.seqs.mask = &mask[0]
+            seqs.mask = <const unsigned char*>contents("mask", mask, c"u", 1, self.rows)
         if h0 is not None:
-            expect("h0", h0.shape[0], count)
+            self.state_size = cnp.PyArray_SIZE(h0)
+            seqs.h0 = reals("h0", h0, self.state_size)
         if (start is None) != (length is None):
             raise ValueError("start and length go together")
         if start is None:
             expect("rows", self.rows, count * time)
         else:
-            expect("start", start.shape[0], count)
-            expect("length", length.shape[0], count)
-            self.seqs.start, self.seqs.length = &start[0], &length[0]
+            seqs.start = indices("start", start, count)
+            seqs.length = indices("length", length, count)
             for i in range(count):
-                if not 1 <= length[i] <= time or not 0 <= start[i] <= self.rows - length[i]:
+                if not (
+                    1 <= seqs.length[i] <= time
+                    and 0 <= seqs.start[i] <= self.rows - seqs.length[i]
+                ):
                     raise ValueError(f"sequence {i}: its rows are not among those given")
         if order is not None:
-            expect("order", order.shape[0], count)
-            self.seqs.order = &order[0]
+            seqs.order = indices("order", order, count)
             for i in range(count):
-                if not 0 <= order[i] < count:
-                    raise ValueError(f"order: no sequence {order[i]}")
+                if not 0 <= seqs.order[i] < count:
+                    raise ValueError(f"order: no sequence {seqs.order[i]}")
+
+
+def plain_batch(x, Py_ssize_t inputs):
+    """The batch of a (batch, time, inputs) array that needs no conversion; None for anything
+    else."""
+    cdef cnp.npy_intp* shape
+    if not is_plain(x) or cnp.PyArray_NDIM(x) != 3:
+        return None
+    shape = cnp.PyArray_DIMS(x)
+    if shape[0] < 1 or shape[1] < 1 or shape[2] != inputs:
+        return None
+    return Batch(shape[0], shape[1], x, None)
 
 
 cdef int set_out(Arena arena, Plan* plan) except -1:
@@ -154,15 +158,18 @@ include "crew.pxi"
 
 
 cdef class Engine:
-    """A network on its flat parameter vector, which it shares with the caller."""
+    """A network on its flat parameter vector, which it shares with the caller; `views` are
+    the parameters in it by name."""
 
     cdef Network net
     cdef real[::1] flat
+    cdef cnp.ndarray vector
+    cdef dict views
     cdef Arena arena
     cdef shared_int readers      # calls that read the parameters just now; -1: a fit writes
 
     def __cinit__(
-        self, real[::1] flat not None, Py_ssize_t inputs, Py_ssize_t hidden,
+        self, cnp.ndarray flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
         Py_ssize_t outputs, *, bint bias, bint head, bint every_step,
         Nonlinearity nonlinearity, Loss loss,
     ):
@@ -178,10 +185,10 @@ cdef class Engine:
         net.head_weight = net.bias_hh + bias_size
         net.head_bias = net.head_weight + (outputs * H if head else 0)
         net.size = net.head_bias + (outputs if head and bias else 0)
-        expect("flat", flat.shape[0], net.size)
+        room("flat", flat, net.size)
         if not head:
             expect("outputs", outputs, hidden)
-        self.flat = flat
+        self.flat, self.vector, self.views = flat, flat, views
         self.arena = Arena()
 
     cdef int prepare(
@@ -189,14 +196,14 @@ cdef class Engine:
     ) except -1:
         """A plan for blocks of `count` sequences of the batch, but for its memory."""
         cdef double reals
-        if batch.x is not None:
-            expect("x", batch.x.shape[1], self.net.inputs)
-        if batch.h0 is not None:
-            expect("h0", batch.h0.shape[1], self.net.hidden)
+        if batch.seqs.x != NULL:
+            expect("x", batch.inputs, self.net.inputs)
+        if batch.seqs.h0 != NULL:
+            expect("h0", batch.state_size, batch.seqs.count * self.net.hidden)
         memset(plan, 0, sizeof(Plan))
         plan.net = self.net
-        plan.tokens = batch.tokens is not None
-        plan.ragged = batch.length is not None or batch.mask is not None
+        plan.tokens = batch.seqs.tokens != NULL
+        plan.ragged = batch.seqs.length != NULL or batch.seqs.mask != NULL
         plan.backward = backward
         plan.want_dx = want_dx
         choose_block(plan, count, batch.seqs.time)
@@ -257,47 +264,36 @@ cdef class Engine:
         shared_write(&self.readers, 0)
 
     cdef int set_targets(
-        self, Sequences* seqs, Batch batch, const real[:, ::1] target, const int64_t[::1] classes,
+        self, Sequences* seqs, Batch batch, cnp.ndarray target, cnp.ndarray classes,
     ) except -1:
         cdef Py_ssize_t count = batch.rows if self.net.every_step else batch.seqs.count
         if self.net.loss == NO_LOSS:
             raise ValueError("this network has no loss")
         if self.net.loss == CROSS_ENTROPY:
-            expect("classes", -1 if classes is None else classes.shape[0], count)
-            seqs.classes = &classes[0]
+            seqs.classes = indices("classes", classes, count)
         else:
-            expect("target", -1 if target is None else target.shape[0], count)
-            expect("target", target.shape[1], self.net.outputs)
-            seqs.target = pointer(target)
+            seqs.target = reals("target", target, count * self.net.outputs)
         return 0
 
     def forward(
-        self, Batch batch not None, real[:, ::1] y not None, real[:, ::1] hidden,
-        real[:, ::1] final, *, threads=1,
+        self, Batch batch not None, cnp.ndarray y not None, cnp.ndarray hidden, cnp.ndarray final,
+        threads=1,
     ):
         """Outputs into y (B or rows, K), states into hidden (rows, H) and final (B, H).
         Rows of steps that do not count are left alone.  Returns the faults met."""
         cdef Plan plan
         cdef Sequences seqs = batch.seqs
-        expect("y", y.shape[0], batch.rows if self.net.every_step else seqs.count)
-        expect("y", y.shape[1], self.net.outputs)
-        seqs.y = &y[0, 0]
+        cdef Py_ssize_t H = self.net.hidden, count = seqs.count
+        seqs.y = room("y", y, (batch.rows if self.net.every_step else count) * self.net.outputs)
         if hidden is not None:
-            expect("hidden", hidden.shape[0], batch.rows)
-            expect("hidden", hidden.shape[1], self.net.hidden)
-            seqs.hidden = &hidden[0, 0]
+            seqs.hidden = room("hidden", hidden, batch.rows * H)
         if final is not None:
-            expect("final", final.shape[0], seqs.count)
-            expect("final", final.shape[1], self.net.hidden)
-            seqs.final = &final[0, 0]
-        self.prepare(&plan, batch, seqs.count, False, False)
+            seqs.final = room("final", final, count * H)
+        self.prepare(&plan, batch, count, False, False)
         self.run(&plan, &seqs, NULL, threads)
         return plan.faults
 
-    def loss(
-        self, Batch batch not None, const real[:, ::1] target, const int64_t[::1] classes, *,
-        threads=1,
-    ):
+    def loss(self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, threads=1):
         """(mean loss, faults); the loss is NaN where no target counts."""
         cdef Plan plan
         cdef Sequences seqs = batch.seqs
@@ -309,58 +305,57 @@ cdef class Engine:
         return plan.loss / count if count else float("nan"), plan.faults
 
     def gradient(
-        self, Batch batch not None, const real[:, ::1] target, const int64_t[::1] classes,
-        const real[:, ::1] dy, real[::1] grad not None, real[:, ::1] dx=None,
-        real[:, ::1] dh0=None, *, threads=1,
+        self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray dy,
+        cnp.ndarray dx=None, cnp.ndarray dh0=None, threads=1,
     ):
-        """Gradients added to grad (flat) and written to dx (rows, D) and dh0 (B, H), of the
-        loss against the targets or, given dy (B or rows, K), of sum(dy * y).
+        """Gradients of the loss against the targets or, given dy (B or rows, K), of
+        sum(dy * y); those with respect to x into dx (rows, D), to h0 into dh0 (B, H).
 
-        Returns (mean loss, faults).
+        Returns (mean loss, gradients by name, faults).
         """
         cdef Plan plan
         cdef Sequences seqs = batch.seqs
         cdef double count = 1
-        expect("grad", grad.shape[0], self.net.size)
+        cdef cnp.ndarray grad = cnp.PyArray_ZEROS(1, [self.net.size], REAL_NUMBER, 0)
+        cdef Py_ssize_t outputs = batch.rows if self.net.every_step else seqs.count
         if dy is None:
             self.set_targets(&seqs, batch, target, classes)
             count = count_targets(&self.net, &seqs, 0, seqs.count)
         else:
-            expect("dy", dy.shape[0], batch.rows if self.net.every_step else seqs.count)
-            expect("dy", dy.shape[1], self.net.outputs)
-            seqs.dy = pointer(dy)
+            seqs.dy = reals("dy", dy, outputs * self.net.outputs)
         if dx is not None:
-            if batch.x is None:
+            if seqs.x == NULL:
                 raise ValueError("dx: tokens have no gradient")
-            expect("dx", dx.shape[0], batch.rows)
-            expect("dx", dx.shape[1], self.net.inputs)
-            seqs.dx = &dx[0, 0]
+            seqs.dx = room("dx", dx, batch.rows * self.net.inputs)
         if dh0 is not None:
-            expect("dh0", dh0.shape[0], seqs.count)
-            expect("dh0", dh0.shape[1], self.net.hidden)
-            seqs.dh0 = &dh0[0, 0]
+            seqs.dh0 = room("dh0", dh0, seqs.count * self.net.hidden)
         self.prepare(&plan, batch, seqs.count, True, dx is not None)
         plan.scale = 1 / count if count else 0
-        self.run(&plan, &seqs, &grad[0], threads)
-        return plan.loss / count if count else float("nan"), plan.faults
+        self.run(&plan, &seqs, <real*>cnp.PyArray_DATA(grad), threads)
+        return (
+            plan.loss / count if count else float("nan"),
+            views_like(self.views, self.vector, grad),
+            plan.faults,
+        )
 
 
 include "fit.pxi"
 include "probes.pxi"
 
 
-def evaluate(str name not None, const real[::1] x not None, real[::1] out not None):
+def evaluate(str name not None, cnp.ndarray x not None, cnp.ndarray out not None):
     """One of the core's own functions, element by element: "exp", "log" (x >= 1), "log1p"
     (0 <= x <= 1), "tanh", "logistic", and the slopes "dtanh" and "dlogistic"."""
-    cdef Py_ssize_t i = 0, j, n = x.shape[0]
+    cdef Py_ssize_t i = 0, j, n = cnp.PyArray_SIZE(x)
+    cdef const real* source = reals("x", x, n)
+    cdef real* target = room("out", out, n)
     cdef real chunk[MAX_LANES]
     cdef vreal a, y, slope
     cdef int which = ["exp", "log", "log1p", "tanh", "logistic", "dtanh", "dlogistic"].index(name)
-    expect("out", out.shape[0], n)
     with nogil:
         while i < n:
             for j in range(LANES):
-                chunk[j] = x[min(i + j, n - 1)]
+                chunk[j] = source[min(i + j, n - 1)]
             a = vload_any(chunk)
             if which == 0:
                 y = vexp(a)
@@ -374,5 +369,5 @@ def evaluate(str name not None, const real[::1] x not None, real[::1] out not No
                 y = vlogistic(a, &slope)
             vstore_any(chunk, slope if which >= 5 else y)
             for j in range(min(LANES, n - i)):
-                out[i + j] = chunk[j]
+                target[i + j] = chunk[j]
             i += LANES

@@ -193,15 +193,36 @@ def test_any_layout_of_the_same_numbers_is_accepted(build):
     expected = net.loss(x, y)
     readonly = x.astype(np.float32)
     readonly.setflags(write=False)
+    unaligned = np.zeros(4 * x.size + 1, np.uint8)[1:].view(np.float32)
+    unaligned[:] = x.ravel()
     wide = np.zeros((5, 12, 6))
     wide[:, ::2, ::2] = x
     forms = [
         x.tolist(), x.astype(">f8"), np.asfortranarray(x), readonly, wide[:, ::2, ::2],
         x[:, :, ::-1].copy()[:, :, ::-1], list(x), tuple(x), x.astype(np.longdouble),
+        x.astype(np.float32), np.asfortranarray(x.astype(np.float32)), unaligned.reshape(x.shape),
     ]  # fmt: skip
     for form in forms:
         assert net.loss(form, y) == expected
     assert net.loss(np.round(x).astype(np.int16), y) == net.loss(np.round(x), y)
+
+
+def test_any_layout_of_the_same_targets_is_accepted(build, dtype):
+    net, x = net_and_x(loss="mse", dtype=dtype)
+    y = np.arange(10).reshape(5, 2) % 2
+    expected = net.loss_and_grad(x.astype(dtype), y.astype(dtype))
+    unaligned = np.zeros(10 * np.dtype(dtype).itemsize + 1, np.uint8)[1:].view(dtype)
+    unaligned[:] = y.ravel()
+    forms = [
+        y.tolist(), y, y.astype(bool), y.astype(np.uint8), y.astype(">i4"), np.asfortranarray(y),
+        np.asfortranarray(y.astype(dtype)), y.astype(">f8"), y.astype(np.float16),
+        np.repeat(y, 2, axis=0)[::2], np.repeat(y.astype(dtype), 2, axis=1)[:, ::2],
+        unaligned.reshape(5, 2),
+    ]  # fmt: skip
+    for form in forms:
+        loss, grads = net.loss_and_grad(x.astype(dtype), form)
+        assert loss == expected[0]
+        assert all(same(grads[name], expected[1][name]) for name in grads)
 
 
 def test_targets_of_one_output_may_leave_the_last_axis_out(build):

@@ -84,14 +84,17 @@ def generator(name: str, value: Any) -> np.random.Generator:
 
 def array(name: str, value: Any) -> Array:
     """`value` as an array of real numbers, integers or booleans."""
-    if isinstance(value, np.ma.MaskedArray):
+    if type(value) is np.ndarray:
+        result: Array = value
+    elif isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{name}: expected a plain array, got a masked one; which steps count goes into mask="
         )
-    try:
-        result = np.asarray(value)
-    except ValueError as error:  # nested lists of different lengths
-        raise ValueError(f"{name}: expected an array, got {kind(value)}: {error}") from None
+    else:
+        try:
+            result = np.asarray(value)
+        except ValueError as error:  # nested lists of different lengths
+            raise ValueError(f"{name}: expected an array, got {kind(value)}: {error}") from None
     if result.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got dtype {result.dtype}")
     return result
@@ -116,10 +119,12 @@ def shapes(*options: tuple[int | str, ...]) -> str:
 
 def as_real(value: Array, dtype: np.dtype[Any]) -> Array:
     """A C-ordered array of the network's precision; what overflows it becomes infinite."""
-    if value.dtype == dtype:  # the common case, and setting errstate costs a microsecond
-        return np.ascontiguousarray(value)
-    with np.errstate(all="ignore"):
-        return np.ascontiguousarray(value, dtype)
+    if value.dtype == dtype:
+        return value if value.flags.carray else np.require(value, dtype, ["C", "A"])
+    if value.dtype.kind != "f":  # integers and booleans never overflow
+        return value.astype(dtype, "C")
+    with np.errstate(all="ignore"):  # setting it costs a microsecond
+        return value.astype(dtype, "C")
 
 
 def all_finite(name: str, values: Array, where: Array | None = None) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from rnncore import _files
 from rnncore import _parameters as parameters
 from rnncore._builds import core
 from rnncore._checks import Array
+from rnncore._inputs import Form, Inputs
 
 NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
 LOSSES = (None, "bce", "mse", "cross_entropy")
@@ -22,7 +24,10 @@ READOUTS = ("last", "all")
 DTYPES = ("float32", "float64")
 
 #: Attributes that a copy makes anew from configuration and parameters.
-REMADE = ("_config", "_shapes", "_flat", "_parameters", "_core", "_engine")
+REMADE = (
+    "_config", "_shapes", "_flat", "_parameters", "_core", "_engine",
+    "_dtype", "_zero", "_loss", "_outputs", "_every_step", "_inputs",
+)  # fmt: skip
 
 #: Of saved files; raised when a reader of the old one would misunderstand the new.
 FORMAT = 1
@@ -36,6 +41,14 @@ class Model:
     _engine: Any
     _flat: Array
     _parameters: dict[str, Array]
+    # What every call asks for, in plain attributes: looking one up through a property of the
+    # configuration costs more than a step of a small network.
+    _dtype: np.dtype[Any]
+    _zero: Array
+    _loss: str | None
+    _outputs: int
+    _every_step: bool
+    _inputs: Callable[..., Inputs]
 
     def __init__(self, config: dict[str, Any], seed: int | np.random.Generator | None) -> None:
         outputs = config["output_size"]
@@ -72,8 +85,19 @@ class Model:
         self._flat = flat
         self._parameters = parameters.views(flat, self._shapes)
         self._core = core(self._config["dtype"])
+        self._dtype = flat.dtype
+        self._zero = np.zeros((), flat.dtype)
+        self._loss = self._config["loss"]
+        self._outputs = self.hidden_size if self.output_size is None else self.output_size
+        self._every_step = self.readout == "all"
+        form = Form(
+            self._core, self._dtype, self.input_size, self.hidden_size, self._outputs,
+            self._every_step, self._loss,
+        )  # fmt: skip
+        self._inputs = partial(Inputs, form)
         self._engine = self._core.Engine(
             flat,
+            self._parameters,
             self.input_size,
             self.hidden_size,
             self._outputs,
@@ -119,25 +143,12 @@ class Model:
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
-        dtype: np.dtype[Any] = np.dtype(self._config["dtype"])
-        return dtype
+        return self._dtype
 
     @property
     def config(self) -> dict[str, Any]:
         """The arguments the network was made with, but for the seed."""
         return dict(self._config)
-
-    @property
-    def _loss(self) -> str | None:
-        return self._config["loss"]  # type: ignore[no-any-return]
-
-    @property
-    def _outputs(self) -> int:
-        return self.hidden_size if self.output_size is None else self.output_size
-
-    @property
-    def _every_step(self) -> bool:
-        return self.readout == "all"
 
     def __repr__(self) -> str:
         sizes = ", ".join(

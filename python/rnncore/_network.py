@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore import _checks as check
-from rnncore import _parameters as parameters
 from rnncore import _training as training
 from rnncore._checks import Array
 from rnncore._inputs import Inputs
-from rnncore._model import LOSSES, Model
+from rnncore._model import Model
 from rnncore._training import History
 
 
@@ -44,20 +43,13 @@ class Network(Model):
 
     # ---- running --------------------------------------------------------------------
 
-    def _inputs(self, x: Any, h0: Any = None, lengths: Any = None, mask: Any = None) -> Inputs:
-        return Inputs(
-            self._core, self.dtype, self.input_size, self.hidden_size, x, h0, lengths, mask
-        )
-
-    def _new_outputs(self, inputs: Inputs) -> Array:
-        if self._every_step:
-            return inputs.new_rows(self._outputs)
-        return np.empty((inputs.count, self._outputs), self.dtype)
-
     def _forward(self, inputs: Inputs, hidden: Array | None, final: Array | None) -> Array:
-        y = self._new_outputs(inputs)
+        if self._every_step:
+            y = inputs.new_rows(self._outputs)
+        else:
+            y = np.empty((inputs.count, self._outputs), self._dtype)
         if self._engine.forward(inputs.batch, y, hidden, final):
-            inputs.explain(None, self._outputs, None, self._every_step)
+            inputs.explain()
         return inputs.padded(y) if self._every_step else y
 
     def __call__(
@@ -92,10 +84,10 @@ class Network(Model):
         ((4, 2), (4, 7, 5), (4, 1, 5))
         """
         inputs = self._inputs(x, h0, lengths, mask)
-        hidden = inputs.new_rows(self.hidden_size)
-        final = np.empty((inputs.count, self.hidden_size), self.dtype)
+        H = inputs.form.hidden_size
+        hidden, final = inputs.new_rows(H), np.empty((inputs.count, 1, H), self._dtype)
         y = self._forward(inputs, hidden, final)
-        return Output(y, inputs.padded(hidden), final[:, None, :])
+        return Output(y, inputs.padded(hidden), final)
 
     def predict(
         self,
@@ -123,7 +115,7 @@ class Network(Model):
         if self._loss == "cross_entropy":
             return self._only_counted(inputs, y.argmax(axis=-1))
         if self._loss == "bce":
-            y = self._only_counted(inputs, (y >= 0).astype(np.int64))
+            y = self._only_counted(inputs, (y >= self._zero).astype(int))
         return y[..., 0] if self._outputs == 1 else y
 
     def predict_proba(
@@ -161,11 +153,9 @@ class Network(Model):
         y = self._forward(inputs, None, None)
         p = np.empty_like(y)
         if self._loss == "bce":
-            self._core.evaluate("logistic", y.reshape(-1), p.reshape(-1))
+            self._core.evaluate("logistic", y, p)
         else:
-            self._core.evaluate(
-                "exp", (y - y.max(axis=-1, keepdims=True)).reshape(-1), p.reshape(-1)
-            )
+            self._core.evaluate("exp", y - y.max(axis=-1, keepdims=True), p)
             p /= p.sum(axis=-1, keepdims=True)
         return self._only_counted(inputs, p)
 
@@ -241,14 +231,6 @@ class Network(Model):
 
     # ---- loss and gradient ----------------------------------------------------------
 
-    def _targets(self, inputs: Inputs, y: Any) -> tuple[Array | None, Array | None]:
-        if self._loss is None:
-            raise ValueError(
-                f"loss: expected a network made with loss={check.one_of(LOSSES[1:])}, got None; "
-                "for a loss of your own use vjp"
-            )
-        return inputs.targets(y, self._loss, self._outputs, self._every_step)
-
     def loss(
         self,
         x: npt.ArrayLike,
@@ -286,11 +268,12 @@ class Network(Model):
         2.5
         """
         inputs = self._inputs(x, h0, lengths, mask)
-        target, classes = self._targets(inputs, y)
+        target, classes = inputs.targets(y)
+        value: float
         value, faults = self._engine.loss(inputs.batch, target, classes)
         if faults or not isfinite(value):
-            inputs.explain(self._loss, self._outputs, y, self._every_step)
-        return float(value)
+            inputs.explain(y)
+        return value
 
     def loss_and_grad(
         self,
@@ -334,12 +317,12 @@ class Network(Model):
         True
         """
         inputs = self._inputs(x, h0, lengths, mask)
-        target, classes = self._targets(inputs, y)
-        grad = np.zeros(self._flat.size, self.dtype)
-        value, faults = self._engine.gradient(inputs.batch, target, classes, None, grad)
+        target, classes = inputs.targets(y)
+        value: float
+        value, grads, faults = self._engine.gradient(inputs.batch, target, classes, None)
         if faults or not isfinite(value):
-            inputs.explain(self._loss, self._outputs, y, self._every_step)
-        return float(value), parameters.views(grad, self._shapes)
+            inputs.explain(y)
+        return value, grads
 
     def vjp(
         self,
@@ -383,23 +366,16 @@ class Network(Model):
         ((4, 5, 2), (4, 1, 3))
         """
         inputs = self._inputs(x, h0, lengths, mask)
-        slopes = inputs.per_output("dy", dy, self._outputs, self._every_step)
-        slopes = check.as_real(slopes, self.dtype)
-        grad = np.zeros(self._flat.size, self.dtype)
+        slopes = inputs.reals("dy", dy)
         dx = None if inputs.x is None else inputs.new_rows(self.input_size)
-        dh0 = np.empty((inputs.count, self.hidden_size), self.dtype)
-        _, faults = self._engine.gradient(inputs.batch, None, None, slopes, grad, dx, dh0)
+        shape = (inputs.count, 1, self.hidden_size) if inputs.h0 is None else inputs.h0.shape
+        dh0 = np.empty(shape, self._dtype)
+        _, grads, faults = self._engine.gradient(inputs.batch, None, None, slopes, dx, dh0)
         if faults:
-            inputs.explain(None, self._outputs, None, self._every_step)
-            if self._every_step:
-                check.all_finite("dy", inputs.padded(slopes), inputs.counted[:, :, None])
-            else:
-                check.all_finite("dy", slopes)
-        return (
-            parameters.views(grad, self._shapes),
-            None if dx is None else inputs.like_x(dx),
-            dh0.reshape(inputs.h0_shape),
-        )
+            inputs.explain()
+            where = inputs.counted[:, :, None] if self._every_step else None
+            check.all_finite("dy", inputs.outputs_of(slopes), where)
+        return grads, None if dx is None else inputs.like_x(dx), dh0
 
     # ---- training -------------------------------------------------------------------
 
@@ -479,11 +455,11 @@ class Network(Model):
         ((100,), True)
         """
         inputs = self._inputs(x, None, lengths, mask)
-        target, classes = self._targets(inputs, y)
+        target, classes = inputs.targets(y)
         self._check_parameters()
 
         def explain() -> None:
-            inputs.explain(self._loss, self._outputs, y, self._every_step)
+            inputs.explain(y)
 
         explain()
         trainer = training.prepare(

@@ -60,8 +60,8 @@ def prepare(
         raise TypeError(f"betas: expected two numbers, got {betas!r}") from None
     rules = core.OPTIMISERS
     eps = check.number("eps", eps, 0, above=True)
-    if inputs.dtype.type(eps) == 0:
-        raise ValueError(f"eps: expected more than 0 in {inputs.dtype}, got {eps!r}")
+    if inputs.form.dtype.type(eps) == 0:
+        raise ValueError(f"eps: expected more than 0 in {inputs.form.dtype}, got {eps!r}")
     return core.Trainer(
         engine,
         inputs.batch,
