@@ -13,11 +13,13 @@ from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
-from rnncore.atomics cimport look_again, shared_add, shared_int, shared_read, shared_swap, shared_write
+from rnncore.atomics cimport (
+    look_again, shared_add, shared_int, shared_read, shared_swap, shared_write,
+)
 from rnncore.cells.elman cimport elman_da, elman_dh, elman_forward, nonlinear
 from rnncore.lanes cimport (
-    LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vfma, vless, vload, vload_any,
-    vlog, vlog1p_unit, vexp, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
+    LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vless, vload,
+    vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
     vstore_any, vsum, vtanh, vtranspose,
 )
 from rnncore.losses cimport bce, cross_entropy, mse

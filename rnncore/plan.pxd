@@ -33,7 +33,7 @@ cdef enum:
     MAX_LANES = 64            # lanes of the largest block: four 64-byte vectors of float32
     SEGMENT_BYTES = 524288    # of tape and buffers in one segment: half of a common L2
 
-    FEW = 4                   # sequences for which chunks of time are better than lanes of their own
+    FEW = 4                   # sequences for which chunks of time beat lanes of their own
 
 cdef enum Nonlinearity:
     TANH, RELU, SIGMOID, IDENTITY

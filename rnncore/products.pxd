@@ -41,7 +41,7 @@ cdef inline void pack(
     the (n_out, columns) matrix in the order in which the tiles of `affine` read it:
     panel after panel of columns, in each tile after tile of rows, in each of these
     column after column."""
-    cdef Py_ssize_t most = PANEL // vectors, i = 0, j, k, rows, panel, width, column, end
+    cdef Py_ssize_t most = PANEL // vectors, i = 0, _j, k, rows, panel, width, column, end
     cdef const real* entry
     cdef real* tile
     while i < n_out:
@@ -53,7 +53,7 @@ cdef inline void pack(
             end = min(panel + width, first + n_in)
             tile = packed + panel * n_out + i * width + (column - panel) * rows
             entry = matrix + i * out_stride + (column - first) * in_stride
-            for j in range(end - column):
+            for _j in range(end - column):
                 for k in range(rows):
                     tile[k] = entry[k * out_stride]
                 tile += rows

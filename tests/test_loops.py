@@ -65,7 +65,7 @@ def test_no_call_allocates_more_for_more_steps(tmp_path, build):
         pytest.skip("no C compiler, or not the C library the counter knows")
     environment = {
         "LD_PRELOAD": str(library), "RNNCORE_ISA": build, "PYTHONPATH": ":".join(sys.path),
-        "PYTHONMALLOC": "malloc",
+        "PYTHONMALLOC": "malloc", "RNNCORE_THREADS": "1",
     }  # fmt: skip
     result = subprocess.run(
         [sys.executable, "-c", CALLS], env=environment, capture_output=True, text=True, check=True

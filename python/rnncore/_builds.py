@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from rnncore import cpu
+from rnncore._threads import available as available_threads
 from rnncore._version import __version__
 
 #: Every build there can be, fastest first.
@@ -63,7 +64,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     dict or None
         With ``mode="dicts"``: ``version``, ``python``, ``numpy``, ``isa`` (the build in
         use), ``available`` (builds this machine can run), ``compiled`` (builds that are
-        installed) and ``threads`` (what one call uses).
+        installed) and ``threads`` (how many a call may use).
 
     Raises
     ------
@@ -88,7 +89,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         "isa": selected,
         "available": available(),
         "compiled": compiled(),
-        "threads": 1,
+        "threads": available_threads(),
     }
     if mode == "dicts":
         return config

@@ -47,6 +47,10 @@ def whole(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
     return number
 
 
+def threads(value: Any) -> int | None:
+    return None if value is None else whole("threads", value, 1)
+
+
 def number(name: str, value: Any, low: float, high: float = float("inf"), *, above: bool) -> float:
     """`value` as a finite float, at least (with `above`: more than) low and below high."""
     try:

@@ -43,12 +43,14 @@ class Network(Model):
 
     # ---- running --------------------------------------------------------------------
 
-    def _forward(self, inputs: Inputs, hidden: Array | None, final: Array | None) -> Array:
+    def _forward(
+        self, inputs: Inputs, hidden: Array | None, final: Array | None, threads: int | None
+    ) -> Array:
         if self._every_step:
             y = inputs.new_rows(self._outputs)
         else:
             y = np.empty((inputs.count, self._outputs), self._dtype)
-        if self._engine.forward(inputs.batch, y, hidden, final):
+        if self._engine.forward(inputs.batch, y, hidden, final, check.threads(threads)):
             inputs.explain()
         return inputs.padded(y) if self._every_step else y
 
@@ -58,12 +60,13 @@ class Network(Model):
         h0: npt.ArrayLike | None = None,
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        threads: int | None = None,
     ) -> Output:
         """Run the network.
 
         Parameters
         ----------
-        x, h0, lengths, mask
+        x, h0, lengths, mask, threads
             See the notes of the class.
 
         Returns
@@ -86,7 +89,7 @@ class Network(Model):
         inputs = self._inputs(x, h0, lengths, mask)
         H = inputs.form.hidden_size
         hidden, final = inputs.new_rows(H), np.empty((inputs.count, 1, H), self._dtype)
-        y = self._forward(inputs, hidden, final)
+        y = self._forward(inputs, hidden, final, threads)
         return Output(y, inputs.padded(hidden), final)
 
     def predict(
@@ -95,6 +98,7 @@ class Network(Model):
         h0: npt.ArrayLike | None = None,
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        threads: int | None = None,
     ) -> Array:
         """What the network says of each sequence (or step), in the form of fit's targets.
 
@@ -111,7 +115,7 @@ class Network(Model):
         (4,)
         """
         inputs = self._inputs(x, h0, lengths, mask)
-        y = self._forward(inputs, None, None)
+        y = self._forward(inputs, None, None, threads)
         if self._loss == "cross_entropy":
             return self._only_counted(inputs, y.argmax(axis=-1))
         if self._loss == "bce":
@@ -124,6 +128,7 @@ class Network(Model):
         h0: npt.ArrayLike | None = None,
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        threads: int | None = None,
     ) -> Array:
         """Probabilities: of 1 at every output for "bce", of every class for "cross_entropy".
 
@@ -150,7 +155,7 @@ class Network(Model):
                 f"got loss {self._loss!r}"
             )
         inputs = self._inputs(x, h0, lengths, mask)
-        y = self._forward(inputs, None, None)
+        y = self._forward(inputs, None, None, threads)
         p = np.empty_like(y)
         if self._loss == "bce":
             self._core.evaluate("logistic", y, p)
@@ -238,12 +243,13 @@ class Network(Model):
         h0: npt.ArrayLike | None = None,
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        threads: int | None = None,
     ) -> float:
         """The mean loss over the counted targets.
 
         Parameters
         ----------
-        x, h0, lengths, mask
+        x, h0, lengths, mask, threads
             See the notes of the class.
         y : array_like
             Targets: integers (B,) for "cross_entropy", else numbers (B, K), or (B,) where
@@ -270,7 +276,7 @@ class Network(Model):
         inputs = self._inputs(x, h0, lengths, mask)
         target, classes = inputs.targets(y)
         value: float
-        value, faults = self._engine.loss(inputs.batch, target, classes)
+        value, faults = self._engine.loss(inputs.batch, target, classes, check.threads(threads))
         if faults or not isfinite(value):
             inputs.explain(y)
         return value
@@ -282,12 +288,13 @@ class Network(Model):
         h0: npt.ArrayLike | None = None,
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        threads: int | None = None,
     ) -> tuple[float, dict[str, Array]]:
         """The loss and its exact gradient with respect to every parameter, by BPTT. [1]_
 
         Parameters
         ----------
-        x, y, h0, lengths, mask
+        x, y, h0, lengths, mask, threads
             As for `loss`.
 
         Returns
@@ -319,7 +326,9 @@ class Network(Model):
         inputs = self._inputs(x, h0, lengths, mask)
         target, classes = inputs.targets(y)
         value: float
-        value, grads, faults = self._engine.gradient(inputs.batch, target, classes, None)
+        value, grads, faults = self._engine.gradient(
+            inputs.batch, target, classes, None, None, None, check.threads(threads)
+        )
         if faults or not isfinite(value):
             inputs.explain(y)
         return value, grads
@@ -331,6 +340,7 @@ class Network(Model):
         h0: npt.ArrayLike | None = None,
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        threads: int | None = None,
     ) -> tuple[dict[str, Array], Array | list[Array] | None, Array]:
         """Backpropagate a slope of your own: the gradient of ``sum(dy * net(x).y)``.
 
@@ -338,7 +348,7 @@ class Network(Model):
 
         Parameters
         ----------
-        x, h0, lengths, mask
+        x, h0, lengths, mask, threads
             See the notes of the class.
         dy : array_like
             Shaped as ``net(x).y``; a last axis of length 1 may be left out.
@@ -370,7 +380,9 @@ class Network(Model):
         dx = None if inputs.x is None else inputs.new_rows(self.input_size)
         shape = (inputs.count, 1, self.hidden_size) if inputs.h0 is None else inputs.h0.shape
         dh0 = np.empty(shape, self._dtype)
-        _, grads, faults = self._engine.gradient(inputs.batch, None, None, slopes, dx, dh0)
+        _, grads, faults = self._engine.gradient(
+            inputs.batch, None, None, slopes, dx, dh0, check.threads(threads)
+        )
         if faults:
             inputs.explain()
             where = inputs.counted[:, :, None] if self._every_step else None
@@ -397,6 +409,7 @@ class Network(Model):
         mask: npt.ArrayLike | None = None,
         shuffle: bool = True,
         rng: int | np.random.Generator | None = None,
+        threads: int | None = None,
         progress: bool | None = None,
         callback: Callable[[int, float], object] | None = None,
     ) -> History:
@@ -423,6 +436,8 @@ class Network(Model):
             Take the sequences in a new random order in every epoch.
         rng : int or numpy.random.Generator, optional
             For the shuffling; the same gives the same fit.
+        threads : int, optional
+            How many threads share each batch; None chooses. The result is the same.
         progress : bool, optional
             Show the epochs as they pass: with tqdm where it is installed, else as a line.
         callback : callable, optional
@@ -467,4 +482,4 @@ class Network(Model):
             batch_size=batch_size, optimizer=optimizer, lr=lr, momentum=momentum, betas=betas,
             eps=eps, clip_norm=clip_norm, clip_value=clip_value, shuffle=shuffle, rng=rng,
         )  # fmt: skip
-        return training.run(trainer, explain, epochs, progress, callback)
+        return training.run(trainer, explain, epochs, check.threads(threads), progress, callback)

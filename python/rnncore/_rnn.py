@@ -56,8 +56,13 @@ class RNN(Network):
     no gradient to its input. ``h0``, (B, 1, H) or (B, H), is the state before the first step,
     zero by default.
 
-    A network can be pickled and copied. One network must not be used by one thread while
-    another changes it; different networks can be used at once, and the GIL is free meanwhile.
+    ``threads`` says how many threads may share a call; None takes as many as there are cores
+    (or as ``RNNCORE_THREADS`` in the environment says) where the work is worth sharing, and one
+    where it is not. The result does not depend on it, to the last bit.
+
+    A network can be pickled and copied. The GIL is free while the core works, and networks can
+    be used from several threads, one network too; only while `fit` changes a network, its calls
+    from other threads raise RuntimeError.
 
     References
     ----------

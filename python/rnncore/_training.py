@@ -91,6 +91,7 @@ def run(
     trainer: Any,
     explain: Callable[[], None],
     epochs: Any,
+    threads: int | None,
     progress: bool | None,
     callback: Callable[[int, float], object] | None,
 ) -> History:
@@ -109,7 +110,7 @@ def run(
     try:
         for done in range(0, epochs, at_once):
             part = losses[done : done + at_once]
-            finished = trainer.run(part)
+            finished = trainer.run(part, threads)
             if finished < len(part):
                 explain()
                 stop(losses, done + finished)
