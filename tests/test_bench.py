@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rnncore.__main__ import main
-from rnncore._bench import command, grid, limits, modes, peers, race, results, timing
+from rnncore._bench import command, crew, grid, limits, modes, peers, race, results, timing
 from rnncore._bench.grid import Row
 from rnncore._bench.modes import Mode
 
@@ -71,20 +71,21 @@ def test_a_wrong_answer_is_caught(dtype):
         race.check("peer", {"loss": expected["loss"]}, expected, dtype)
 
 
-def test_a_wrong_peer_stops_the_race(monkeypatch):
+def test_a_wrong_peer_does_not_enter(monkeypatch):
     from rnncore._bench.peers.oracle import Elman
 
-    right = Elman.loss_and_grad
+    row = grid.QUICK[0]
+    assert race.enter(row, "float64", peers.load("oracle", 1), 1e-4).calls >= 1
     monkeypatch.setattr(Elman, "step", lambda self, x_t, h: [0.5 for _ in h])
-    contenders = [peers.load("rnncore", 1), peers.load("oracle", 1)]
     with pytest.raises(race.DisagreementError, match=r"train rnn 2, 3, 4, 5: oracle \(lists\)"):
-        race.run(grid.QUICK[0], "float64", contenders, 1, 1e-4, limits.Limits(1, 1, 1, 1))
-    assert Elman.loss_and_grad is right
+        race.enter(row, "float64", peers.load("oracle", 1), 1e-4)
+    assert race.enter(Row("rnn", 64, 64, 64, 64), "float64", peers.load("oracle", 1), 1e-4) is None
 
 
-def test_a_failing_child_says_why():
-    with pytest.raises(RuntimeError, match=r"peers: expected some of rnncore, .* got 'nobody'"):
-        list(modes.run(Mode(), grid.QUICK, ["nobody"], **QUICK))
+def test_a_failing_process_says_why():
+    with pytest.raises(RuntimeError, match="measures nobody, float32, 1 thread failed:") as error:
+        list(crew.run(Mode(), grid.QUICK, ["nobody"], **QUICK))
+    assert "peers: expected some of rnncore, oracle" in str(error.value)
 
 
 def test_the_light_command_prints_a_table_and_writes_json(tmp_path, capsys, monkeypatch):
@@ -155,7 +156,7 @@ def test_markdown_has_a_line_for_every_row(document, tmp_path):
 
 
 def measured(row, **medians):
-    """A report as race.run makes it, with these times."""
+    """A report as crew.run makes it, with these times."""
     contestants = {
         name: {"variant": "", "median": seconds, "spread": 0.0, "first_call": 0.1}
         for name, seconds in medians.items()
@@ -290,7 +291,7 @@ def test_modes_reach_the_child(monkeypatch):
     every = modes.environment(Mode(3))
     assert every["NUMBA_NUM_THREADS"] == "3"
     assert "XLA_FLAGS" not in every
-    reports = modes.run(Mode(1, "float64", "base"), [], [], **QUICK)
+    reports = crew.run(Mode(1, "float64", "base"), [], [], **QUICK)
     assert next(reports)["mode"] == {
         "threads": 1, "dtype": "float64", "isa": "base", "build": "base",
     }  # fmt: skip

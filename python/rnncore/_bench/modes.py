@@ -1,23 +1,14 @@
-"""Threads, precision and instruction set of a run, as the environment of a child process.
+"""Threads, precision and instruction set of a run, as the environment of its processes.
 
-Most libraries read these once, when they are imported.  So every mode is measured in a process
-of its own, which ``worker`` runs; with one thread it is also pinned to one core before anything
-is imported, which holds those too that read nothing.
+Most libraries read these once, when they are imported.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-
-from rnncore._bench.grid import Row
 
 #: By which libraries are told how many threads to use.
 THREADS = (
@@ -90,40 +81,3 @@ def environment(mode: Mode) -> dict[str, str]:
         flags = [result.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen=false"]
         result["XLA_FLAGS"] = " ".join(flags).strip()
     return result
-
-
-def run(
-    mode: Mode, rows: Sequence[Row], peers: Sequence[str], *, rounds: int, at_least: float,
-    flat: Sequence[Row] = (),
-) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """Measure in a child process; its reports, one by one as they come.
-
-    The first says "mode", "versions", "missing" (peers that are not installed) and "limits";
-    the others are rows, as ``race.run`` returns them.  Of `flat` only rnncore is timed.
-
-    Raises
-    ------
-    RuntimeError
-        Where the child fails, with what it said.
-    """
-    task = {
-        "mode": mode, "rows": rows, "flat": flat, "peers": peers,
-        "rounds": rounds, "at_least": at_least,
-    }  # fmt: skip
-    command = [sys.executable, "-m", "rnncore._bench.worker", json.dumps(task)]
-    with (
-        TemporaryFile("w+") as said,
-        subprocess.Popen(
-            command, env=environment(mode), stdout=subprocess.PIPE, stderr=said, text=True
-        ) as child,
-    ):
-        assert child.stdout is not None
-        try:
-            for line in child.stdout:
-                yield json.loads(line)
-        except GeneratorExit:  # nobody wants the rest
-            child.terminate()
-            raise
-        if child.wait():
-            said.seek(0)
-            raise RuntimeError(f"the child process that measures {mode} failed:\n{said.read()}")

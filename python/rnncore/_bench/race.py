@@ -1,16 +1,15 @@
-"""One row of the table: every contestant is built, checked against rnncore, then timed."""
+"""One contestant in one row: built, checked against rnncore, made ready to be timed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnncore._bench import timing
 from rnncore._bench.grid import Row
-from rnncore._bench.limits import Limits
 from rnncore._bench.peers import Answer, Contestant, Peer
+from rnncore._bench.peers.itself import Itself
 
 #: Largest deviation that rounding may cause, relative to the largest entry of an array: sums of
 #: a hundred thousand terms in different orders.  A wrong derivative is wrong by far more.
@@ -43,50 +42,40 @@ def check(name: str, got: Answer, expected: Answer, dtype: str) -> None:
             )
 
 
-def run(
-    row: Row, dtype: str, peers: Sequence[Peer], rounds: int, at_least: float, limits: Limits
-) -> dict[str, Any]:
-    """Time all peers, of which the first is rnncore, on one row.
+class Entry(NamedTuple):
+    """A contestant that is ready to be timed, so many calls at a time."""
 
-    Returns
-    -------
-    dict
-        As documented in ``docs/benchmarks.md``, times in seconds of what the row reports.
-    """
+    contestant: Contestant
+    calls: int
+    first_call: float
+
+    def about(self) -> dict[str, Any]:
+        return {"variant": self.contestant.variant, "first_call": self.first_call}
+
+    def time(self) -> float:
+        """Seconds of one call; another one before it, not timed, wakes what has gone to sleep."""
+        self.contestant.call()
+        return timing.total(self.contestant.call, self.calls) / self.calls
+
+
+def enter(row: Row, dtype: str, peer: Peer, at_least: float) -> Entry | None:
+    """A peer's fastest contestant for a row, once all of them have agreed with rnncore; None
+    where it has none."""
     net = row.network(dtype)
     x, y = row.data(dtype)
-    chosen: dict[str, Contestant] = {}
+    itself = Itself(threads=1).contestants(row, net, x, y)[0]
+    expected = itself.answer(itself.call())
+    trials: dict[str, Contestant] = {}
     first: dict[str, float] = {}
-    expected: Answer = {}
-    for peer in peers:
-        trials: dict[str, Contestant] = {}
-        for contestant in peer.contestants(row, net, x, y):
-            seconds, result = timing.first_call(contestant.call)
-            answer = contestant.answer(result)
-            expected = expected or {name: np.array(values) for name, values in answer.items()}
-            check(f"{row}: {peer.name} ({contestant.variant})", answer, expected, dtype)
-            trials[contestant.variant] = contestant
-            first[f"{peer.name} {contestant.variant}"] = seconds
-        if trials:
-            chosen[peer.name] = fastest(trials, at_least)
-    timings = timing.in_turns({name: c.call for name, c in chosen.items()}, rounds, at_least)
-    limit = limits.seconds(row)
-    own = timings[peers[0].name].median
-    return {
-        "row": row._asdict(),
-        "contestants": {
-            name: {
-                "variant": chosen[name].variant,
-                "median": seconds / row.calls,
-                "spread": spread / row.calls,
-                "first_call": first[f"{name} {chosen[name].variant}"],
-            }
-            for name, (seconds, spread) in timings.items()
-        },
-        "limit": limit / row.calls,
-        "share": limit / own,
-        "fma_share": limits.fma_share(row, own),
-    }
+    for contestant in peer.contestants(row, net, x, y):
+        variant = contestant.variant
+        first[variant], result = timing.first_call(contestant.call)
+        check(f"{row}: {peer.name} ({variant})", contestant.answer(result), expected, dtype)
+        trials[variant] = contestant
+    if not trials:
+        return None
+    best = fastest(trials, at_least)
+    return Entry(best, timing.enough(best.call, at_least), first[best.variant])
 
 
 def fastest(trials: dict[str, Contestant], at_least: float) -> Contestant:

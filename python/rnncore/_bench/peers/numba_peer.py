@@ -11,6 +11,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import scipy
 
 from rnncore._bench.peers import Answer, Contestant, Peer
 from rnncore._bench.peers import numba_kernels as kernels
@@ -25,7 +26,7 @@ class Numba(Peer):
     """Compiled loops."""
 
     name = "numba"
-    version = numba.__version__
+    version = f"{numba.__version__} (scipy {scipy.__version__})"  # whose BLAS it calls
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
