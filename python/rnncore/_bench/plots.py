@@ -84,7 +84,7 @@ def flat(lines: dict[str, Measured], about: str) -> Figure:
             label=f"B = {row.B}, more steps" if varied == "T" else f"T = {row.T}, more sequences",
         )  # fmt: skip
     axes.set_xlabel("steps of all sequences, B T")
-    axes.set_ylabel("train step: ns per step of a sequence")
+    axes.set_ylabel("train step, ns per step of a sequence", fontsize=9)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=8)
     return figure
