@@ -21,7 +21,7 @@ SIZE = (4.8, 3.6)  # inches: a text column, without shrinking
 DPI = 160
 NAMES = {"H": "hidden units H", "B": "sequences B", "T": "time steps T"}
 FIXED = {"H": "", "B": " (H = 16, D = 8, T = 50)", "T": " (H = 16, D = 8, B = 32)"}
-MARKERS = "osD^vP"  # one for each peer
+MARKERS = "os^vDPX*"  # one for each peer
 
 #: A row, and the seconds of every contestant on it.
 Measured = dict[Row, dict[str, float]]
