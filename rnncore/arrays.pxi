@@ -50,6 +50,33 @@ cdef const int64_t* indices(str name, cnp.ndarray array, Py_ssize_t size) except
     return <const int64_t*>contents(name, array, c"i", sizeof(int64_t), size)
 
 
+cdef bint is_shaped(cnp.ndarray array, int ndim, Py_ssize_t first, Py_ssize_t second) noexcept:
+    return (
+        cnp.PyArray_NDIM(array) == ndim
+        and cnp.PyArray_DIM(array, 0) == first
+        and (ndim == 1 or cnp.PyArray_DIM(array, 1) == second)
+    )
+
+
+cdef bint is_either_real(cnp.ndarray array) noexcept:
+    return is_plain_of(array, c"f", sizeof(float)) or is_plain_of(array, c"f", sizeof(double))
+
+
+cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
+    return (
+        cnp.PyArray_BYTES(a) < cnp.PyArray_BYTES(b) + cnp.PyArray_NBYTES(b)
+        and cnp.PyArray_BYTES(b) < cnp.PyArray_BYTES(a) + cnp.PyArray_NBYTES(a)
+    )
+
+
+cdef cnp.ndarray new_reals(int ndim, Py_ssize_t first, Py_ssize_t second):
+    return cnp.PyArray_SimpleNew(ndim, [first, second], REAL_NUMBER)
+
+
+cdef inline real* data_of(array) noexcept:
+    return <real*>cnp.PyArray_DATA(array) if array is not None else NULL
+
+
 def as_plain(values):
     """Values as the core can work on them: plain ones as they are, a copy of an array of
     integers or booleans.  None for anything that has to be looked at more closely."""

@@ -6,8 +6,11 @@ loops plain buffers.  Checks that need names and explanations are left to the Py
 which also sees to it that nobody else holds the arrays of indices it passes.
 """
 
+cimport cython
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.long cimport PyLong_AsLongLongAndOverflow
+from cpython.number cimport PyNumber_Index
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free
@@ -16,7 +19,7 @@ from libc.string cimport memcmp, memcpy, memset
 from rnncore.atomics cimport (
     look_again, shared_add, shared_int, shared_read, shared_swap, shared_write,
 )
-from rnncore.cells.elman cimport elman_da, elman_dh, elman_forward, nonlinear
+from rnncore.cells.elman cimport elman_da, elman_dh, elman_forward, elman_units, nonlinear
 from rnncore.lanes cimport (
     LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vless, vload,
     vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
@@ -26,11 +29,12 @@ from rnncore.losses cimport bce, cross_entropy, mse
 from rnncore.optimisers cimport ADAM, MOMENTUM, SGD, Optimiser, Rule, update
 from rnncore.plan cimport (
     BAD_INPUT, BAD_TARGET, BAD_TOKEN, BCE, CROSS_ENTROPY, IDENTITY, MAX_LANES, MSE, NO_LOSS,
-    RELU, SIGMOID, TANH, Loss, Network, Nonlinearity, Plan, Sequences, choose_block, lay_out_block,
-    lay_out_weights,
+    RELU, SIGMOID, TANH, Loss, Network, Nonlinearity, Plan, Sequences, carve, choose_block,
+    lay_out_block, lay_out_weights,
 )
 from rnncore.products cimport affine, contract, lanes_to_rows, outer_sum, pack, row_sums
 from rnncore.shuffle cimport shuffle
+from rnncore.units cimport affine_units, pack_units, padded, units_tile
 
 from _thread import start_new_thread
 
@@ -171,6 +175,10 @@ cdef class Engine:
     cdef dict views
     cdef Arena arena
     cdef shared_int readers      # calls that read the parameters just now; -1: a fit writes
+    # Whether what was made of the parameters still holds: for every change that the core
+    # knows of, another version; and whether others may change them at any time.
+    cdef Py_ssize_t version
+    cdef bint exposed
 
     def __cinit__(
         self, cnp.ndarray flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
@@ -225,15 +233,18 @@ cdef class Engine:
         set_out(arena, plan)
         crew.plan, crew.seqs, crew.grad = plan, seqs, grad
         crew.first, crew.count = 0, seqs.count
+        crew.divide()
         self.begin_reading()
         try:
-            crew.divide()
             crew.call_helpers(threads, CALL_WORTH_SHARING)
-            with nogil:
-                pack_weights(plan)
-                crew.work_together()
-                crew.dismiss()
-        finally:
+        except BaseException:
+            self.end_reading()
+            raise
+        with nogil:
+            pack_weights(plan)
+            crew.work_together()
+            crew.dismiss()
+            # Before waiting for the GIL: whoever has it may be about to fit.
             self.end_reading()
         if arena.size <= KEEP_BYTES:
             self.arena = arena
@@ -253,7 +264,7 @@ cdef class Engine:
             "use a copy of it (copy.deepcopy)"
         )
 
-    cdef void end_reading(self) noexcept:
+    cdef void end_reading(self) noexcept nogil:
         shared_add(&self.readers, -1)
 
     cdef int begin_writing(self) except -1:
@@ -265,7 +276,16 @@ cdef class Engine:
         return 0
 
     cdef void end_writing(self) noexcept:
+        self.version += 1
         shared_write(&self.readers, 0)
+
+    def note_change(self):
+        """The parameters have been written to."""
+        self.version += 1
+
+    def note_exposure(self):
+        """From now on somebody may write to the parameters unnoticed."""
+        self.exposed = True
 
     cdef int set_targets(
         self, Sequences* seqs, Batch batch, cnp.ndarray target, cnp.ndarray classes,
@@ -345,6 +365,7 @@ cdef class Engine:
 
 include "fit.pxi"
 include "probes.pxi"
+include "stream.pxi"
 
 
 def evaluate(str name not None, cnp.ndarray x not None, cnp.ndarray out not None):

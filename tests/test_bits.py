@@ -145,7 +145,7 @@ def test_a_network_is_not_to_be_read_while_a_fit_changes_it():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork.*")  # others may have threads in this process
 def test_threads_work_before_and_after_a_fork():
     net, x, y = problem((5, 3, 300, 30), "float32")
     expected = results(net, x, y, threads=2)

@@ -25,7 +25,7 @@ DTYPES = ("float32", "float64")
 
 #: Attributes that a copy makes anew from configuration and parameters.
 REMADE = (
-    "_config", "_shapes", "_flat", "_parameters", "_core", "_engine",
+    "_config", "_shapes", "_flat", "_parameters", "_core", "_engine", "_stream",
     "_dtype", "_zero", "_loss", "_outputs", "_every_step", "_inputs",
 )  # fmt: skip
 
@@ -39,6 +39,7 @@ class Model:
     _kind: ClassVar[str]  # the name of the class in files, also of what is derived from it
     _core: ModuleType
     _engine: Any
+    _stream: Any
     _flat: Array
     _parameters: dict[str, Array]
     # What every call asks for, in plain attributes: looking one up through a property of the
@@ -107,6 +108,7 @@ class Model:
             nonlinearity=self._core.NONLINEARITIES[self.nonlinearity],
             loss=self._core.LOSSES[self._loss],
         )
+        self._stream = self._core.Stream(self._engine)
 
     # ---- what it is -----------------------------------------------------------------
 
@@ -175,6 +177,7 @@ class Model:
         Change it in place (``net.flat[:] = values``). It holds the arrays of `parameters`
         one after another, each in C order.
         """
+        self._engine.note_exposure()
         return self._flat
 
     def parameters(self) -> dict[str, Array]:
@@ -194,6 +197,7 @@ class Model:
         >>> float(net.flat[1])
         1.0
         """
+        self._engine.note_exposure()
         return dict(self._parameters)
 
     def state_dict(self) -> dict[str, Array]:
@@ -227,6 +231,7 @@ class Model:
         values = parameters.checked_state(state_dict, self._shapes, self.dtype)
         for name, view in self._parameters.items():
             view[...] = values[name]
+        self._engine.note_change()
 
     def _check_parameters(self) -> None:
         """An error where a parameter is not finite."""

@@ -13,7 +13,7 @@ from rnncore import _checks as check
 from rnncore import _training as training
 from rnncore._checks import Array
 from rnncore._inputs import Inputs
-from rnncore._model import Model
+from rnncore._stream import Streaming
 from rnncore._training import History
 
 
@@ -38,7 +38,7 @@ class Output(NamedTuple):
     final: Array
 
 
-class Network(Model):
+class Network(Streaming):
     """What every network does with its input; see `rnncore.RNN` for the forms x may take."""
 
     # ---- running --------------------------------------------------------------------
@@ -169,70 +169,6 @@ class Network(Model):
         if self._every_step and inputs.ragged:
             values[~inputs.counted] = 0
         return values
-
-    def step(self, x_t: npt.ArrayLike, state: npt.ArrayLike | None = None) -> tuple[Array, Array]:
-        """One step of streaming inference.
-
-        Parameters
-        ----------
-        x_t : array_like
-            The input of one time step: (D,) or an integer token for one stream, (B, D) or (B,)
-            integer tokens for B of them.
-        state : ndarray, optional
-            What the previous call returned (or ``Output.final``): (1, H) for one stream,
-            (B, 1, H) for B. Zeros where not given.
-
-        Returns
-        -------
-        y_t : ndarray
-            (K,) or (B, K).
-        state : ndarray
-            For the next call.
-
-        Examples
-        --------
-        >>> import numpy as np, rnncore as rc
-        >>> net, state = rc.RNN(3, 5, 1), None
-        >>> for x_t in np.zeros((10, 3)):
-        ...     y_t, state = net.step(x_t, state)
-        >>> y_t.shape, state.shape
-        ((1,), (1, 5))
-        """
-        x = check.array("x_t", x_t)
-        tokens = x.dtype.kind in "iu" and x.ndim < 2
-        if tokens and x.shape == (self.input_size,):
-            if state is None:
-                raise ValueError(
-                    f"x_t: expected {self.input_size} numbers of one stream or integer tokens of "
-                    f"{self.input_size}, got {x.shape} of {x.dtype}, which may be either; pass "
-                    "floats for numbers, a state for tokens"
-                )
-            tokens = np.ndim(state) == 3
-        single = x.ndim == (0 if tokens else 1)
-        if not tokens and (x.ndim not in (1, 2) or x.shape[-1] != self.input_size):
-            D = self.input_size
-            raise ValueError(
-                f"x_t: expected {check.shapes((D,), ('batch', D))}, or integer tokens, "
-                f"got {x.shape} of {x.dtype}"
-            )
-        x = x[None] if single else x
-        count, H = len(x), self.hidden_size
-        if state is not None:
-            state = check.array("state", state)
-            expected = [(1, H)] if single else [(count, 1, H)]
-            check.same_shape("state", state, *expected)
-            state = state.reshape(count, 1, H)
-        inputs = self._inputs(x[:, None], state)
-        y = np.empty((count, self._outputs), self.dtype)
-        final = np.empty((count, H), self.dtype)
-        if self._engine.forward(inputs.batch, y, None, final):
-            given = x[0] if single else x
-            if tokens:
-                check.within("x_t", "tokens", given, 0, self.input_size - 1)
-            check.all_finite("x_t", check.as_real(given, self.dtype))
-            if state is not None:
-                check.all_finite("state", check.as_real(state, self.dtype))
-        return (y[0], final) if single else (y, final[:, None, :])
 
     # ---- loss and gradient ----------------------------------------------------------
 

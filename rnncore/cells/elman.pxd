@@ -54,6 +54,14 @@ cdef inline void elman_forward(
         nonlinear_rows(IDENTITY, vectors, h, slope)
 
 
+cdef inline void elman_units(int f, Py_ssize_t vectors, real* h) noexcept nogil:
+    """h_t = f(a_t) in place of a_t, for one sequence with its units in lanes."""
+    cdef Py_ssize_t i
+    cdef vreal slope
+    for i in range(vectors):
+        vstore(h + i * LANES, nonlinear(f, vload(h + i * LANES), &slope))
+
+
 cdef inline void elman_da(
     const Plan* plan, const real* slope, const real* dh, real* da,
 ) noexcept nogil:
