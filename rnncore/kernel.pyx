@@ -9,8 +9,8 @@ which also sees to it that nobody else holds the arrays of indices it passes.
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
-from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
-from libc.stdlib cimport free, malloc
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset
 
 from rnncore.atomics cimport (
@@ -33,6 +33,9 @@ from rnncore.products cimport affine, contract, lanes_to_rows, outer_sum, pack, 
 from rnncore.shuffle cimport shuffle
 
 from _thread import start_new_thread
+
+cdef extern from "memory.h":
+    void* aligned_block(size_t size, char** aligned)
 
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
@@ -69,10 +72,9 @@ cdef class Arena:
         if size > self.size:
             free(self.block)
             self.size = 0
-            self.block = malloc(size + 64)
+            self.block = aligned_block(size, &self.base)
             if self.block == NULL:
                 raise MemoryError(f"x: {size:.3g} bytes for the tape of this call")
-            self.base = <char*>((<uintptr_t>self.block + 63) & ~<uintptr_t>63)
             self.size = size
         return 0
 

@@ -46,7 +46,10 @@ def test_every_peer_agrees_with_rnncore(name, task, threads, dtype):
                 answer = contestant.answer(contestant.call())
                 race.check(f"{row} {contestant.variant}", answer, expected, dtype)
             checked += 1
-    able = name != "onnxruntime" or (task != "train" and dtype == "float32")
+    able = {
+        "onnxruntime": task != "train" and dtype == "float32",
+        "numba-lanes": task != "step",
+    }.get(name, True)
     assert checked >= len(SIZES) if able else checked == 0
 
 

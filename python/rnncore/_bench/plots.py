@@ -21,7 +21,7 @@ SIZE = (4.8, 3.6)  # inches: a text column, without shrinking
 DPI = 160
 NAMES = {"H": "hidden units H", "B": "sequences B", "T": "time steps T"}
 FIXED = {"H": "", "B": " (H = 16, D = 8, T = 50)", "T": " (H = 16, D = 8, B = 32)"}
-MARKERS = "osD^vP"  # one for each peer
+MARKERS = "os^vDPX*"  # one for each peer
 
 #: A row, and the seconds of every contestant on it.
 Measured = dict[Row, dict[str, float]]
@@ -84,7 +84,7 @@ def flat(lines: dict[str, Measured], about: str) -> Figure:
             label=f"B = {row.B}, more steps" if varied == "T" else f"T = {row.T}, more sequences",
         )  # fmt: skip
     axes.set_xlabel("steps of all sequences, B T")
-    axes.set_ylabel("train step: ns per step of a sequence")
+    axes.set_ylabel("train step, ns per step of a sequence", fontsize=9)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=8)
     return figure

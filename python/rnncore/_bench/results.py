@@ -16,6 +16,7 @@ import numpy as np
 
 from rnncore._bench.grid import Row
 from rnncore._bench.modes import Mode
+from rnncore._bench.peers import STUDIES
 from rnncore._version import __version__
 
 Document = dict[str, Any]
@@ -61,7 +62,8 @@ def mode_of(run: dict[str, Any]) -> Mode:
 
 def best_peer(row: dict[str, Any]) -> tuple[str, float] | None:
     """The fastest of rnncore's rivals in a row, and how many times rnncore is faster."""
-    times = {name: c["median"] for name, c in row["contestants"].items()}
+    entries = row["contestants"].items()
+    times = {name: entry["median"] for name, entry in entries if name not in STUDIES}
     own = times.pop("rnncore")
     if not times:
         return None

@@ -26,10 +26,15 @@ PEERS = {
     "oracle": ("oracle", "Oracle"),
     "numpy": ("numpy_peer", "Numpy"),
     "numba": ("numba_peer", "Numba"),
+    "numba-lanes": ("numba_peer", "NumbaLanes"),
     "torch": ("torch_peer", "Torch"),
     "jax": ("jax_peer", "Jax"),
     "onnxruntime": ("onnxruntime_peer", "OnnxRuntime"),
 }
+
+#: Not what users of a library do, but rnncore's design in its words: these stand beside the
+#: others and are not among the peers to be beaten.
+STUDIES = ("numba-lanes",)
 
 
 class Contestant(NamedTuple):

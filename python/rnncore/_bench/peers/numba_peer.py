@@ -1,8 +1,9 @@
-"""numba: the same equations as compiled loops, in the layout that is fastest for the sizes.
+"""numba: the same equations as compiled loops.
 
 The best practice of numba: everything in one compiled call, memory allocated beforehand, loops
-laid out so that they vectorise, relaxed floating point, BLAS products where matrices are large;
-on several threads, blocks of sequences in ``prange``.  The kernels are in ``numba_kernels``.
+over units so that they vectorise, or BLAS products where matrices are large; relaxed floating
+point; on several threads, sequences in ``prange``.  `NumbaLanes` is given rnncore's own layout
+instead, blocks of sequences innermost.  The kernels are in ``numba_kernels``.
 """
 
 from __future__ import annotations
@@ -41,25 +42,7 @@ class Numba(Peer):
         return 1 if self.threads == 1 else count
 
     def train(self, net: Network, x: Array, y: Array) -> list[Contestant]:
-        return [self.train_lanes(net, x, y), self.train_units(net, x, y), train_blas(net, x, y)]
-
-    def train_lanes(self, net: Network, x: Array, y: Array) -> Contestant:
-        w_ih, w_hh, *rest = weights(net)
-        B, T, D = x.shape
-        H, n = net.hidden_size, min(WIDTH, B)
-        room = self.blocks(-(-B // n))
-        inner = np.ascontiguousarray(x.transpose(1, 2, 0))
-        tape = [np.zeros((room, *shape), x.dtype) for shape in ((T + 1, H, n), (H, n), (H, n))]
-        sums = [np.zeros((room, *shape), x.dtype) for shape in ((), (H, D), (H, H), (H,), (H + 1,))]
-        train = self.kernel(kernels.train_lanes)
-
-        def run() -> Answer:
-            for values in sums:
-                values[...] = 0
-            train(inner, y, w_ih, w_hh, *rest, *tape, *sums)
-            return named(B, *(values.sum(axis=0) for values in sums))
-
-        return Contestant("lanes", run, dict)
+        return [self.train_units(net, x, y), train_blas(net, x, y)]
 
     def train_units(self, net: Network, x: Array, y: Array) -> Contestant:
         w_ih, w_hh, *rest = weights(net)
@@ -83,16 +66,13 @@ class Numba(Peer):
         w_ih, w_hh, *rest = weights(net)
         w_ih_t, w_hh_t = transposed(w_ih), transposed(w_hh)
         B, T, D = x.shape
-        H, n = net.hidden_size, min(WIDTH, B)
-        inner = np.ascontiguousarray(x.transpose(1, 2, 0))
+        H = net.hidden_size
         outer = np.ascontiguousarray(x.swapaxes(0, 1)).reshape(T * B, D)
-        blocks = np.zeros((self.blocks(-(-B // n)), T + 1, H, n), x.dtype)
         rows = np.zeros((self.blocks(B), T + 1, H), x.dtype)
         h, a = np.zeros((T + 1, B, H), x.dtype), np.zeros((T, B, H), x.dtype)
         z = np.zeros(B, x.dtype)
-        lanes, units = self.kernel(kernels.predict_lanes), self.kernel(kernels.predict_units)
+        units = self.kernel(kernels.predict_units)
         calls = {
-            "lanes": lambda: lanes(inner, w_ih, w_hh, *rest, blocks, z),
             "units": lambda: units(x, w_ih_t, w_hh_t, *rest, rows, z),
             "blas": lambda: kernels.predict_blas(outer, w_ih_t, w_hh_t, *rest, h, a, z),
         }
@@ -108,6 +88,47 @@ class Numba(Peer):
             return [kernels.step_units(x_t, w_t, *rest, h, u) for x_t in steps]
 
         return [Contestant("units", run, lambda outputs: {"y": np.array(outputs)})]
+
+
+class NumbaLanes(Numba):
+    """rnncore's layout, without its kernels: what is between the two is what those are worth."""
+
+    name = "numba-lanes"
+
+    def train(self, net: Network, x: Array, y: Array) -> list[Contestant]:
+        w_ih, w_hh, *rest = weights(net)
+        B, T, D = x.shape
+        H, n = net.hidden_size, min(WIDTH, B)
+        room = self.blocks(-(-B // n))
+        inner = np.ascontiguousarray(x.transpose(1, 2, 0))
+        tape = [np.zeros((room, *shape), x.dtype) for shape in ((T + 1, H, n), (H, n), (H, n))]
+        sums = [np.zeros((room, *shape), x.dtype) for shape in ((), (H, D), (H, H), (H,), (H + 1,))]
+        train = self.kernel(kernels.train_lanes)
+
+        def run() -> Answer:
+            for values in sums:
+                values[...] = 0
+            train(inner, y, w_ih, w_hh, *rest, *tape, *sums)
+            return named(B, *(values.sum(axis=0) for values in sums))
+
+        return [Contestant("lanes", run, dict)]
+
+    def forward(self, net: Network, x: Array) -> list[Contestant]:
+        w_ih, w_hh, *rest = weights(net)
+        B, T, _ = x.shape
+        H, n = net.hidden_size, min(WIDTH, B)
+        inner = np.ascontiguousarray(x.transpose(1, 2, 0))
+        blocks = np.zeros((self.blocks(-(-B // n)), T + 1, H, n), x.dtype)
+        z = np.zeros(B, x.dtype)
+        lanes = self.kernel(kernels.predict_lanes)
+
+        def run() -> None:
+            lanes(inner, w_ih, w_hh, *rest, blocks, z)
+
+        return [Contestant("lanes", run, lambda _: {"y": z})]
+
+    def step(self, net: Network, x: Array) -> list[Contestant]:
+        return []
 
 
 def train_blas(net: Network, x: Array, y: Array) -> Contestant:
