@@ -114,7 +114,7 @@ cdef inline void scalar_sums(
         grad[plan.net.weight_ih + d] += vsum(sums[d])
     grad[plan.net.weight_hh] += vsum(sums[inputs])
     if plan.net.has_bias:
-        grad[plan.net.bias_ih] += vsum(sums[inputs + 1])
+        plan.grad_bias[0] += vsum(sums[inputs + 1])
 
 
 cdef inline void scalar_sums_of(

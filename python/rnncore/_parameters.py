@@ -14,16 +14,21 @@ from rnncore._checks import Array
 Shapes = dict[str, tuple[int, ...]]
 
 
+#: Cell -> how many blocks of H rows its weights have, one for each gate.
+GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
+
+
 def parameter_shapes(
-    input_size: int, hidden_size: int, output_size: int | None, *, bias: bool
+    kind: str, input_size: int, hidden_size: int, output_size: int | None, *, bias: bool
 ) -> Shapes:
     """PyTorch's names and shapes, in the order of the flat vector."""
+    rows = GATES[kind] * hidden_size
     shapes: Shapes = {
-        "weight_ih_l0": (hidden_size, input_size),
-        "weight_hh_l0": (hidden_size, hidden_size),
+        "weight_ih_l0": (rows, input_size),
+        "weight_hh_l0": (rows, hidden_size),
     }
     if bias:
-        shapes |= {"bias_ih_l0": (hidden_size,), "bias_hh_l0": (hidden_size,)}
+        shapes |= {"bias_ih_l0": (rows,), "bias_hh_l0": (rows,)}
     if output_size is not None:
         shapes["head.weight"] = (output_size, hidden_size)
         if bias:

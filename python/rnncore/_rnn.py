@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _checks as check
 from rnncore._network import Network
+
+NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
 
 
 class RNN(Network):
@@ -106,3 +111,12 @@ class RNN(Network):
             "dtype": dtype,
         }
         super().__init__(config, seed)
+
+    def _check_cell(self, config: dict[str, Any]) -> dict[str, Any]:
+        name = check.choice("nonlinearity", config["nonlinearity"], NONLINEARITIES)
+        return {"nonlinearity": name}
+
+    @property
+    def nonlinearity(self) -> str:
+        """The name of f."""
+        return self._config["nonlinearity"]  # type: ignore[no-any-return]

@@ -61,11 +61,3 @@ cdef inline void elman_da(
     cdef Py_ssize_t i
     for i in range(plan.net.hidden * plan.vectors):
         vstore(da + i * LANES, vmul(vload(slope + i * LANES), vload(dh + i * LANES)))
-
-
-cdef inline void elman_dh(const Plan* plan, const real* da, real* dh, bint onto) noexcept nogil:
-    """dL/dh_{t-1} = W_hh^T dL/da_t, added onto dh with `onto`"""
-    affine(
-        plan.vectors, dh, plan.back_weight, plan.no_bias, da,
-        plan.net.hidden, plan.net.hidden, onto,
-    )
