@@ -16,7 +16,6 @@ from rnncore._inputs import Inputs
 from rnncore._model import Model
 from rnncore._training import History
 
-
 #: (B, 1, H), or of an LSTM a pair (h, c) of such arrays.
 State = Array | tuple[Array, Array]
 
