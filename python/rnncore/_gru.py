@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rnncore._initial import Init
 from rnncore._network import Network
 
 
@@ -15,8 +16,10 @@ class GRU(Network):
     ----------
     input_size, hidden_size, output_size, bias, readout, loss, dtype
         As for `rnncore.RNN`.
+    init, init_scale
+        First parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
     seed : int or numpy.random.Generator, optional
-        For the first parameters, uniform within 1/sqrt(H) as in PyTorch.
+        For the first parameters.
 
     Raises
     ------
@@ -62,6 +65,8 @@ class GRU(Network):
         bias: bool = True,
         readout: str = "last",
         loss: str | None = None,
+        init: Init = "torch",
+        init_scale: float = 1.0,
         dtype: npt.DTypeLike = "float32",
         seed: int | np.random.Generator | None = None,
     ) -> None:
@@ -74,4 +79,4 @@ class GRU(Network):
             "loss": loss,
             "dtype": dtype,
         }
-        super().__init__(config, seed)
+        super().__init__(config, seed, init, init_scale)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _checks as check
+from rnncore._initial import Init
 from rnncore._network import Network
 
 
@@ -15,8 +17,12 @@ class LSTM(Network):
     ----------
     input_size, hidden_size, output_size, bias, readout, loss, dtype
         As for `rnncore.RNN`.
+    init, init_scale
+        First parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
+    forget_bias : float, optional
+        First value of the forget gate's bias, b_ih + b_hh: 1 keeps the memory at the start. [2]_
     seed : int or numpy.random.Generator, optional
-        For the first parameters, uniform within 1/sqrt(H) as in PyTorch.
+        For the first parameters.
 
     Raises
     ------
@@ -40,6 +46,8 @@ class LSTM(Network):
     .. [1] S. Hochreiter and J. Schmidhuber, "Long short-term memory", Neural Computation 9
        (1997) 1735-1780; with the forget gate of F. Gers, J. Schmidhuber and F. Cummins,
        Neural Computation 12 (2000) 2451-2471.
+    .. [2] R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration of recurrent
+       network architectures", ICML 2015.
 
     Examples
     --------
@@ -66,7 +74,10 @@ class LSTM(Network):
         bias: bool = True,
         readout: str = "last",
         loss: str | None = None,
+        init: Init = "torch",
+        init_scale: float = 1.0,
         dtype: npt.DTypeLike = "float32",
+        forget_bias: float | None = None,
         seed: int | np.random.Generator | None = None,
     ) -> None:
         config = {
@@ -78,4 +89,13 @@ class LSTM(Network):
             "loss": loss,
             "dtype": dtype,
         }
-        super().__init__(config, seed)
+        super().__init__(config, seed, init, init_scale)
+        if forget_bias is not None:
+            self._set_forget_bias(check.number("forget_bias", forget_bias, -np.inf, above=True))
+
+    def _set_forget_bias(self, value: float) -> None:
+        if not self.bias:
+            raise ValueError("forget_bias: expected None with bias=False")
+        forget = slice(self.hidden_size, 2 * self.hidden_size)
+        self._parameters["bias_ih_l0"][forget] = value
+        self._parameters["bias_hh_l0"][forget] = 0

@@ -13,9 +13,11 @@ import numpy.typing as npt
 
 from rnncore import _checks as check
 from rnncore import _files
+from rnncore import _initial as initial
 from rnncore import _parameters as parameters
 from rnncore._builds import core
 from rnncore._checks import Array
+from rnncore._initial import Init
 from rnncore._inputs import Form, Inputs
 
 LOSSES = (None, "bce", "mse", "cross_entropy")
@@ -49,7 +51,10 @@ class Model:
     _every_step: bool
     _inputs: Callable[..., Inputs]
 
-    def __init__(self, config: dict[str, Any], seed: int | np.random.Generator | None) -> None:
+    def __init__(
+        self, config: dict[str, Any], seed: int | np.random.Generator | None,
+        init: Init = "torch", init_scale: float = 1.0,
+    ) -> None:  # fmt: skip
         outputs = config["output_size"]
         config = {
             "input_size": check.whole("input_size", config["input_size"], 1),
@@ -75,7 +80,7 @@ class Model:
                 f"hidden_size: expected a network that fits in memory, got {size:.3g} parameters"
             )
         flat = np.empty(size, config["dtype"])
-        parameters.initialise(flat, config["hidden_size"], rng)
+        initial.fill(parameters.views(flat, shapes), self._kind, init, init_scale, rng)
         self._config: dict[str, Any] = config
         self._shapes = shapes
         self._connect(flat)

@@ -50,12 +50,6 @@ def views(flat: Array, shapes: Shapes) -> dict[str, Array]:
     return result
 
 
-def initialise(flat: Array, hidden_size: int, rng: np.random.Generator) -> None:
-    """PyTorch's first values: uniform within 1 / sqrt(hidden_size), biases too."""
-    bound = 1 / np.sqrt(hidden_size)
-    flat[:] = rng.uniform(-bound, bound, flat.size)
-
-
 def checked_state(given: Any, shapes: Shapes, dtype: np.dtype[Any]) -> dict[str, Array]:
     """A state dict's arrays in the network's precision, or an error that names the entry."""
     if not isinstance(given, Mapping):
@@ -71,10 +65,16 @@ def checked_state(given: Any, shapes: Shapes, dtype: np.dtype[Any]) -> dict[str,
         if extra:
             parts.append(f"not expected {', '.join(extra)}")
         raise ValueError(f"state_dict: expected {', '.join(shapes)}; {'; '.join(parts)}")
-    result = {}
-    for name, shape in shapes.items():
-        values = check.array(f"state_dict[{name!r}]", given[name])
-        check.same_shape(f"state_dict[{name!r}]", values, shape)
-        result[name] = check.as_real(values, dtype).copy()  # it may be a view of the network
-        check.all_finite(f"state_dict[{name!r}]", result[name])
+    return {
+        name: checked_array(f"state_dict[{name!r}]", given[name], shape, dtype)
+        for name, shape in shapes.items()
+    }
+
+
+def checked_array(name: str, given: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A copy (for what is given may be a view of the network) in the network's precision."""
+    values = check.array(name, given)
+    check.same_shape(name, values, shape)
+    result = check.as_real(values, dtype).copy()
+    check.all_finite(name, result)
     return result
