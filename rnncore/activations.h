@@ -93,8 +93,9 @@ LANES_INLINE vreal vlog(vreal a)
    q = 1 / (1 + exp|x|) is the smaller of s(x) and 1 - s(x), good to its own last place, so
    s' = q (1 - q) loses nothing in saturation.  With exp|x| = 2^n (1 + t) it is
    2^-n / (1 + (t + 2^-n)): every step is monotone, so s is.  Half of 2^-n goes into the
-   divisor, so that a subnormal q is rounded only once. */
-LANES_INLINE vreal vlogistic(vreal x, vreal *slope)
+   divisor, so that a subnormal q is rounded only once.
+   *rest_of_1 = 1 - s(x), also where s(x) rounds to 1. */
+LANES_INLINE vreal vlogistic_both(vreal x, vreal *slope, vreal *rest_of_1)
 {
     vreal one = vset1(1), n, t = exp_reduced(vmin_nan(vabs(x), -EXP_LOWEST), &n);
     vreal half = vhalf(n), rest = vadd(vsub(n, half), vset1(ROUND_MAGIC));
@@ -102,8 +103,16 @@ LANES_INLINE vreal vlogistic(vreal x, vreal *slope)
     vreal d = vadd(one, vadd(t, vmul(down, vpow2_minus(rest))));
     vreal q = vdiv(down, vscale(d, rest));
     vreal p = vsub(one, q);
+    vmask below = vless(x, vset1(0));
     *slope = vmul(q, p);
-    return vselect(vless(x, vset1(0)), q, p);
+    *rest_of_1 = vselect(below, p, q);
+    return vselect(below, q, p);
+}
+
+LANES_INLINE vreal vlogistic(vreal x, vreal *slope)
+{
+    vreal rest_of_1;
+    return vlogistic_both(x, slope, &rest_of_1);
 }
 
 /* tanh x:  x + x^3 P(x^2) for small |x|, else 1 - q with q = 2 / (1 + exp(2|x|)), formed as

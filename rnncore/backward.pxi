@@ -11,25 +11,45 @@ cdef inline void release_held(const Plan* plan, real* dh, const real* hold) noex
             dh += LANES
 
 
+cdef inline void cell_back(
+    const Plan* plan, const real* saved, real* da, const real* hold,
+) noexcept nogil:
+    """dL/da of one step into da, and plan.dh (and dc) from after it to before it; where steps
+    may not count, hold says which do."""
+    cdef Py_ssize_t H = plan.net.hidden
+    cdef bint onto = hold != NULL or plan.net.cell == GRU
+    cdef const real* recurrent = da
+    if plan.net.cell == GRU:
+        gru_da(plan, saved, plan.dh, da)
+        recurrent = da + H * plan.lanes
+    elif plan.net.cell == LSTM:
+        lstm_da(plan, saved, plan.dh, plan.dc, da)
+    else:
+        elman_da(plan, saved, plan.dh, da)
+    if hold != NULL and plan.net.cell != GRU:
+        release_held(plan, plan.dh, hold)
+    # dL/dh_{t-1} = W_hh^T dL/da_t, and what reaches h_{t-1} directly
+    affine(
+        plan.vectors, plan.dh, plan.back_weight, plan.no_bias, recurrent, H,
+        plan.net.gates * H, onto,
+    )
+
+
 cdef void steps_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     """dL/da_t into plan.da for steps t0 .. t0 + n, and plan.dh from after them to before them."""
-    cdef Py_ssize_t width = plan.net.hidden * plan.lanes, t
-    cdef const real* slope = plan.slope + t0 * width
-    cdef real* da
-    cdef Py_ssize_t free = 0
-    cdef bint held
-    if plan.net.hidden == 1 and not plan.net.every_step:
+    cdef Py_ssize_t kept = plan.saved_rows * plan.lanes, t, free = 0
+    cdef const real* saved = plan.saved + t0 * kept
+    cdef const real* hold
+    if scalar(plan) and not plan.net.every_step:
         free = max(0, min(n, plan.held_from - t0))  # steps at which every lane counts
     for t in range(n - 1, free - 1, -1):
         if plan.net.every_step:
             out_to_state(plan, t)
-        da = plan.da + t * width
-        elman_da(plan, slope + t * width, plan.dh, da)
-        held = t0 + t >= plan.held_from
-        if held:
-            release_held(plan, plan.dh, plan.hold + (t0 + t) * plan.lanes)
-        elman_dh(plan, da, plan.dh, held)
-    scalar_backward(plan, slope, free)
+        hold = NULL
+        if t0 + t >= plan.held_from:
+            hold = plan.hold + (t0 + t) * plan.lanes
+        cell_back(plan, saved + t * kept, plan.da + t * plan.gate_rows * plan.lanes, hold)
+    scalar_backward(plan, saved, free)
 
 
 cdef inline void out_to_state(Plan* plan, Py_ssize_t t) noexcept nogil:
@@ -62,74 +82,82 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
 
 cdef void step_gradient(Plan* plan, real* grad, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     """dL/dW = sum_t dL/da_t [x_t ; h_{t-1}]^T and dL/db = sum_t dL/da_t over the segment."""
-    cdef Py_ssize_t H = plan.net.hidden, D = plan.net.inputs, t
-    cdef Py_ssize_t width = H * plan.lanes, step = plan.rows * plan.lanes
+    cdef Py_ssize_t H = plan.net.hidden, D = plan.net.inputs, t, gate
+    cdef Py_ssize_t width = plan.gate_rows * plan.lanes, step = plan.rows * plan.lanes
+    cdef const real* u = plan.tape + t0 * step
     if plan.tokens:
         token_gradient(plan, grad, t0, n)
-    if H == 1 and plan.input_rows <= 4:
-        scalar_gradient(plan, grad, plan.tape + t0 * step, n)
+    if scalar(plan) and plan.input_rows <= 4:
+        scalar_gradient(plan, grad, u, n)
         return
     if plan.net.has_bias:
-        # b_ih and b_hh are added to the same sum: the second is a copy, see finish_gradient
-        row_sums(plan.vectors, n, grad + plan.net.bias_ih, H, plan.da, width)
+        row_sums(plan.vectors, n, plan.grad_bias, plan.gate_rows, plan.da, width)
     if plan.width:
         for t in range(n):
             lanes_to_rows(
                 plan.vectors, plan.da_rows + t * plan.lanes * plan.width, plan.da + t * width,
-                H, plan.width,
+                plan.gate_rows, plan.width,
             )
         contract(
-            n, plan.lanes, plan.used, plan.grad_rows, plan.width, plan.rows,
-            plan.tape + t0 * step, step, plan.da_rows,
+            n, plan.lanes, plan.used, plan.grad_rows, plan.width, plan.rows, u, step, plan.da_rows
         )
         return
-    outer_sum(
-        plan.vectors, n, grad + plan.net.weight_hh, H, H, plan.da, width, state(plan, t0), step
-    )
-    if not plan.tokens:
+    for gate in range(plan.net.gates):
         outer_sum(
-            plan.vectors, n, grad + plan.net.weight_ih, H, D,
-            plan.da, width, plan.tape + t0 * step, step,
+            plan.vectors, n, grad + plan.net.weight_hh + gate * H * H, H, H,
+            plan.da + state_block(plan.net.cell, gate) * H * plan.lanes, width,
+            state(plan, t0), step,
         )
+        if not plan.tokens:
+            outer_sum(
+                plan.vectors, n, grad + plan.net.weight_ih + gate * H * D, H, D,
+                plan.da + input_block(plan.net.cell, gate) * H * plan.lanes, width, u, step,
+            )
 
 
 cdef void token_gradient(Plan* plan, real* grad, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     """dL/dW_ih: with one-hot x_t, dL/da_t goes to one column."""
     cdef Py_ssize_t H = plan.net.hidden, i, t, lane
     cdef const int32_t* token = plan.token + t0 * plan.lanes
-    cdef real* row
-    for i in range(H):
-        row = grad + plan.net.weight_ih + i * plan.net.inputs
+    cdef const real* da
+    cdef real* row = grad + plan.net.weight_ih
+    for i in range(plan.net.gates * H):
+        da = plan.da + (input_block(plan.net.cell, i // H) * H + i % H) * plan.lanes
         for t in range(n):
             for lane in range(plan.used):
-                row[token[t * plan.lanes + lane]] += plan.da[(t * H + i) * plan.lanes + lane]
+                row[token[t * plan.lanes + lane]] += da[t * plan.gate_rows * plan.lanes + lane]
+        row += plan.net.inputs
 
 
 cdef void finish_gradient(Plan* plan, real* grad) noexcept nogil:
-    """b_hh enters every step as b_ih does; what was summed with units side by side goes to
-    where it belongs."""
-    cdef Py_ssize_t H = plan.net.hidden, D = plan.input_rows, i, j
-    if plan.net.has_bias:
-        memcpy(grad + plan.net.bias_hh, grad + plan.net.bias_ih, H * sizeof(real))
-    if not plan.width:
-        return
-    for i in range(H):
-        for j in range(D):
-            grad[plan.net.weight_ih + i * D + j] += plan.grad_rows[j * plan.width + i]
-        for j in range(H):
-            grad[plan.net.weight_hh + i * H + j] += plan.grad_rows[(D + j) * plan.width + i]
+    """What was summed in the order of dL/da_t, and with its rows side by side, to where it
+    belongs."""
+    cdef Py_ssize_t H = plan.net.hidden, D = plan.input_rows, i, j, of_input, of_state
+    for i in range(plan.net.gates * H):
+        of_input = input_block(plan.net.cell, i // H) * H + i % H
+        of_state = state_block(plan.net.cell, i // H) * H + i % H
+        if plan.net.has_bias:
+            grad[plan.net.bias_ih + i] += plan.grad_bias[of_input]
+            grad[plan.net.bias_hh + i] += plan.grad_bias[of_state]
+        if plan.width:
+            for j in range(D):
+                grad[plan.net.weight_ih + i * D + j] += plan.grad_rows[j * plan.width + of_input]
+            for j in range(H):
+                grad[plan.net.weight_hh + i * H + j] += (
+                    plan.grad_rows[(D + j) * plan.width + of_state]
+                )
 
 
 cdef void input_gradient(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """dL/dx_t = W_ih^T dL/da_t"""
-    cdef Py_ssize_t H = plan.net.hidden, D = plan.net.inputs, t
+    cdef Py_ssize_t D = plan.net.inputs, t
     cdef const real* hold
     for t in range(n):
         affine(
             plan.vectors, plan.dx, plan.input_back_weight, plan.no_bias,
-            plan.da + t * H * plan.lanes, D, H, False,
+            plan.da + t * plan.gate_rows * plan.lanes, D, plan.net.gates * plan.net.hidden, False,
         )
         hold = plan.hold + (t0 + t) * plan.lanes if plan.ragged else NULL
         scatter_rows(plan, plan.dx, 0, D, plan.start, t0 + t, 1, hold, seqs.dx)
@@ -159,6 +187,7 @@ cdef void slopes_of_steps(
 cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
     """From the tape to the gradients: grad += those of this block."""
     cdef Py_ssize_t t0 = (plan.time - 1) // plan.segment * plan.segment, n = plan.time - t0
+    memset(plan.dc, 0, plan.net.hidden * plan.lanes * sizeof(real))
     if plan.net.every_step:
         memset(plan.dh, 0, plan.net.hidden * plan.lanes * sizeof(real))
     else:
@@ -174,3 +203,5 @@ cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept
         n = plan.segment
     if seqs.dh0 != NULL:
         scatter_rows(plan, plan.dh, 0, plan.net.hidden, plan.sequence, 0, 1, NULL, seqs.dh0)
+    if seqs.dc0 != NULL:
+        scatter_rows(plan, plan.dc, 0, plan.net.hidden, plan.sequence, 0, 1, NULL, seqs.dc0)

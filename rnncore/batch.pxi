@@ -4,24 +4,52 @@
 cdef void pack_weights(Plan* plan) noexcept nogil:
     cdef Network* net = &plan.net
     cdef const real* p = plan.parameters
+    cdef const real* w_ih = p + net.weight_ih
+    cdef const real* w_hh = p + net.weight_hh
     cdef Py_ssize_t i, H = net.hidden, D = net.inputs, K = net.outputs, V = plan.vectors
+    cdef Py_ssize_t n = net.gates * H, fused = 2 * H if net.cell == GRU else n
     if not plan.tokens:
-        pack(plan.step_weight, plan.rows, 0, V, p + net.weight_ih, H, D, D, 1)
-    pack(plan.step_weight, plan.rows, plan.input_rows, V, p + net.weight_hh, H, H, H, 1)
-    for i in range(H):
-        plan.step_bias[i] = p[net.bias_ih + i] + p[net.bias_hh + i] if net.has_bias else 0
+        pack(plan.step_weight, plan.rows, 0, V, w_ih, fused, D, D, 1)
+    pack(plan.step_weight, plan.rows, plan.input_rows, V, w_hh, fused, H, H, 1)
+    if net.cell == GRU:
+        pack(plan.reset_weight, H, 0, V, w_hh + 2 * H * H, H, H, H, 1)
+        if not plan.tokens:
+            pack(plan.new_weight, D, 0, V, w_ih + 2 * H * D, H, D, D, 1)
+    pack_bias(plan)
     if net.has_head:
         pack(plan.head_weight, H, 0, V, p + net.head_weight, K, H, H, 1)
         for i in range(K):
             plan.head_bias[i] = p[net.head_bias + i] if net.has_bias else 0
     if not plan.backward:
         return
-    pack(plan.back_weight, H, 0, V, p + net.weight_hh, H, H, 1, H)
+    pack(plan.back_weight, n, 0, V, w_hh, H, n, 1, H)
     if net.has_head:
         pack(plan.head_back_weight, K, 0, V, p + net.head_weight, H, K, 1, H)
-    if plan.want_dx:
-        pack(plan.input_back_weight, H, 0, V, p + net.weight_ih, D, H, 1, D)
+    if plan.want_dx and net.cell == GRU:
+        pack(plan.input_back_weight, n, 0, V, w_ih + 2 * H * D, D, H, 1, D)
+        pack(plan.input_back_weight, n, H, V, w_ih, D, 2 * H, 1, D)
+    elif plan.want_dx:
+        pack(plan.input_back_weight, n, 0, V, w_ih, D, n, 1, D)
     memset(plan.no_bias, 0, max(H, D if plan.want_dx else 0) * sizeof(real))
+
+
+cdef void pack_bias(Plan* plan) noexcept nogil:
+    """b_ih + b_hh in the order of a_t; those of a GRU's n stay apart."""
+    cdef const real* b_ih = plan.parameters + plan.net.bias_ih
+    cdef const real* b_hh = plan.parameters + plan.net.bias_hh
+    cdef Py_ssize_t i, H = plan.net.hidden
+    memset(plan.step_bias, 0, plan.gate_rows * sizeof(real))
+    if not plan.net.has_bias:
+        return
+    if plan.net.cell != GRU:
+        for i in range(plan.gate_rows):
+            plan.step_bias[i] = b_ih[i] + b_hh[i]
+        return
+    for i in range(H):
+        plan.step_bias[i] = b_ih[2 * H + i]
+        plan.step_bias[3 * H + i] = b_hh[2 * H + i]
+    for i in range(2 * H):
+        plan.step_bias[H + i] = b_ih[i] + b_hh[i]
 
 
 cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
@@ -39,6 +67,8 @@ cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
         t0 += n
         if not plan.backward and t0 < plan.time:
             memcpy(state(plan, 0), state(plan, n), H * plan.lanes * sizeof(real))
+            if plan.net.cell == LSTM:
+                memcpy(memory(plan, 0), memory(plan, n), H * plan.lanes * sizeof(real))
     deliver_last(plan, seqs, last)
 
 
@@ -79,6 +109,11 @@ cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t slot) noexc
         scatter_rows(
             plan, state(plan, slot + 1), 0, plan.net.hidden, plan.sequence, 0, 1, NULL, seqs.final
         )
+    if seqs.final_c != NULL:
+        scatter_rows(
+            plan, memory(plan, slot + 1), 0, plan.net.hidden, plan.sequence, 0, 1, NULL,
+            seqs.final_c,
+        )
 
 
 cdef void work(
@@ -87,7 +122,9 @@ cdef void work(
     """Sequences first .. first + count, block by block; grad (of plan.backward) is added to."""
     cdef Py_ssize_t done = 0, i
     cdef unsigned long long mode = flush_subnormals()
-    memset(plan.grad_rows, 0, plan.rows * plan.width * sizeof(real))
+    if plan.backward:
+        memset(plan.grad_rows, 0, plan.rows * plan.width * sizeof(real))
+        memset(plan.grad_bias, 0, plan.gate_rows * sizeof(real))
     if plan.chunked:
         for i in range(first, first + count):
             work_in_chunks(plan, seqs, seqs.order[i] if seqs.order != NULL else i, grad)

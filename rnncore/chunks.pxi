@@ -77,7 +77,7 @@ cdef real forward_chunks(
 cdef real chunks_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n, real dh) noexcept nogil:
     """`steps_back` from chunk to chunk: dL/dh from after the segment to before it."""
     cdef Py_ssize_t K = plan.net.outputs, L = plan.lanes, lane, t, k, at
-    cdef const real* slope = plan.slope + t0 * L
+    cdef const real* slope = plan.saved + t0 * L
     cdef real w_h = plan.back_weight[0]
     for lane in range(L - 1, -1, -1):
         for t in range(n - 1, -1, -1):

@@ -18,6 +18,11 @@ cdef enum:
     BATCH_WORTH_SHARING = 1_000_000
 
 
+cdef inline Py_ssize_t blocks_of(const Plan* plan, Py_ssize_t count) noexcept nogil:
+    """How many blocks so many sequences make."""
+    return count if plan.chunked else (count + plan.lanes - 1) // plan.lanes
+
+
 cdef class Crew:
     """Threads, and the job they share.
 
@@ -42,9 +47,7 @@ cdef class Crew:
         self.slots = Arena()
 
     cdef Py_ssize_t blocks(self) noexcept nogil:
-        if self.plan.chunked:
-            return self.count
-        return (self.count + self.plan.lanes - 1) // self.plan.lanes
+        return blocks_of(self.plan, self.count)
 
     cdef int divide(self) except -1:
         """Room for the groups of this job, and of any with fewer sequences."""

@@ -1,21 +1,58 @@
 # The loop over time that writes the tape.
 
 
-cdef inline void hold_state(
-    const Plan* plan, const real* old, real* h, real* slope, const real* hold,
+cdef inline real* saved_at(const Plan* plan, Py_ssize_t slot) noexcept nogil:
+    """What the step out of a slot saves; NULL where nothing is to be saved."""
+    return plan.saved + slot * plan.saved_rows * plan.lanes if plan.backward else NULL
+
+
+cdef inline void cell_forward(Plan* plan, Py_ssize_t slot, Py_ssize_t t) noexcept nogil:
+    """One step, the t-th of its segment, from a slot of the tape into the next."""
+    cdef const real* u = plan.tape + slot * plan.rows * plan.lanes
+    cdef real* h = state(plan, slot + 1)
+    cdef real* saved = saved_at(plan, slot)
+    cdef real* a = plan.gates + (t * plan.gate_rows * plan.lanes if plan.tokens else 0)
+    if plan.net.cell == LSTM:
+        lstm_forward(plan, u, a, memory(plan, slot), memory(plan, slot + 1), h, saved, plan.tokens)
+    elif plan.net.cell == GRU:
+        gru_forward(plan, u, a, h, saved, plan.tokens)
+    else:
+        elman_forward(plan, u, h, saved, plan.tokens)
+
+
+cdef inline void hold_rows(
+    const Plan* plan, const real* old, real* new, const real* hold,
 ) noexcept nogil:
-    """Where a step does not count: h_t = h_{t-1}, which does not depend on a_t."""
+    """Rows of H as they were where a step does not count."""
     cdef Py_ssize_t i
     cdef int v
-    cdef vmask counts
     for i in range(plan.net.hidden):
         for v in range(plan.vectors):
-            counts = vless(vset1(0), vload(hold + v * LANES))
-            vstore(h, vselect(counts, vload(h), vload(old)))
-            vstore(slope, vselect(counts, vload(slope), vset1(0)))
-            h += LANES
+            vstore(new, vselect(vless(vset1(0), vload(hold + v * LANES)), vload(new), vload(old)))
             old += LANES
-            slope += LANES
+            new += LANES
+
+
+cdef inline void hold_step(Plan* plan, Py_ssize_t slot) noexcept nogil:
+    """Where a step does not count the state stays as it was: no factor that was saved counts,
+    and of a gated cell the last one, by which the state is kept, is 1."""
+    cdef Py_ssize_t H = plan.net.hidden, i
+    cdef const real* hold = plan.hold + slot * plan.lanes
+    cdef real* saved = saved_at(plan, slot)
+    cdef int v
+    cdef vmask counts
+    cdef vreal other
+    hold_rows(plan, state(plan, slot), state(plan, slot + 1), hold)
+    if plan.net.cell == LSTM:
+        hold_rows(plan, memory(plan, slot), memory(plan, slot + 1), hold)
+    if saved == NULL:
+        return
+    for i in range(plan.saved_rows):
+        other = vset1(plan.net.cell != ELMAN and i >= plan.saved_rows - H)
+        for v in range(plan.vectors):
+            counts = vless(vset1(0), vload(hold + v * LANES))
+            vstore(saved, vselect(counts, vload(saved), other))
+            saved += LANES
 
 
 cdef void forward_segment(
@@ -28,22 +65,16 @@ cdef void forward_segment(
 
 cdef void forward_steps(Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     """`forward_segment` on inputs that are in the tape already."""
-    cdef Py_ssize_t first = place(plan, t0), step = plan.rows * plan.lanes
-    cdef Py_ssize_t width = plan.net.hidden * plan.lanes, t = 0
-    cdef real* u = plan.tape + first * step
-    cdef real* slope = plan.slope + first * width
-    cdef real* h
-    if plan.net.hidden == 1:
+    cdef Py_ssize_t first = place(plan, t0), t = 0
+    if scalar(plan):
         t = max(0, min(n, plan.held_from - t0))  # steps at which every lane counts
-        scalar_forward(plan, u, slope, t)
+        scalar_forward(
+            plan, plan.tape + first * plan.rows * plan.lanes, saved_at(plan, first), t
+        )
     while t < n:
-        h = state(plan, first + t + 1)
-        elman_forward(plan, u + t * step, h, slope + t * width, plan.tokens)
+        cell_forward(plan, first + t, t)
         if t0 + t >= plan.held_from:
-            hold_state(
-                plan, state(plan, first + t), h, slope + t * width,
-                plan.hold + (first + t) * plan.lanes,
-            )
+            hold_step(plan, first + t)
         t += 1
 
 

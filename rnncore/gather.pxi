@@ -42,6 +42,21 @@ cdef inline real* state(const Plan* plan, Py_ssize_t slot) noexcept nogil:
     return plan.tape + (slot * plan.rows + plan.input_rows) * plan.lanes
 
 
+cdef inline real* memory(const Plan* plan, Py_ssize_t slot) noexcept nogil:
+    """The rows of c in a slot."""
+    return plan.memory + slot * plan.net.hidden * plan.lanes
+
+
+cdef Py_ssize_t input_block(Cell cell, Py_ssize_t gate) noexcept nogil:
+    """Which block of dL/da_t belongs to a gate's rows of W_ih: a GRU has n before r and z."""
+    return (gate + 1) % 3 if cell == GRU else gate
+
+
+cdef Py_ssize_t state_block(Cell cell, Py_ssize_t gate) noexcept nogil:
+    """The same for W_hh: the last three of a GRU's four are r, z and W_hn h."""
+    return gate + 1 if cell == GRU else gate
+
+
 cdef void fill_hold(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
@@ -174,13 +189,15 @@ cdef void gather_tokens(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """Token numbers into lanes, and b_ih + b_hh + W_ih onehot(x_t) = b + a column of W_ih
-    into the rows where h_t will be."""
+    to where a_t will be: the gates, or of an Elman cell the rows of h_t."""
     cdef const real* hold = hold_of(plan, t0)
     cdef int32_t* token = plan.token + place(plan, t0) * plan.lanes
-    cdef real* h = state(plan, place(plan, t0) + 1)
     cdef const real* column = plan.parameters + plan.net.weight_ih
-    cdef Py_ssize_t t, i, lane
+    cdef Py_ssize_t t, i, row, lane, H = plan.net.hidden, step = plan.gate_rows
+    cdef real* a = plan.gates
     cdef int64_t number
+    if plan.net.cell == ELMAN:
+        a, step = state(plan, place(plan, t0) + 1), plan.rows
     for t in range(n):
         for lane in range(plan.lanes):
             number = 0
@@ -191,11 +208,12 @@ cdef void gather_tokens(
                 number = 0
             token[t * plan.lanes + lane] = <int32_t>number
     # One row of W_ih after the other: a row of a large vocabulary just fits the cache.
-    for i in range(plan.net.hidden):
+    for i in range(plan.net.gates * H):
+        row = input_block(plan.net.cell, i // H) * H + i % H
         for t in range(n):
             for lane in range(plan.lanes):
-                h[(t * plan.rows + i) * plan.lanes + lane] = (
-                    plan.step_bias[i] + column[token[t * plan.lanes + lane]]
+                a[(t * step + row) * plan.lanes + lane] = (
+                    plan.step_bias[row] + column[token[t * plan.lanes + lane]]
                 )
         column += plan.net.inputs
 
@@ -215,11 +233,15 @@ cdef void gather_inputs(
 
 
 cdef void gather_state(Plan* plan, const Sequences* seqs) noexcept nogil:
-    """h_0 into slot 0: given, or zeros."""
+    """h_0 (and c_0) into slot 0: given, or zeros."""
     if seqs.h0 != NULL:
         gather_rows(plan, seqs.h0, plan.net.hidden, plan.sequence, 0, 1, NULL, state(plan, 0), 0)
     else:
         memset(state(plan, 0), 0, plan.net.hidden * plan.lanes * sizeof(real))
+    if seqs.c0 != NULL:
+        gather_rows(plan, seqs.c0, plan.net.hidden, plan.sequence, 0, 1, NULL, memory(plan, 0), 0)
+    elif plan.net.cell == LSTM:
+        memset(memory(plan, 0), 0, plan.net.hidden * plan.lanes * sizeof(real))
 
 
 cdef void gather_targets(

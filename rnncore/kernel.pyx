@@ -19,7 +19,9 @@ from libc.string cimport memcmp, memcpy, memset
 from rnncore.atomics cimport (
     look_again, shared_add, shared_int, shared_read, shared_swap, shared_write,
 )
-from rnncore.cells.elman cimport elman_da, elman_dh, elman_forward, elman_units, nonlinear
+from rnncore.cells.elman cimport elman_da, elman_forward, elman_units, nonlinear
+from rnncore.cells.gru cimport gru_da, gru_forward, gru_gates
+from rnncore.cells.lstm cimport lstm_da, lstm_forward, lstm_gates
 from rnncore.lanes cimport (
     LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vless, vload,
     vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
@@ -28,9 +30,9 @@ from rnncore.lanes cimport (
 from rnncore.losses cimport bce, cross_entropy, mse
 from rnncore.optimisers cimport ADAM, MOMENTUM, SGD, Optimiser, Rule, update
 from rnncore.plan cimport (
-    BAD_INPUT, BAD_TARGET, BAD_TOKEN, BCE, CROSS_ENTROPY, IDENTITY, MAX_LANES, MSE, NO_LOSS,
-    RELU, SIGMOID, TANH, Loss, Network, Nonlinearity, Plan, Sequences, carve, choose_block,
-    lay_out_block, lay_out_weights,
+    BAD_INPUT, BAD_TARGET, BAD_TOKEN, BCE, CROSS_ENTROPY, ELMAN, GRU, IDENTITY, LSTM, MAX_LANES,
+    MSE, NO_LOSS, RELU, SIGMOID, TANH, Cell, Loss, Network, Nonlinearity, Plan, Sequences, carve,
+    choose_block, lay_out_block, lay_out_weights, scalar,
 )
 from rnncore.products cimport affine, contract, lanes_to_rows, outer_sum, pack, row_sums
 from rnncore.shuffle cimport shuffle
@@ -53,6 +55,7 @@ include "chunks.pxi"
 include "batch.pxi"
 
 # The numbers by which Python names what the core knows.
+CELLS = {"RNN": ELMAN, "LSTM": LSTM, "GRU": GRU}
 NONLINEARITIES = {"tanh": TANH, "relu": RELU, "sigmoid": SIGMOID, "identity": IDENTITY}
 LOSSES = {None: NO_LOSS, "bce": BCE, "mse": MSE, "cross_entropy": CROSS_ENTROPY}
 OPTIMISERS = {"sgd": SGD, "momentum": MOMENTUM, "adam": ADAM}
@@ -89,7 +92,7 @@ cdef class Batch:
     Step t of sequence s has row ``start[s] + t`` of ``x`` (rows, D) or ``tokens`` (rows)
     and of ``mask`` (rows; 0 where a step does not count).  ``start`` and ``length`` (B):
     None where every sequence has ``time`` steps, one after another.  ``order`` (B): in
-    which order to put them into blocks.  ``h0`` (B, H).
+    which order to put them into blocks.  ``h0`` (B, H), of an LSTM (2, B, H): h before c.
     """
 
     cdef Sequences seqs
@@ -162,6 +165,16 @@ cdef int set_out(Arena arena, Plan* plan) except -1:
     return 0
 
 
+cdef void split_states(Sequences* seqs, Py_ssize_t size) noexcept:
+    """Find c after h in the states of an LSTM."""
+    if seqs.h0 != NULL:
+        seqs.c0 = seqs.h0 + size
+    if seqs.final != NULL:
+        seqs.final_c = seqs.final + size
+    if seqs.dh0 != NULL:
+        seqs.dc0 = seqs.dh0 + size
+
+
 include "crew.pxi"
 
 
@@ -182,20 +195,22 @@ cdef class Engine:
 
     def __cinit__(
         self, cnp.ndarray flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
-        Py_ssize_t outputs, *, bint bias, bint head, bint every_step,
+        Py_ssize_t outputs, *, Cell cell, bint bias, bint head, bint every_step,
         Nonlinearity nonlinearity, Loss loss,
     ):
         cdef Network* net = &self.net
-        cdef Py_ssize_t H = hidden, bias_size = hidden if bias else 0
+        cdef Py_ssize_t gates = 4 if cell == LSTM else 3 if cell == GRU else 1
+        cdef Py_ssize_t rows = gates * hidden, bias_size = rows if bias else 0
+        net.cell, net.gates = cell, gates
         net.inputs, net.hidden, net.outputs = inputs, hidden, outputs
         net.has_bias, net.has_head, net.every_step = bias, head, every_step
         net.nonlinearity, net.loss = nonlinearity, loss
         net.weight_ih = 0
-        net.weight_hh = H * inputs
-        net.bias_ih = net.weight_hh + H * H
+        net.weight_hh = rows * inputs
+        net.bias_ih = net.weight_hh + rows * hidden
         net.bias_hh = net.bias_ih + bias_size
         net.head_weight = net.bias_hh + bias_size
-        net.head_bias = net.head_weight + (outputs * H if head else 0)
+        net.head_bias = net.head_weight + (outputs * hidden if head else 0)
         net.size = net.head_bias + (outputs if head and bias else 0)
         room("flat", flat, net.size)
         if not head:
@@ -211,7 +226,7 @@ cdef class Engine:
         if batch.seqs.x != NULL:
             expect("x", batch.inputs, self.net.inputs)
         if batch.seqs.h0 != NULL:
-            expect("h0", batch.state_size, batch.seqs.count * self.net.hidden)
+            expect("h0", batch.state_size, self.states(batch.seqs.count))
         memset(plan, 0, sizeof(Plan))
         plan.net = self.net
         plan.tokens = batch.seqs.tokens != NULL
@@ -219,18 +234,46 @@ cdef class Engine:
         plan.backward = backward
         plan.want_dx = want_dx
         choose_block(plan, count, batch.seqs.time)
-        reals = <double>plan.slots * (plan.rows + plan.net.hidden + 2) * plan.lanes
+        reals = <double>plan.slots * plan.lanes * (
+            plan.rows + plan.saved_rows + plan.net.hidden + 2
+        )
         if reals * sizeof(real) > PY_SSIZE_T_MAX // 4:
             raise MemoryError(f"x: {reals * sizeof(real):.3g} bytes for the tape of this call")
         return 0
 
+    cdef Py_ssize_t states(self, Py_ssize_t count) noexcept:
+        """Reals in the states of so many sequences: h, and after all of these c of an LSTM."""
+        return (2 if self.net.cell == LSTM else 1) * count * self.net.hidden
+
     cdef int run(self, Plan* plan, Sequences* seqs, real* grad, object threads) except -1:
         # The arena is taken away while in use: a second thread makes its own.
         cdef Arena arena = self.arena
-        cdef Crew crew = Crew()
         self.arena = Arena()
         plan.parameters = &self.flat[0]
         set_out(arena, plan)
+        if self.net.cell == LSTM:
+            split_states(seqs, seqs.count * self.net.hidden)
+        if blocks_of(plan, seqs.count) == 1:
+            self.run_alone(plan, seqs, grad)
+        else:
+            self.run_shared(plan, seqs, grad, threads)
+        if arena.size <= KEEP_BYTES:
+            self.arena = arena
+        return 0
+
+    cdef int run_alone(self, Plan* plan, Sequences* seqs, real* grad) except -1:
+        self.begin_reading()
+        with nogil:
+            pack_weights(plan)
+            work(plan, seqs, 0, seqs.count, grad)
+            # Before waiting for the GIL: whoever has it may be about to fit.
+            self.end_reading()
+        return 0
+
+    cdef int run_shared(
+        self, Plan* plan, Sequences* seqs, real* grad, object threads,
+    ) except -1:
+        cdef Crew crew = Crew()
         crew.plan, crew.seqs, crew.grad = plan, seqs, grad
         crew.first, crew.count = 0, seqs.count
         crew.divide()
@@ -244,10 +287,7 @@ cdef class Engine:
             pack_weights(plan)
             crew.work_together()
             crew.dismiss()
-            # Before waiting for the GIL: whoever has it may be about to fit.
             self.end_reading()
-        if arena.size <= KEEP_BYTES:
-            self.arena = arena
         return 0
 
     # Parameters must not change under a call: any number of calls may read them, a fit,
@@ -303,16 +343,17 @@ cdef class Engine:
         self, Batch batch not None, cnp.ndarray y not None, cnp.ndarray hidden, cnp.ndarray final,
         threads=1,
     ):
-        """Outputs into y (B or rows, K), states into hidden (rows, H) and final (B, H).
-        Rows of steps that do not count are left alone.  Returns the faults met."""
+        """Outputs into y (B or rows, K), states into hidden (rows, H) and final (B, H; of an
+        LSTM (2, B, H), h before c).  Rows of steps that do not count are left alone.
+        Returns the faults met."""
         cdef Plan plan
         cdef Sequences seqs = batch.seqs
-        cdef Py_ssize_t H = self.net.hidden, count = seqs.count
+        cdef Py_ssize_t count = seqs.count
         seqs.y = room("y", y, (batch.rows if self.net.every_step else count) * self.net.outputs)
         if hidden is not None:
-            seqs.hidden = room("hidden", hidden, batch.rows * H)
+            seqs.hidden = room("hidden", hidden, batch.rows * self.net.hidden)
         if final is not None:
-            seqs.final = room("final", final, count * H)
+            seqs.final = room("final", final, self.states(count))
         self.prepare(&plan, batch, count, False, False)
         self.run(&plan, &seqs, NULL, threads)
         return plan.faults
@@ -333,7 +374,7 @@ cdef class Engine:
         cnp.ndarray dx=None, cnp.ndarray dh0=None, threads=1,
     ):
         """Gradients of the loss against the targets or, given dy (B or rows, K), of
-        sum(dy * y); those with respect to x into dx (rows, D), to h0 into dh0 (B, H).
+        sum(dy * y); those with respect to x into dx (rows, D), to h0 into dh0, shaped as h0.
 
         Returns (mean loss, gradients by name, faults).
         """
@@ -352,7 +393,7 @@ cdef class Engine:
                 raise ValueError("dx: tokens have no gradient")
             seqs.dx = room("dx", dx, batch.rows * self.net.inputs)
         if dh0 is not None:
-            seqs.dh0 = room("dh0", dh0, seqs.count * self.net.hidden)
+            seqs.dh0 = room("dh0", dh0, self.states(seqs.count))
         self.prepare(&plan, batch, seqs.count, True, dx is not None)
         plan.scale = 1 / count if count else 0
         self.run(&plan, &seqs, <real*>cnp.PyArray_DATA(grad), threads)

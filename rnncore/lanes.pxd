@@ -39,5 +39,6 @@ cdef extern from "activations.h" nogil:
     vreal vlog(vreal a)
     vreal vlog1p_unit(vreal e)
     vreal vlogistic(vreal x, vreal* slope)
+    vreal vlogistic_both(vreal x, vreal* slope, vreal* rest_of_1)
     vreal vtanh(vreal x, vreal* slope)
     vreal vrelu(vreal x, vreal* slope)

@@ -8,13 +8,18 @@ in SIMD lanes.  Everything that belongs to a block is a matrix of lanes: rows of
                                       step t is in slot t + 1; T + 1 slots where the
                                       tape is kept for the backward pass, else one
                                       segment's, used again and again
-    slope   (slots - 1, H, lanes)     f'(a_t): all the backward pass needs to know of f
+    saved   (slots - 1, saved, lanes)  what the backward step needs to know of the forward one:
+                                      f'(a_t), or the factors listed with the cell
+    memory  (slots, H, lanes)         c_{t-1} of an LSTM
+    gates   (steps, gates, lanes)     a_t of a gated cell: room for one step, or for the segment's
+                                      where tokens fill them beforehand
     hold    (slots - 1, lanes)        1 where step t of a sequence counts, 0 where its
                                       state is carried on; only where sequences differ
     token   (slots - 1, lanes)        where the input is integers
-    da      (segment, H, lanes)       dL/da_t
-    da_rows (segment, lanes, width)   the same, units side by side, where H fills vectors
+    da      (segment, gates, lanes)   dL/da_t
+    da_rows (segment, lanes, width)   the same, units side by side, where they fill vectors
     dh      (H, lanes)                dL/dh_t
+    dc      (H, lanes)                dL/dc_t
     dx      (D, lanes)                dL/dx_t
     out     (segment, K, lanes)       logits, overwritten by dL/dlogits
     target  (segment, K, lanes)       what they should be (class numbers: one row)
@@ -35,6 +40,9 @@ cdef enum:
 
     FEW = 4                   # sequences for which chunks of time beat lanes of their own
 
+cdef enum Cell:
+    ELMAN, LSTM, GRU
+
 cdef enum Nonlinearity:
     TANH, RELU, SIGMOID, IDENTITY
 
@@ -51,6 +59,8 @@ cdef struct Network:
     Py_ssize_t inputs         # D, the size of the vocabulary for tokens
     Py_ssize_t hidden         # H
     Py_ssize_t outputs        # K; H where there is no head
+    Cell cell
+    Py_ssize_t gates          # blocks of H rows in W_ih and W_hh
     bint has_bias
     bint has_head
     bint every_step           # read-out "all"
@@ -72,14 +82,17 @@ cdef struct Sequences:
     const int64_t* tokens     # (rows)
     const unsigned char* mask  # (rows)
     const real* h0            # (B, H)
+    const real* c0            # (B, H)
     const real* target        # (rows or B, K)
     const int64_t* classes    # (rows or B)
     const real* dy            # (rows or B, K): dL/dy given instead of a loss
     real* y                   # (rows or B, K)
     real* hidden              # (rows, H)
     real* final               # (B, H)
+    real* final_c             # (B, H)
     real* dx                  # (rows, D)
     real* dh0                 # (B, H)
+    real* dc0                 # (B, H)
 
 cdef struct Plan:
     Network net
@@ -90,30 +103,38 @@ cdef struct Plan:
     bint want_dx
     Py_ssize_t input_rows     # rows of the tape that x_t takes: D, none for tokens
     Py_ssize_t rows           # input_rows + H
+    Py_ssize_t gate_rows      # of a_t: H for each gate; a GRU keeps W_in x and W_hn h apart
+    Py_ssize_t saved_rows
     int vectors               # vectors of lanes in a block
     Py_ssize_t lanes
-    Py_ssize_t width          # H in whole vectors where dW is summed with units side by side; or 0
+    Py_ssize_t width          # gate_rows in whole vectors where dW is summed with them in lanes
     Py_ssize_t segment        # steps
     Py_ssize_t slots
     const real* parameters    # the flat vector
     # Weights in the order in which the products read them.
-    real* step_weight         # (H, rows)
-    real* step_bias           # (H)    b_ih + b_hh
-    real* back_weight         # (H, H) W_hh^T
-    real* input_back_weight   # (D, H) W_ih^T
+    real* step_weight         # (gates H, rows); of a GRU only r and z
+    real* new_weight          # (H, D), of a GRU: W_in
+    real* reset_weight        # (H, H), of a GRU: W_hn
+    real* step_bias           # (gate_rows)    b_ih + b_hh
+    real* back_weight         # (H, gates H) W_hh^T
+    real* input_back_weight   # (D, gates H) W_ih^T
     real* head_weight         # (K, H)
     real* head_bias           # (K)
     real* head_back_weight    # (H, K)
     real* no_bias             # zeros, for products that start from nothing
     real* grad_rows           # (rows, width) dL/d[W_ih W_hh]^T of the blocks so far
+    real* grad_bias           # (gate_rows)
     # The block (see above) and the sequences in it.
     real* tape
-    real* slope
+    real* saved
+    real* memory
+    real* gates
     real* hold
     int32_t* token
     real* da
     real* da_rows
     real* dh
+    real* dc
     real* dx
     real* out
     real* target
@@ -131,15 +152,27 @@ cdef struct Plan:
     int faults
 
 
+cdef inline Py_ssize_t saved_blocks(Cell cell) noexcept nogil:
+    """Blocks of H rows that a step saves."""
+    return 6 if cell == LSTM else 5 if cell == GRU else 1
+
+
+cdef inline bint scalar(const Plan* plan) noexcept nogil:
+    """Whether the loops for one unit apply."""
+    return plan.net.hidden == 1 and plan.net.cell == ELMAN
+
+
 cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noexcept nogil:
     """Width of the block and length of the segment, from the problem alone."""
     cdef Py_ssize_t bytes_per_step, widest = 2
     plan.input_rows = 0 if plan.tokens else plan.net.inputs
     plan.rows = plan.input_rows + plan.net.hidden
-    if plan.net.hidden <= 2 or plan.net.hidden * plan.rows * sizeof(real) > SEGMENT_BYTES:
+    plan.gate_rows = plan.net.hidden * (1 if plan.net.cell == ELMAN else 4)
+    plan.saved_rows = plan.net.hidden * saved_blocks(plan.net.cell) if plan.backward else 0
+    if scalar(plan) or plan.gate_rows * plan.rows * sizeof(real) > SEGMENT_BYTES:
         widest = 4
     plan.chunked = (
-        plan.net.hidden == 1 and not plan.ragged and not plan.tokens
+        scalar(plan) and not plan.ragged and not plan.tokens
         and count <= FEW and time >= 16 * LANES
     )
     if plan.chunked:
@@ -153,10 +186,10 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     if plan.chunked:
         time = (time + plan.lanes - 1) // plan.lanes
     plan.width = 0
-    if plan.backward and plan.net.hidden >= LANES:
-        plan.width = (plan.net.hidden + LANES - 1) // LANES * LANES
+    if plan.backward and plan.gate_rows >= LANES:
+        plan.width = (plan.gate_rows + LANES - 1) // LANES * LANES
     bytes_per_step = (
-        plan.rows + 2 * plan.net.hidden + plan.width + 2 * plan.net.outputs
+        plan.rows + plan.saved_rows + plan.gate_rows + plan.width + 2 * plan.net.outputs
     ) * plan.lanes * <Py_ssize_t>sizeof(real)
     plan.segment = SEGMENT_BYTES // bytes_per_step
     plan.segment = max(1, min(plan.segment, time))
@@ -180,14 +213,18 @@ cdef inline size_t lay_out_weights(Plan* plan, char* base) noexcept nogil:
     cdef Py_ssize_t H = plan.net.hidden, K = plan.net.outputs
     cdef Py_ssize_t D = plan.net.inputs if plan.want_dx else 0
     cdef Py_ssize_t head = K if plan.net.has_head else 0
+    cdef Py_ssize_t recurrent = plan.net.gates * H
     cdef size_t used = 0
-    plan.step_weight = carve(base, &used, H * plan.rows)
-    plan.step_bias = carve(base, &used, H)
+    plan.step_weight = carve(base, &used, recurrent * plan.rows)
+    plan.step_bias = carve(base, &used, plan.gate_rows)
+    if plan.net.cell == GRU:
+        plan.new_weight = carve(base, &used, H * plan.input_rows)
+        plan.reset_weight = carve(base, &used, H * H)
     plan.head_weight = carve(base, &used, head * H)
     plan.head_bias = carve(base, &used, head)
     if plan.backward:
-        plan.back_weight = carve(base, &used, H * H)
-        plan.input_back_weight = carve(base, &used, D * H)
+        plan.back_weight = carve(base, &used, H * recurrent)
+        plan.input_back_weight = carve(base, &used, D * recurrent)
         plan.head_back_weight = carve(base, &used, H * head)
         plan.no_bias = carve(base, &used, max(H, D))
     return used
@@ -201,7 +238,11 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
     cdef Py_ssize_t read = plan.segment if plan.net.every_step else 1
     cdef size_t used = 0
     plan.tape = carve(base, &used, plan.slots * plan.rows * L)
-    plan.slope = carve(base, &used, steps * H * L)
+    plan.saved = carve(base, &used, steps * plan.saved_rows * L)
+    if plan.net.cell == LSTM:
+        plan.memory = carve(base, &used, plan.slots * H * L)
+    if plan.net.cell != ELMAN:
+        plan.gates = carve(base, &used, (plan.segment if plan.tokens else 1) * plan.gate_rows * L)
     plan.hold = carve(base, &used, steps * L if plan.ragged else 0)
     plan.token = <int32_t*>carve(base, &used, steps * L if plan.tokens else 0)
     plan.out = carve(base, &used, read * K * L)
@@ -209,8 +250,10 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
     plan.weight = carve(base, &used, read * L)
     if plan.backward:
         plan.grad_rows = carve(base, &used, plan.rows * plan.width)
-        plan.da = carve(base, &used, plan.segment * H * L)
+        plan.grad_bias = carve(base, &used, plan.gate_rows)
+        plan.da = carve(base, &used, plan.segment * plan.gate_rows * L)
         plan.da_rows = carve(base, &used, plan.segment * L * plan.width)
         plan.dh = carve(base, &used, H * L)
+        plan.dc = carve(base, &used, H * L)
         plan.dx = carve(base, &used, D * L)
     return used

@@ -5,7 +5,7 @@
 
 
 cdef inline void scalar_steps(
-    int f, int vectors, const Plan* plan, real* u, real* slope, Py_ssize_t n,
+    int f, int vectors, bint saving, const Plan* plan, real* u, real* slope, Py_ssize_t n,
 ) noexcept nogil:
     """n steps of a network with one hidden unit: h and its weight stay in registers.
 
@@ -30,20 +30,28 @@ cdef inline void scalar_steps(
         for v in range(vectors):
             h[v] = nonlinear(f, vfma(w_h, h[v], a[v]), &s)
             vstore(u + plan.input_rows * lanes + v * LANES, h[v])
-            vstore(slope + v * LANES, s)
-        slope += lanes
+            if saving:
+                vstore(slope + t * lanes + v * LANES, s)
         x = u
 
 
 cdef inline void scalar_steps_of(
     int f, const Plan* plan, real* u, real* slope, Py_ssize_t n,
 ) noexcept nogil:
-    if plan.vectors == 1:
-        scalar_steps(f, 1, plan, u, slope, n)
+    # With these known, the compiler keeps the lanes in registers and forms no slope in vain.
+    if plan.backward:
+        if plan.vectors == 1:
+            scalar_steps(f, 1, True, plan, u, slope, n)
+        elif plan.vectors == 2:
+            scalar_steps(f, 2, True, plan, u, slope, n)
+        else:
+            scalar_steps(f, 4, True, plan, u, slope, n)
+    elif plan.vectors == 1:
+        scalar_steps(f, 1, False, plan, u, slope, n)
     elif plan.vectors == 2:
-        scalar_steps(f, 2, plan, u, slope, n)
+        scalar_steps(f, 2, False, plan, u, slope, n)
     else:
-        scalar_steps(f, 4, plan, u, slope, n)
+        scalar_steps(f, 4, False, plan, u, slope, n)
 
 
 cdef void scalar_forward(Plan* plan, real* u, real* slope, Py_ssize_t n) noexcept nogil:
@@ -114,7 +122,7 @@ cdef inline void scalar_sums(
         grad[plan.net.weight_ih + d] += vsum(sums[d])
     grad[plan.net.weight_hh] += vsum(sums[inputs])
     if plan.net.has_bias:
-        grad[plan.net.bias_ih] += vsum(sums[inputs + 1])
+        plan.grad_bias[0] += vsum(sums[inputs + 1])
 
 
 cdef inline void scalar_sums_of(

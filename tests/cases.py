@@ -13,6 +13,7 @@ import rnncore as rc
 class Case:
     """What to build; ``ragged`` is how steps come not to count."""
 
+    cell: str = "RNN"
     batch: int = 3
     time: int = 4
     inputs: int = 2
@@ -29,7 +30,8 @@ class Case:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self):
-        parts = [f"B{self.batch}", f"T{self.time}", f"D{self.inputs}", f"H{self.hidden}"]
+        parts = [self.cell] if self.cell != "RNN" else []
+        parts += [f"B{self.batch}", f"T{self.time}", f"D{self.inputs}", f"H{self.hidden}"]
         parts += [f"K{self.outputs}", self.nonlinearity, self.readout, self.loss, self.ragged]
         parts += [name for name in ("bias", "h0", "tokens") if getattr(self, name)]
         return "-".join(str(part) for part in parts if part)
@@ -41,8 +43,9 @@ class Problem:
     def __init__(self, case: Case, dtype: str, seed: int = 0) -> None:
         rng = np.random.default_rng([seed, case.batch, case.time, case.hidden])
         self.case = case
-        self.net = rc.RNN(
-            case.inputs, case.hidden, case.outputs, nonlinearity=case.nonlinearity,
+        options = {"nonlinearity": case.nonlinearity} if case.cell == "RNN" else {}
+        self.net = getattr(rc, case.cell)(
+            case.inputs, case.hidden, case.outputs, **options,
             bias=case.bias, readout=case.readout, loss=case.loss, dtype=dtype, seed=rng,
         )  # fmt: skip
         self.net.flat[:] *= case.scale
@@ -69,6 +72,11 @@ class Problem:
         if case.h0:
             self.h0 = rng.standard_normal(self.h0.shape).astype(dtype)
             self.options["h0"] = self.h0
+        if case.cell == "LSTM":
+            self.c0 = self.h0[::-1].copy()
+            self.h0 = (self.h0, self.c0)
+            if case.h0:
+                self.options["h0"] = self.h0
         K = case.outputs or case.hidden
         leading = (B, T) if case.readout == "all" else (B,)
         if case.loss == "cross_entropy":
@@ -94,9 +102,25 @@ class Problem:
     def slopes(self):
         return self.cut(self.dy) if self.listed and self.case.readout == "all" else self.dy
 
-    def oracle(self, derive=oracle.by_recurrence, loss=None):
+    @property
+    def derivations(self):
+        """Two that share no code."""
+        if self.case.cell == "RNN":
+            return oracle.by_recurrence, oracle.by_terms
+        return oracle.gated.loss_and_grad, oracle.gated.by_complex_step
+
+    def first_state(self, b):
+        """As the oracle takes it."""
+        if self.case.cell == "RNN":
+            return self.h0[b, 0].astype(float).tolist()
+        pair = self.h0 if self.case.cell == "LSTM" else (self.h0,)
+        return [values[b, 0].astype(float).tolist() for values in pair]
+
+    def oracle(self, derive=None, loss=None):
         """(loss, grads) of the mean loss, or with loss="given" of sum(dy * y)."""
         case, T = self.case, self.case.time
+        derive = derive or self.derivations[0]
+        what = case.nonlinearity if case.cell == "RNN" else case.cell
         name = loss or case.loss
         wanted = self.dy if loss == "given" else self.y
         parameters = {k: v.astype(float).tolist() for k, v in self.net.parameters().items()}
@@ -112,8 +136,8 @@ class Problem:
                 targets[t] = np.asarray(target, float).tolist() if np.ndim(target) else int(target)
                 count += 1 if name == "cross_entropy" else len(targets[t])
             total, grads = derive(
-                parameters, case.nonlinearity, self.rows[b].astype(float).tolist(),
-                self.h0[b, 0].astype(float).tolist(), counts, name, targets,
+                parameters, what, self.rows[b].astype(float).tolist(),
+                self.first_state(b), counts, name, targets,
             )  # fmt: skip
             totals.append(total)
             dx.append(np.array(grads.pop("x")))
@@ -121,7 +145,12 @@ class Problem:
             sums.append({k: np.array(v) for k, v in grads.items()})
         scale = 1 if loss == "given" else 1 / count
         grads = {k: scale * sum(s[k] if s[k].size else 0 for s in sums) for k in parameters}
-        grads["x"], grads["h0"] = scale * np.array(dx), scale * np.array(dh0)[:, None]
+        dh0 = scale * np.array(dh0)
+        grads["x"], grads["h0"] = scale * np.array(dx), dh0[:, None]
+        if case.cell == "LSTM":  # (2, B, 1, H)
+            grads["h0"] = dh0.swapaxes(0, 1)[:, :, None]
+        elif case.cell == "GRU":
+            grads["h0"] = dh0
         return scale * sum(totals), grads
 
 

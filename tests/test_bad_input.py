@@ -366,7 +366,7 @@ SHARED = np.zeros(4, F32)
         ((np.zeros(1, F32), np.zeros((1, 1, 2), F32)), ValueError, "out[1]: expected (1, 2) of float32, got (1, 1, 2) of float32"),
         ((np.zeros(1, F32), np.zeros((1, 2))), ValueError, "out[1]: expected (1, 2) of float32, got (1, 2) of float64"),
         ((LOCKED, np.zeros((1, 2), F32)), ValueError, "out[0]: expected an array to write to, got a read-only one"),
-        ((SHARED[1:2], SHARED[:2].reshape(1, 2)), ValueError, "out: expected two arrays apart from each other"),
+        ((SHARED[1:2], SHARED[:2].reshape(1, 2)), ValueError, "out: expected arrays apart from each other"),
     ],
 )  # fmt: skip
 def test_bad_places_for_results(out, error, text):

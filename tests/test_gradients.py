@@ -1,5 +1,7 @@
 """Outputs, losses and gradients of every build against the oracle and central differences."""
 
+from copy import deepcopy
+
 import numpy as np
 import oracle
 import pytest
@@ -37,6 +39,37 @@ SMALL = [
     Case(scale=6, time=6, nonlinearity="sigmoid"),
 ]
 
+GATED = [
+    Case(cell, **options)
+    for cell in ("LSTM", "GRU")
+    for options in (
+        {},
+        {"batch": 1, "time": 1, "inputs": 1, "hidden": 1, "outputs": 1, "bias": False},
+        {"batch": 1, "time": 1, "h0": True},
+        {"hidden": 1, "inputs": 3, "h0": True, "readout": "all", "loss": "bce"},
+        {"hidden": 2, "bias": False, "h0": True, "time": 6},
+        {"hidden": 4, "outputs": None, "readout": "all", "ragged": "mask", "h0": True},
+        {"hidden": 5, "outputs": 4, "loss": "cross_entropy", "ragged": "list", "batch": 5},
+        {"tokens": True, "inputs": 7, "h0": True, "loss": "cross_entropy"},
+        {"tokens": True, "inputs": 5, "ragged": "lengths", "readout": "all", "hidden": 1},
+        {"ragged": "lengths", "batch": 4, "time": 6, "h0": True, "loss": "bce"},
+        {"ragged": "mask", "batch": 4, "time": 6, "h0": True, "readout": "all"},
+        {"scale": 6, "time": 6, "h0": True},
+    )
+]
+LARGE_GATED = [
+    Case(cell, **options)
+    for cell in ("LSTM", "GRU")
+    for options in (
+        {"batch": 37, "hidden": 7, "readout": "all", "outputs": 5, "loss": "cross_entropy"},
+        {"batch": 33, "hidden": 4, "inputs": 5, "h0": True, "ragged": "mask", "loss": "bce"},
+        {"batch": 17, "time": 3, "hidden": 16, "inputs": 6, "outputs": 9, "h0": True},
+        {"batch": 3, "time": 3, "hidden": 21, "inputs": 17, "tokens": True, "ragged": "list"},
+        {"batch": 20, "time": 200, "hidden": 3, "readout": "all", "loss": "cross_entropy"},
+        {"batch": 2, "time": 2500, "hidden": 2, "tokens": True, "ragged": "mask", "h0": True},
+    )
+]
+
 # Blocks that are full, half empty, one of several; tiles with every remainder; several segments.
 LARGE = [
     Case(batch=70, time=3, hidden=1, inputs=1, outputs=1, bias=False, loss="bce"),
@@ -47,22 +80,32 @@ LARGE = [
     Case(batch=2, time=3, hidden=31, inputs=17, tokens=True, outputs=3),
     Case(batch=3, time=6000, hidden=1, inputs=1, outputs=1, loss="mse"),
     Case(batch=3, time=6000, hidden=1, inputs=1, outputs=1, readout="all", ragged="lengths"),
+    Case(batch=33, time=3, hidden=40, inputs=20, h0=True, readout="all"),
+    Case(batch=3, time=2, hidden=150, inputs=60, h0=True),  # more columns than a panel
+    Case(batch=40, time=5, hidden=20, inputs=3, ragged="mask"),
     Case(batch=20, time=200, hidden=5, inputs=2, outputs=3, readout="all", loss="cross_entropy"),
     Case(batch=2, time=2500, hidden=4, inputs=3, tokens=True, ragged="mask", h0=True),
 ]
 
 
-@pytest.mark.parametrize("case", SMALL, ids=str)
+def pair_of(state):
+    """The arrays of a state."""
+    return state if isinstance(state, tuple) else (state,)
+
+
+@pytest.mark.parametrize("case", SMALL + GATED, ids=str)
 def test_the_two_derivations_agree(case):
     problem = Problem(case, "float64")
-    loss, grads = problem.oracle(oracle.by_recurrence)
-    other_loss, other = problem.oracle(oracle.by_terms)
+    one, two = problem.derivations
+    name = None if case.cell == "RNN" else "given"
+    loss, grads = problem.oracle(one, name)
+    other_loss, other = problem.oracle(two, name)
     assert difference(loss, other_loss) < 1e-12
     for name, expected in grads.items():
         assert difference(other[name], expected) < 1e-12, name
 
 
-@pytest.mark.parametrize("case", SMALL + LARGE, ids=str)
+@pytest.mark.parametrize("case", SMALL + LARGE + GATED + LARGE_GATED, ids=str)
 def test_loss_and_gradient_equal_the_oracle(build, dtype, case):
     problem = Problem(case, dtype)
     loss, grads = problem.oracle()
@@ -87,7 +130,7 @@ def test_gradient_equals_the_sum_of_its_terms(build, dtype, case):
         assert difference(values, grads[name]) < TOLERANCE[dtype], name
 
 
-@pytest.mark.parametrize("case", SMALL + LARGE, ids=str)
+@pytest.mark.parametrize("case", SMALL + LARGE + GATED + LARGE_GATED, ids=str)
 def test_vjp_equals_the_oracle(build, dtype, case):
     problem = Problem(case, dtype)
     _, grads = problem.oracle(loss="given")
@@ -108,7 +151,7 @@ def test_vjp_equals_the_oracle(build, dtype, case):
             assert (dx[~problem.counts] == 0).all()
 
 
-@pytest.mark.parametrize("case", SMALL, ids=str)
+@pytest.mark.parametrize("case", SMALL + GATED, ids=str)
 def test_gradient_equals_central_differences(build, case):
     """Fourth-order differences of the float64 loss, for every parameter, x and h0."""
     problem = Problem(case, "float64", seed=2)
@@ -136,7 +179,7 @@ def test_gradient_equals_central_differences(build, case):
     assert close(flat_grad, numeric)
 
     # dx and dh0, of sum(dy * y)
-    h0 = problem.h0.copy()
+    h0 = deepcopy(problem.h0)
     options["h0"] = h0
     _, dx, dh0 = net.vjp(problem.x, problem.slopes, **options)
     weights = problem.dy * (problem.counts[:, :, None] if case.readout == "all" else 1)
@@ -144,8 +187,9 @@ def test_gradient_equals_central_differences(build, case):
     def total():
         return float((net(problem.x, **options).y * weights).sum())
 
-    numeric = np.array([slope(h0, at, total) for at in np.ndindex(h0.shape)])
-    assert close(dh0.ravel(), numeric)
+    for state, exact in zip(pair_of(h0), pair_of(dh0), strict=True):
+        numeric = np.array([slope(state, at, total) for at in np.ndindex(state.shape)])
+        assert close(exact.ravel(), numeric)
     if not case.tokens and not problem.listed:
         x = problem.x
         numeric = np.array([slope(x, at, total) for at in np.ndindex(x.shape)])
@@ -176,10 +220,10 @@ def test_outputs_equal_the_oracle(build, dtype, case):
     assert np.abs(out.final[:, 0] - h).max() < TOLERANCE[dtype] * 10
 
 
-@pytest.mark.parametrize("case", SMALL, ids=str)
+@pytest.mark.parametrize("case", SMALL + GATED, ids=str)
 def test_zero_upstream_gradient_gives_exactly_zero(build, dtype, case):
     problem = Problem(case, dtype)
     problem.dy[...] = 0
     grads, dx, dh0 = problem.net.vjp(problem.x, problem.slopes, **problem.options)
-    for values in [*grads.values(), dh0, *([] if dx is None else dx)]:
+    for values in [*grads.values(), *pair_of(dh0), *([] if dx is None else dx)]:
         assert (values == 0).all()

@@ -15,6 +15,9 @@ import numpy as np
 from rnncore import _checks as check
 from rnncore._checks import Array
 
+#: (B, 1, H), or of an LSTM a pair (h, c) of such arrays.
+State = Array | tuple[Array, Array]
+
 
 class Form(NamedTuple):
     """What the calls of one network have in common."""
@@ -23,6 +26,7 @@ class Form(NamedTuple):
     dtype: np.dtype[Any]
     input_size: int
     hidden_size: int
+    states: int  # 2 where a state is a pair (h, c), else 1
     outputs: int
     every_step: bool
     loss: str | None
@@ -166,10 +170,33 @@ class Inputs:
         return np.ascontiguousarray(rows, np.uint8)
 
     def _state(self, h0: Any) -> Array:
-        given = check.array("h0", h0)
+        """h0 as the core wants it, of a pair (h0, c0) one after the other."""
+        if self.form.states == 1:
+            return self._one_state("h0", h0)
+        if not isinstance(h0, list | tuple) or len(h0) != 2:
+            raise TypeError(f"h0: expected a pair (h0, c0) for an LSTM, got {check.kind(h0)}")
+        pair = [self._one_state(name, part) for name, part in zip(("h0", "c0"), h0, strict=True)]
+        check.same_shape("c0", pair[1], pair[0].shape)
+        return np.stack(pair)
+
+    def _one_state(self, name: str, given: Any) -> Array:
+        values = check.array(name, given)
         full = (self.count, 1, self.form.hidden_size)
-        check.same_shape("h0", given, full, (self.count, self.form.hidden_size))
-        return check.as_real(given, self.form.dtype)
+        check.same_shape(name, values, full, (self.count, self.form.hidden_size))
+        return check.as_real(values, self.form.dtype)
+
+    def new_final(self) -> Array:
+        """Room for a state of every sequence."""
+        pair = (2,) if self.form.states == 2 else ()
+        return np.empty((*pair, self.count, 1, self.form.hidden_size), self.form.dtype)
+
+    def new_state(self) -> Array:
+        """The same, shaped as h0 where that was given."""
+        return self.new_final() if self.h0 is None else np.empty_like(self.h0)
+
+    def state_of(self, values: Array) -> State:
+        """A state as callers know it: an array, or a pair of arrays."""
+        return values if self.form.states == 1 else (values[0], values[1])
 
     def _rows_of_list(self, name: str, given: Any, width: int) -> Array:
         """A list with one array per sequence, its steps along the first axis, as rows.
@@ -288,7 +315,9 @@ class Inputs:
                 hint = "; write x[:, :, None] for one number per step"
                 raise ValueError(f"{error}{hint}") from None
         if self.h0 is not None:
-            check.all_finite("h0", self.h0)
+            states = [self.h0] if self.form.states == 1 else list(self.h0)
+            for name, values in zip(("h0", "c0"), states, strict=False):
+                check.all_finite(name, values)
         if y is None:
             return
         target, classes = self.targets(y)

@@ -9,13 +9,16 @@ import numpy as np
 from rnncore import _checks as check
 from rnncore import _files
 from rnncore import _parameters as parameters
+from rnncore._gru import GRU
+from rnncore._lstm import LSTM
 from rnncore._model import FORMAT
+from rnncore._network import Network
 from rnncore._rnn import RNN
 
-CLASSES = {"RNN": RNN}
+CLASSES: dict[str, type[Network]] = {"RNN": RNN, "LSTM": LSTM, "GRU": GRU}
 
 
-def load(path: str | os.PathLike[str]) -> RNN:
+def load(path: str | os.PathLike[str]) -> Network:
     """Make a network from a file that ``net.save`` wrote.
 
     Parameters
@@ -24,7 +27,7 @@ def load(path: str | os.PathLike[str]) -> RNN:
 
     Returns
     -------
-    RNN
+    RNN, LSTM or GRU
 
     Raises
     ------
@@ -50,8 +53,9 @@ def load(path: str | os.PathLike[str]) -> RNN:
             raise ValueError(f"it holds a {kind} of format {version}, this version reads {FORMAT}")
         sizes = {name: np.shape(values) for name, values in arrays.items()}
         shapes = parameters.parameter_shapes(
-            config["input_size"], config["hidden_size"], config["output_size"], bias=config["bias"]
-        )
+            kind, config["input_size"], config["hidden_size"], config["output_size"],
+            bias=config["bias"],
+        )  # fmt: skip
         if sizes != shapes:  # before a header that lies can ask for memory
             raise ValueError(f"its arrays are {sizes}, its header says {shapes}")
         net = CLASSES[kind](**config, seed=0)

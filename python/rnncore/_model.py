@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from rnncore import _checks as check
 from rnncore import _files
+from rnncore import _initial as initial
 from rnncore import _parameters as parameters
 from rnncore._builds import core
 from rnncore._checks import Array
+from rnncore._initial import Init
 from rnncore._inputs import Form, Inputs
 
-NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
 LOSSES = (None, "bce", "mse", "cross_entropy")
 READOUTS = ("last", "all")
 DTYPES = ("float32", "float64")
@@ -51,13 +52,16 @@ class Model:
     _every_step: bool
     _inputs: Callable[..., Inputs]
 
-    def __init__(self, config: dict[str, Any], seed: int | np.random.Generator | None) -> None:
+    def __init__(
+        self, config: dict[str, Any], seed: int | np.random.Generator | None,
+        init: Init = "torch", init_scale: float = 1.0,
+    ) -> None:  # fmt: skip
         outputs = config["output_size"]
         config = {
             "input_size": check.whole("input_size", config["input_size"], 1),
             "hidden_size": check.whole("hidden_size", config["hidden_size"], 1),
             "output_size": None if outputs is None else check.whole("output_size", outputs, 1),
-            "nonlinearity": check.choice("nonlinearity", config["nonlinearity"], NONLINEARITIES),
+            **self._check_cell(config),
             "bias": check.flag("bias", config["bias"]),
             "readout": check.choice("readout", config["readout"], READOUTS),
             "loss": check.choice("loss", config["loss"], LOSSES),
@@ -68,18 +72,23 @@ class Model:
             check.whole("output_size", outputs or config["hidden_size"], 1, 2**24)
         rng = check.generator("seed", seed)
         shapes = parameters.parameter_shapes(
-            config["input_size"], config["hidden_size"], config["output_size"], bias=config["bias"]
-        )
+            self._kind, config["input_size"], config["hidden_size"], config["output_size"],
+            bias=config["bias"],
+        )  # fmt: skip
         size = parameters.total(shapes)
         if size > 2**40:
             raise ValueError(
                 f"hidden_size: expected a network that fits in memory, got {size:.3g} parameters"
             )
         flat = np.empty(size, config["dtype"])
-        parameters.initialise(flat, config["hidden_size"], rng)
+        initial.fill(parameters.views(flat, shapes), self._kind, init, init_scale, rng)
         self._config: dict[str, Any] = config
         self._shapes = shapes
         self._connect(flat)
+
+    def _check_cell(self, config: dict[str, Any]) -> dict[str, Any]:
+        """What only some cells are made with."""
+        return {}
 
     def _connect(self, flat: Array) -> None:
         """Make `flat` the parameters: views for Python, an engine for the core."""
@@ -92,8 +101,8 @@ class Model:
         self._outputs = self.hidden_size if self.output_size is None else self.output_size
         self._every_step = self.readout == "all"
         form = Form(
-            self._core, self._dtype, self.input_size, self.hidden_size, self._outputs,
-            self._every_step, self._loss,
+            self._core, self._dtype, self.input_size, self.hidden_size,
+            2 if self._kind == "LSTM" else 1, self._outputs, self._every_step, self._loss,
         )  # fmt: skip
         self._inputs = partial(Inputs, form)
         self._engine = self._core.Engine(
@@ -105,7 +114,8 @@ class Model:
             bias=self.bias,
             head=self.output_size is not None,
             every_step=self._every_step,
-            nonlinearity=self._core.NONLINEARITIES[self.nonlinearity],
+            cell=self._core.CELLS[self._kind],
+            nonlinearity=self._core.NONLINEARITIES[self._config.get("nonlinearity", "tanh")],
             loss=self._core.LOSSES[self._loss],
         )
         self._stream = self._core.Stream(self._engine)
@@ -126,11 +136,6 @@ class Model:
     def output_size(self) -> int | None:
         """K, outputs of the read-out; None where there is none."""
         return self._config["output_size"]  # type: ignore[no-any-return]
-
-    @property
-    def nonlinearity(self) -> str:
-        """The name of f."""
-        return self._config["nonlinearity"]  # type: ignore[no-any-return]
 
     @property
     def bias(self) -> bool:

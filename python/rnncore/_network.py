@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rnncore import _checks as check
 from rnncore import _training as training
 from rnncore._checks import Array
-from rnncore._inputs import Inputs
+from rnncore._inputs import Inputs, State
 from rnncore._stream import Streaming
 from rnncore._training import History
 
@@ -27,15 +27,15 @@ class Output(NamedTuple):
         ``output_size``, the hidden states in their place (K = H).
     hidden : ndarray
         Hidden states after every step, (B, T, H).
-    final : ndarray
-        The state after each sequence's last counted step, (B, 1, H).
+    final : ndarray, or pair of ndarray
+        The state after each sequence's last counted step, (B, 1, H); of an LSTM a pair (h, c).
 
     Steps that do not count (masked, or past the end) have zeros in ``y`` and ``hidden``.
     """
 
     y: Array
     hidden: Array
-    final: Array
+    final: State
 
 
 class Network(Streaming):
@@ -88,9 +88,9 @@ class Network(Streaming):
         """
         inputs = self._inputs(x, h0, lengths, mask)
         H = inputs.form.hidden_size
-        hidden, final = inputs.new_rows(H), np.empty((inputs.count, 1, H), self._dtype)
+        hidden, final = inputs.new_rows(H), inputs.new_final()
         y = self._forward(inputs, hidden, final, threads)
-        return Output(y, inputs.padded(hidden), final)
+        return Output(y, inputs.padded(hidden), inputs.state_of(final))
 
     def predict(
         self,
@@ -277,7 +277,7 @@ class Network(Streaming):
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
         threads: int | None = None,
-    ) -> tuple[dict[str, Array], Array | list[Array] | None, Array]:
+    ) -> tuple[dict[str, Array], Array | list[Array] | None, State]:
         """Backpropagate a slope of your own: the gradient of ``sum(dy * net(x).y)``.
 
         With ``dy = dL/dy`` of any loss L of the outputs, these are the gradients of L.
@@ -295,7 +295,7 @@ class Network(Streaming):
             As from `loss_and_grad`.
         dx : ndarray, list of ndarray, or None
             With respect to x, in its form; None for tokens.
-        dh0 : ndarray
+        dh0 : ndarray, or pair of ndarray
             With respect to the initial state: shaped as h0, (B, 1, H) where none was given.
 
         Raises
@@ -314,8 +314,7 @@ class Network(Streaming):
         inputs = self._inputs(x, h0, lengths, mask)
         slopes = inputs.reals("dy", dy)
         dx = None if inputs.x is None else inputs.new_rows(self.input_size)
-        shape = (inputs.count, 1, self.hidden_size) if inputs.h0 is None else inputs.h0.shape
-        dh0 = np.empty(shape, self._dtype)
+        dh0 = inputs.new_state()
         _, grads, faults = self._engine.gradient(
             inputs.batch, None, None, slopes, dx, dh0, check.threads(threads)
         )
@@ -323,7 +322,7 @@ class Network(Streaming):
             inputs.explain()
             where = inputs.counted[:, :, None] if self._every_step else None
             check.all_finite("dy", inputs.outputs_of(slopes), where)
-        return grads, None if dx is None else inputs.like_x(dx), dh0
+        return grads, None if dx is None else inputs.like_x(dx), inputs.state_of(dh0)
 
     # ---- training -------------------------------------------------------------------
 

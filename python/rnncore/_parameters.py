@@ -14,16 +14,21 @@ from rnncore._checks import Array
 Shapes = dict[str, tuple[int, ...]]
 
 
+#: Cell -> how many blocks of H rows its weights have, one for each gate.
+GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
+
+
 def parameter_shapes(
-    input_size: int, hidden_size: int, output_size: int | None, *, bias: bool
+    kind: str, input_size: int, hidden_size: int, output_size: int | None, *, bias: bool
 ) -> Shapes:
     """PyTorch's names and shapes, in the order of the flat vector."""
+    rows = GATES[kind] * hidden_size
     shapes: Shapes = {
-        "weight_ih_l0": (hidden_size, input_size),
-        "weight_hh_l0": (hidden_size, hidden_size),
+        "weight_ih_l0": (rows, input_size),
+        "weight_hh_l0": (rows, hidden_size),
     }
     if bias:
-        shapes |= {"bias_ih_l0": (hidden_size,), "bias_hh_l0": (hidden_size,)}
+        shapes |= {"bias_ih_l0": (rows,), "bias_hh_l0": (rows,)}
     if output_size is not None:
         shapes["head.weight"] = (output_size, hidden_size)
         if bias:
@@ -45,12 +50,6 @@ def views(flat: Array, shapes: Shapes) -> dict[str, Array]:
     return result
 
 
-def initialise(flat: Array, hidden_size: int, rng: np.random.Generator) -> None:
-    """PyTorch's first values: uniform within 1 / sqrt(hidden_size), biases too."""
-    bound = 1 / np.sqrt(hidden_size)
-    flat[:] = rng.uniform(-bound, bound, flat.size)
-
-
 def checked_state(given: Any, shapes: Shapes, dtype: np.dtype[Any]) -> dict[str, Array]:
     """A state dict's arrays in the network's precision, or an error that names the entry."""
     if not isinstance(given, Mapping):
@@ -66,10 +65,16 @@ def checked_state(given: Any, shapes: Shapes, dtype: np.dtype[Any]) -> dict[str,
         if extra:
             parts.append(f"not expected {', '.join(extra)}")
         raise ValueError(f"state_dict: expected {', '.join(shapes)}; {'; '.join(parts)}")
-    result = {}
-    for name, shape in shapes.items():
-        values = check.array(f"state_dict[{name!r}]", given[name])
-        check.same_shape(f"state_dict[{name!r}]", values, shape)
-        result[name] = check.as_real(values, dtype).copy()  # it may be a view of the network
-        check.all_finite(f"state_dict[{name!r}]", result[name])
+    return {
+        name: checked_array(f"state_dict[{name!r}]", given[name], shape, dtype)
+        for name, shape in shapes.items()
+    }
+
+
+def checked_array(name: str, given: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A copy (for what is given may be a view of the network) in the network's precision."""
+    values = check.array(name, given)
+    check.same_shape(name, values, shape)
+    result = check.as_real(values, dtype).copy()
+    check.all_finite(name, result)
     return result

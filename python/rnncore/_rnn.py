@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _checks as check
+from rnncore._initial import Init
 from rnncore._network import Network
+
+NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
 
 
 class RNN(Network):
@@ -35,8 +41,16 @@ class RNN(Network):
         logits, where a negative class does not count.
     dtype : {"float32", "float64"}
         Precision of parameters, computation and results.
+    init : {"torch", "glorot", "orthogonal", "identity", "unit"}, mapping or callable
+        First parameters. "torch": everything uniform within 1/sqrt(H). All others have zero
+        biases and Glorot's uniform weights [2]_, and "orthogonal" an orthogonal recurrent matrix,
+        "identity" the identity (with relu this is the IRNN [3]_), "unit", for one unit, w_h = 1.
+        A mapping gives arrays by name, those it lacks are as with "torch"; a callable makes them:
+        ``init(name, shape, rng)``.
+    init_scale : float
+        Times the recurrent matrix of "orthogonal", "identity" and "unit".
     seed : int or numpy.random.Generator, optional
-        For the first parameters, uniform within 1/sqrt(H) as in PyTorch.
+        For the first parameters.
 
     Raises
     ------
@@ -67,6 +81,10 @@ class RNN(Network):
     References
     ----------
     .. [1] J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990) 179-211.
+    .. [2] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
+       neural networks", AISTATS 2010.
+    .. [3] Q. V. Le, N. Jaitly and G. E. Hinton, "A simple way to initialize recurrent networks of
+       rectified linear units", arXiv:1504.00941 (2015).
 
     Examples
     --------
@@ -92,6 +110,8 @@ class RNN(Network):
         bias: bool = True,
         readout: str = "last",
         loss: str | None = None,
+        init: Init = "torch",
+        init_scale: float = 1.0,
         dtype: npt.DTypeLike = "float32",
         seed: int | np.random.Generator | None = None,
     ) -> None:
@@ -105,4 +125,13 @@ class RNN(Network):
             "loss": loss,
             "dtype": dtype,
         }
-        super().__init__(config, seed)
+        super().__init__(config, seed, init, init_scale)
+
+    def _check_cell(self, config: dict[str, Any]) -> dict[str, Any]:
+        name = check.choice("nonlinearity", config["nonlinearity"], NONLINEARITIES)
+        return {"nonlinearity": name}
+
+    @property
+    def nonlinearity(self) -> str:
+        """The name of f."""
+        return self._config["nonlinearity"]  # type: ignore[no-any-return]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from rnncore import _checks as check
 from rnncore._checks import Array
-from rnncore._inputs import as_index
+from rnncore._inputs import State, as_index
 from rnncore._model import Model
 
 
@@ -23,9 +23,9 @@ class Streaming(Model):
     def step(
         self,
         x_t: npt.ArrayLike,
-        state: npt.ArrayLike | None = None,
-        out: tuple[Array, Array] | None = None,
-    ) -> tuple[Array, Array]:
+        state: Any = None,
+        out: tuple[Array, State] | None = None,
+    ) -> tuple[Array, State]:
         """One step of streaming inference.
 
         Parameters
@@ -33,10 +33,10 @@ class Streaming(Model):
         x_t : array_like
             The input of one time step: (D,) or an integer token for one stream, (B, D) or (B,)
             integer tokens for B of them.
-        state : ndarray, optional
+        state : ndarray or pair of ndarray, optional
             What the previous call returned (or ``Output.final``): (1, H) for one stream,
-            (B, 1, H) for B. Zeros where not given.
-        out : tuple of two ndarray, optional
+            (B, 1, H) for B. Of an LSTM a pair (h, c) of such arrays. Zeros where not given.
+        out : tuple (y, state) of ndarray, optional
             Where to write ``y_t`` and the new state instead of into new arrays. The second may
             be ``state`` itself: then nothing is allocated.
 
@@ -44,7 +44,7 @@ class Streaming(Model):
         -------
         y_t : ndarray
             (K,) or (B, K), the logits after this step.
-        state : ndarray
+        state : ndarray or pair of ndarray
             For the next call.
 
         Raises
@@ -72,15 +72,15 @@ class Streaming(Model):
         >>> for x_t in np.zeros((10, 3)):
         ...     _ = net.step(x_t, state, out=(y_t, state))
         """
-        result: tuple[Array, Array] | None = self._stream.step(x_t, state, out)
+        result: tuple[Array, State] | None = self._stream.step(x_t, state, out)
         return self._look_closer(x_t, state, out) if result is None else result
 
     def run_stream(
         self,
         x: npt.ArrayLike,
-        state: npt.ArrayLike | None = None,
-        out: tuple[Array, Array] | None = None,
-    ) -> tuple[Array, Array]:
+        state: Any = None,
+        out: tuple[Array, State] | None = None,
+    ) -> tuple[Array, State]:
         """A chunk of steps of one stream: `step` for each of them, in one compiled call.
 
         The results are those of `step`, and of ``net(x)``, bit for bit, wherever the stream is
@@ -90,9 +90,10 @@ class Streaming(Model):
         ----------
         x : array_like
             (T, D) numbers, or (T,) integer tokens.
-        state : ndarray, optional
-            (1, H): what the previous call (or `step`) returned. Zeros where not given.
-        out : tuple of two ndarray, optional
+        state : ndarray or pair of ndarray, optional
+            (1, H), or of an LSTM a pair of such: what the previous call (or `step`) returned.
+            Zeros where not given.
+        out : tuple (y, state) of ndarray, optional
             Where to write ``y`` and the new state instead of into new arrays. The second may
             be ``state`` itself.
 
@@ -100,8 +101,8 @@ class Streaming(Model):
         -------
         y : ndarray
             (T, K): the logits after every step, whatever the network's ``readout``.
-        state : ndarray
-            (1, H), for the next call.
+        state : ndarray or pair of ndarray
+            For the next call.
 
         Raises
         ------
@@ -117,7 +118,7 @@ class Streaming(Model):
         >>> y.shape, bool((y == net(x[None]).y[0, 4:]).all())
         ((6, 1), True)
         """
-        result: tuple[Array, Array] | None = self._stream.run(x, state, out)
+        result: tuple[Array, State] | None = self._stream.run(x, state, out)
         if result is not None:
             return result
         D = self.input_size
@@ -142,8 +143,8 @@ class Streaming(Model):
     # ---- what is not as the core takes it ------------------------------------------
 
     def _look_closer(
-        self, x_t: npt.ArrayLike, state: npt.ArrayLike | None, out: tuple[Array, Array] | None
-    ) -> tuple[Array, Array]:
+        self, x_t: npt.ArrayLike, state: Any, out: tuple[Array, State] | None
+    ) -> tuple[Array, State]:
         """`step` for anything the core does not take as it is."""
         D, H, K = self.input_size, self.hidden_size, self._outputs
         x = check.array("x_t", x_t)
@@ -155,7 +156,7 @@ class Streaming(Model):
                     f"{D}, got {x.shape} of {x.dtype}, which may be either; pass "
                     "floats for numbers, a state for tokens"
                 )
-            tokens = np.ndim(state) == 3
+            tokens = np.ndim(state[0] if self._kind == "LSTM" else state) == 3
         single = x.ndim == (0 if tokens else 1)
         if not tokens and (x.ndim not in (1, 2) or x.shape[-1] != D):
             raise ValueError(
@@ -166,55 +167,76 @@ class Streaming(Model):
         count: tuple[int, ...] = () if single else (len(x),)
         h = self._state(state, (*count, 1, H))
         self._check_out(out, (*count, K), (*count, 1, H))
-        result: tuple[Array, Array] | None
+        result: tuple[Array, State] | None
         if single:
             result = self._stream.step(int(x) if tokens else x, h, None)
         else:
             inputs = self._inputs(x[:, None], h)
-            result = np.empty((*count, K), self._dtype), np.empty((*count, 1, H), self._dtype)
-            if self._engine.forward(inputs.batch, result[0], None, result[1]):
-                result = None
+            y, final = np.empty((*count, K), self._dtype), inputs.new_final()
+            faults = self._engine.forward(inputs.batch, y, None, final)
+            result = None if faults else (y, inputs.state_of(final))
         if result is None:
             self._explain("x_t", x, tokens, h)
         return self._deliver(result, out)
 
-    def _state(self, state: npt.ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
+    def _state(self, state: Any, shape: tuple[int, ...]) -> State | None:
+        """A state as the core takes it, from what was passed."""
         if state is None:
             return None
-        given = check.array("state", state)
-        check.same_shape("state", given, shape)
-        return check.as_real(given, self._dtype)
+        if self._kind == "LSTM" and not (isinstance(state, list | tuple) and len(state) == 2):
+            raise TypeError(f"state: expected a pair (h, c) for an LSTM, got {check.kind(state)}")
+        names = ("state[0]", "state[1]") if self._kind == "LSTM" else ("state",)
+        arrays = []
+        for name, given in zip(names, state if self._kind == "LSTM" else (state,), strict=True):
+            values = check.array(name, given)
+            check.same_shape(name, values, shape)
+            arrays.append(check.as_real(values, self._dtype))
+        return (arrays[0], arrays[1]) if self._kind == "LSTM" else arrays[0]
 
-    def _check_out(self, out: Any, *shapes: tuple[int, ...]) -> None:
+    def _check_out(self, out: Any, y: tuple[int, ...], state: tuple[int, ...]) -> None:
         if out is None:
             return
+        pair = self._kind == "LSTM"
         if not isinstance(out, tuple) or len(out) != 2:
             raise TypeError(f"out: expected a tuple (y, state) of two arrays, got {out!r}")
-        for k, (given, shape) in enumerate(zip(out, shapes, strict=True)):
-            name, wanted = f"out[{k}]", f"{check.shapes(shape)} of {self._dtype}"
+        if pair and not (isinstance(out[1], tuple) and len(out[1]) == 2):
+            raise TypeError(f"out[1]: expected a pair (h, c) of arrays, got {check.kind(out[1])}")
+        parts = {"out[0]": (out[0], y)}
+        for k, part in enumerate(out[1] if pair else (out[1],)):
+            parts[f"out[1][{k}]" if pair else "out[1]"] = (part, state)
+        for name, (given, shape) in parts.items():
+            wanted = f"{check.shapes(shape)} of {self._dtype}"
             if type(given) is not np.ndarray:
                 raise TypeError(f"{name}: expected an array {wanted}, got {check.kind(given)}")
             if given.shape != shape or given.dtype != self._dtype:
                 raise ValueError(f"{name}: expected {wanted}, got {given.shape} of {given.dtype}")
             if not given.flags.writeable:
                 raise ValueError(f"{name}: expected an array to write to, got a read-only one")
-        if np.shares_memory(*out):
-            raise ValueError("out: expected two arrays apart from each other, got shared memory")
+        arrays = [given for given, _ in parts.values()]
+        if any(np.shares_memory(a, b) for k, a in enumerate(arrays) for b in arrays[:k]):
+            raise ValueError("out: expected arrays apart from each other, got shared memory")
 
-    def _explain(self, name: str, x: Array, tokens: bool, state: Array | None) -> None:
+    def _explain(self, name: str, x: Array, tokens: bool, state: State | None) -> None:
         if tokens:
             check.within(name, "tokens", x, 0, self.input_size - 1)
         else:
             check.all_finite(name, x)
-        if state is not None:
-            check.all_finite("state", state)
+        for part in arrays_of(state):
+            check.all_finite("state", part)
 
     def _deliver(
-        self, result: tuple[Array, Array] | None, out: tuple[Array, Array] | None
-    ) -> tuple[Array, Array]:
+        self, result: tuple[Array, State] | None, out: tuple[Array, State] | None
+    ) -> tuple[Array, State]:
         assert result is not None
         if out is None:
             return result
-        for given, values in zip(out, result, strict=True):
+        out[0][...] = result[0]
+        for given, values in zip(arrays_of(out[1]), arrays_of(result[1]), strict=True):
             given[...] = values
         return out
+
+
+def arrays_of(state: State | None) -> tuple[Array, ...]:
+    if state is None:
+        return ()
+    return state if isinstance(state, tuple) else (state,)

@@ -9,7 +9,7 @@
 from rnncore.lanes cimport (
     LANES, real, vlogistic, vload, vmul, vreal, vrelu, vset1, vstore, vtanh,
 )
-from rnncore.plan cimport IDENTITY, RELU, SIGMOID, TANH, Plan
+from rnncore.plan cimport IDENTITY, RELU, SIGMOID, TANH, Nonlinearity, Plan
 from rnncore.products cimport affine
 
 
@@ -30,7 +30,31 @@ cdef inline void nonlinear_rows(int f, Py_ssize_t vectors, real* h, real* slope)
     cdef vreal s
     for i in range(vectors):
         vstore(h + i * LANES, nonlinear(f, vload(h + i * LANES), &s))
-        vstore(slope + i * LANES, s)
+        if slope != NULL:
+            vstore(slope + i * LANES, s)
+
+
+cdef inline void nonlinear_rows_of(
+    int f, Py_ssize_t vectors, real* h, real* slope,
+) noexcept nogil:
+    if slope == NULL:  # known to the compiler, which then forms none
+        nonlinear_rows(f, vectors, h, NULL)
+    else:
+        nonlinear_rows(f, vectors, h, slope)
+
+
+cdef inline void elman_units(
+    Nonlinearity f, Py_ssize_t vectors, real* h, real* slope,
+) noexcept nogil:
+    """a_t to h_t = f(a_t) in place, so many vectors of it; slope = f'(a_t), unless NULL."""
+    if f == TANH:
+        nonlinear_rows_of(TANH, vectors, h, slope)
+    elif f == RELU:
+        nonlinear_rows_of(RELU, vectors, h, slope)
+    elif f == SIGMOID:
+        nonlinear_rows_of(SIGMOID, vectors, h, slope)
+    else:
+        nonlinear_rows_of(IDENTITY, vectors, h, slope)
 
 
 cdef inline void elman_forward(
@@ -40,26 +64,9 @@ cdef inline void elman_forward(
 
     With `onto`, h holds W_ih x_t + b_ih + b_hh already and u has no rows for x_t.
     """
-    cdef Py_ssize_t vectors = plan.net.hidden * plan.vectors
     # a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
     affine(plan.vectors, h, plan.step_weight, plan.step_bias, u, plan.net.hidden, plan.rows, onto)
-    # h_t = f(a_t), slope = f'(a_t)
-    if plan.net.nonlinearity == TANH:
-        nonlinear_rows(TANH, vectors, h, slope)
-    elif plan.net.nonlinearity == RELU:
-        nonlinear_rows(RELU, vectors, h, slope)
-    elif plan.net.nonlinearity == SIGMOID:
-        nonlinear_rows(SIGMOID, vectors, h, slope)
-    else:
-        nonlinear_rows(IDENTITY, vectors, h, slope)
-
-
-cdef inline void elman_units(int f, Py_ssize_t vectors, real* h) noexcept nogil:
-    """h_t = f(a_t) in place of a_t, for one sequence with its units in lanes."""
-    cdef Py_ssize_t i
-    cdef vreal slope
-    for i in range(vectors):
-        vstore(h + i * LANES, nonlinear(f, vload(h + i * LANES), &slope))
+    elman_units(plan.net.nonlinearity, plan.net.hidden * plan.vectors, h, slope)
 
 
 cdef inline void elman_da(
@@ -69,11 +76,3 @@ cdef inline void elman_da(
     cdef Py_ssize_t i
     for i in range(plan.net.hidden * plan.vectors):
         vstore(da + i * LANES, vmul(vload(slope + i * LANES), vload(dh + i * LANES)))
-
-
-cdef inline void elman_dh(const Plan* plan, const real* da, real* dh, bint onto) noexcept nogil:
-    """dL/dh_{t-1} = W_hh^T dL/da_t, added onto dh with `onto`"""
-    affine(
-        plan.vectors, dh, plan.back_weight, plan.no_bias, da,
-        plan.net.hidden, plan.net.hidden, onto,
-    )
