@@ -276,6 +276,45 @@ def test_threads_may_stream_at_once(build):
     assert wrong == []
 
 
+@pytest.mark.parametrize("steps", [1, 2000])
+def test_a_stream_never_sees_half_a_fit(steps):
+    """It has the network of before or of after, or is refused; so is the fit, but not for ever."""
+    rng = np.random.default_rng(0)
+    net, twin = (rc.RNN(2, 30, 1, loss="mse", seed=0) for _ in range(2))
+    x = rng.standard_normal((200, 20, 2)).astype(np.float32)
+    rows = rng.standard_normal((steps, 2)).astype(np.float32)
+    stop, seen, refused = threading.Event(), set(), set()
+
+    def read():
+        while not stop.is_set():
+            try:
+                seen.add(net.run_stream(rows)[0].tobytes())
+            except RuntimeError as error:
+                refused.add(str(error))
+
+    flat = net.flat  # handed out, so that every call looks whether it has changed
+    allowed = {net.run_stream(rows)[0].tobytes()}
+    twin.fit(x, x[:, 0, 0], epochs=60, rng=0)
+    allowed.add(twin.run_stream(rows)[0].tobytes())
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for _ in range(100_000):
+            try:
+                net.fit(x, x[:, 0, 0], epochs=60, rng=0)
+                break
+            except RuntimeError as error:
+                refused.add(str(error))
+        else:
+            pytest.fail("the fit was refused again and again")
+    finally:
+        stop.set()
+        reader.join()
+    assert same(flat, twin.flat)
+    assert all("by another thread: expected to have it alone" in text for text in refused)
+    assert seen <= allowed
+
+
 def test_subnormals_are_flushed_as_in_a_batch(build):
     net = rc.RNN(1, 3, None, bias=False, nonlinearity="identity", readout="all", seed=0)
     net.flat[:] = 1e-15
