@@ -114,12 +114,12 @@ def test_any_number_of_threads(build, kind, hidden):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_they_remember_the_first_of_fifteen_steps(build, kind):
+def test_they_remember_the_first_of_ten_steps(build, kind):
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((300, 15, 1))
+    x = rng.standard_normal((300, 10, 1))
     y = x[:, 0, 0] > 0
     net = network(kind, 1, 8, 1, loss="bce")
-    net.fit(x, y, epochs=150, lr=0.02, rng=0)
+    net.fit(x, y, epochs=150, lr=0.03, rng=0)
     assert (net.predict(x) == y).mean() > 0.97
 
 
