@@ -38,7 +38,7 @@ cdef inline void cell_back(
 cdef void steps_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     """dL/da_t into plan.da for steps t0 .. t0 + n, and plan.dh from after them to before them."""
     cdef Py_ssize_t kept = plan.saved_rows * plan.lanes, t, free = 0
-    cdef const real* saved = plan.saved + t0 * kept
+    cdef const real* saved = plan.saved + place(plan, t0) * kept
     cdef const real* hold
     if scalar(plan) and not plan.net.every_step:
         free = max(0, min(n, plan.held_from - t0))  # steps at which every lane counts
@@ -47,7 +47,7 @@ cdef void steps_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
             out_to_state(plan, t)
         hold = NULL
         if t0 + t >= plan.held_from:
-            hold = plan.hold + (t0 + t) * plan.lanes
+            hold = hold_of(plan, t0) + t * plan.lanes
         cell_back(plan, saved + t * kept, plan.da + t * plan.gate_rows * plan.lanes, hold)
     scalar_backward(plan, saved, free)
 
@@ -84,7 +84,8 @@ cdef void step_gradient(Plan* plan, real* grad, Py_ssize_t t0, Py_ssize_t n) noe
     """dL/dW = sum_t dL/da_t [x_t ; h_{t-1}]^T and dL/db = sum_t dL/da_t over the segment."""
     cdef Py_ssize_t H = plan.net.hidden, D = plan.net.inputs, t, gate
     cdef Py_ssize_t width = plan.gate_rows * plan.lanes, step = plan.rows * plan.lanes
-    cdef const real* u = plan.tape + t0 * step
+    cdef Py_ssize_t first = place(plan, t0)
+    cdef const real* u = plan.tape + first * step
     if plan.tokens:
         token_gradient(plan, grad, t0, n)
     if scalar(plan) and plan.input_rows <= 4:
@@ -106,7 +107,7 @@ cdef void step_gradient(Plan* plan, real* grad, Py_ssize_t t0, Py_ssize_t n) noe
         outer_sum(
             plan.vectors, n, grad + plan.net.weight_hh + gate * H * H, H, H,
             plan.da + state_block(plan.net.cell, gate) * H * plan.lanes, width,
-            state(plan, t0), step,
+            state(plan, first), step,
         )
         if not plan.tokens:
             outer_sum(
@@ -118,7 +119,7 @@ cdef void step_gradient(Plan* plan, real* grad, Py_ssize_t t0, Py_ssize_t n) noe
 cdef void token_gradient(Plan* plan, real* grad, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     """dL/dW_ih: with one-hot x_t, dL/da_t goes to one column."""
     cdef Py_ssize_t H = plan.net.hidden, i, t, lane
-    cdef const int32_t* token = plan.token + t0 * plan.lanes
+    cdef const int32_t* token = plan.token + place(plan, t0) * plan.lanes
     cdef const real* da
     cdef real* row = grad + plan.net.weight_ih
     for i in range(plan.net.gates * H):
@@ -159,7 +160,7 @@ cdef void input_gradient(
             plan.vectors, plan.dx, plan.input_back_weight, plan.no_bias,
             plan.da + t * plan.gate_rows * plan.lanes, D, plan.net.gates * plan.net.hidden, False,
         )
-        hold = plan.hold + (t0 + t) * plan.lanes if plan.ragged else NULL
+        hold = hold_of(plan, t0) + t * plan.lanes if plan.ragged else NULL
         scatter_rows(plan, plan.dx, 0, D, plan.start, t0 + t, 1, hold, seqs.dx)
 
 
@@ -179,9 +180,9 @@ cdef void slopes_of_steps(
     Plan* plan, const Sequences* seqs, real* grad, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """dL/dy_t of the steps t0 .. t0 + n into plan.out; the head's gradient."""
-    read_out(plan, t0, n)
+    read_out(plan, place(plan, t0), n)
     compare(plan, seqs, t0, n)
-    head_gradient(plan, grad, t0, n)
+    head_gradient(plan, grad, place(plan, t0), n)
 
 
 cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
@@ -191,8 +192,10 @@ cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept
     if plan.net.every_step:
         memset(plan.dh, 0, plan.net.hidden * plan.lanes * sizeof(real))
     else:
-        slopes_of_last(plan, seqs, grad, plan.time - 1)
+        slopes_of_last(plan, seqs, grad, place(plan, t0) + n - 1)
     while t0 >= 0:
+        if plan.starts != NULL and t0 + n < plan.time:  # the last one's tape is still there
+            forward_again(plan, seqs, t0, n)
         if plan.net.every_step:
             slopes_of_steps(plan, seqs, grad, t0, n)
         steps_back(plan, t0, n)

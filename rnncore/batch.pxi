@@ -55,21 +55,53 @@ cdef void pack_bias(Plan* plan) noexcept nogil:
 cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
     """The block's states, and of its outputs and loss what the call asks for.
 
-    With plan.backward the tape is kept whole and outputs are left to `backward_block`.
+    With plan.backward, outputs are left to `backward_block`.
     """
-    cdef Py_ssize_t t0 = 0, n = 0, last = 0, H = plan.net.hidden
+    cdef Py_ssize_t t0 = 0, n = 0, last = 0
     gather_state(plan, seqs)
     while t0 < plan.time:
         n = min(plan.segment, plan.time - t0)
+        if plan.starts != NULL:
+            keep_start(plan, t0)
         forward_segment(plan, seqs, t0, n)
         deliver_steps(plan, seqs, t0, n)
         last = place(plan, t0) + n - 1
         t0 += n
-        if not plan.backward and t0 < plan.time:
-            memcpy(state(plan, 0), state(plan, n), H * plan.lanes * sizeof(real))
-            if plan.net.cell == LSTM:
-                memcpy(memory(plan, 0), memory(plan, n), H * plan.lanes * sizeof(real))
+        if not plan.whole and t0 < plan.time:
+            copy_state(plan, state(plan, 0), memory(plan, 0), state(plan, n), memory(plan, n))
     deliver_last(plan, seqs, last)
+
+
+cdef inline void copy_state(
+    const Plan* plan, real* h, real* c, const real* old_h, const real* old_c,
+) noexcept nogil:
+    cdef size_t size = plan.net.hidden * plan.lanes * sizeof(real)
+    memcpy(h, old_h, size)
+    if plan.net.cell == LSTM:
+        memcpy(c, old_c, size)
+
+
+cdef inline real* start_of(const Plan* plan, Py_ssize_t t0) noexcept nogil:
+    """Where the state before the segment of step t0 is kept: h, and after it c."""
+    return plan.starts + t0 // plan.segment * 2 * plan.net.hidden * plan.lanes
+
+
+cdef inline void keep_start(const Plan* plan, Py_ssize_t t0) noexcept nogil:
+    cdef real* start = start_of(plan, t0)
+    copy_state(
+        plan, start, start + plan.net.hidden * plan.lanes, state(plan, 0), memory(plan, 0)
+    )
+
+
+cdef void forward_again(
+    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    """The tape of a segment, for the second time: the same bits."""
+    cdef const real* start = start_of(plan, t0)
+    copy_state(
+        plan, state(plan, 0), memory(plan, 0), start, start + plan.net.hidden * plan.lanes
+    )
+    forward_segment(plan, seqs, t0, n)
 
 
 cdef inline bint reading(const Plan* plan, const Sequences* seqs) noexcept nogil:

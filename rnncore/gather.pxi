@@ -33,8 +33,8 @@ cdef void open_block(
 
 
 cdef inline Py_ssize_t place(const Plan* plan, Py_ssize_t t) noexcept nogil:
-    """Which slot step t, the first of a segment, has: its own where the tape is kept."""
-    return t if plan.backward else 0
+    """Which slot step t, the first of a segment, has: its own where the tape is kept whole."""
+    return t if plan.whole else 0
 
 
 cdef inline real* state(const Plan* plan, Py_ssize_t slot) noexcept nogil:

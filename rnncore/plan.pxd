@@ -6,8 +6,10 @@ in SIMD lanes.  Everything that belongs to a block is a matrix of lanes: rows of
 
     tape    (slots, rows, lanes)      slot t holds [x_t ; h_{t-1}], so the state after
                                       step t is in slot t + 1; T + 1 slots where the
-                                      tape is kept for the backward pass, else one
+                                      tape is kept whole for the backward pass, else one
                                       segment's, used again and again
+    starts  (segments, H, lanes)      where it is not kept whole: the state (and c) before
+                                      each segment, from which its steps are taken again
     saved   (slots - 1, saved, lanes)  what the backward step needs to know of the forward one:
                                       f'(a_t), or the factors listed with the cell
     memory  (slots, H, lanes)         c_{t-1} of an LSTM
@@ -39,6 +41,11 @@ cdef enum:
     SEGMENT_BYTES = 524288    # of tape and buffers in one segment: half of a common L2
 
     FEW = 4                   # sequences for which chunks of time beat lanes of their own
+
+    # A tape beyond this no longer fits a last-level cache: of networks of so few units, whose
+    # forward steps take less time than reading it back, it is not kept but formed again.
+    MOST_TAPE_BYTES = 8388608
+    FEW_UNITS = 32
 
 cdef enum Cell:
     ELMAN, LSTM, GRU
@@ -99,7 +106,8 @@ cdef struct Plan:
     bint tokens               # the input is integers
     bint ragged               # steps of some sequences do not count
     bint chunked              # a block is one sequence, chunks of its time in the lanes
-    bint backward             # the tape is kept
+    bint backward             # gradients are wanted
+    bint whole                # the tape is kept whole
     bint want_dx
     Py_ssize_t input_rows     # rows of the tape that x_t takes: D, none for tokens
     Py_ssize_t rows           # input_rows + H
@@ -109,6 +117,7 @@ cdef struct Plan:
     Py_ssize_t lanes
     Py_ssize_t width          # gate_rows in whole vectors where dW is summed with them in lanes
     Py_ssize_t segment        # steps
+    Py_ssize_t segments
     Py_ssize_t slots
     const real* parameters    # the flat vector
     # Weights in the order in which the products read them.
@@ -126,6 +135,7 @@ cdef struct Plan:
     real* grad_bias           # (gate_rows)
     # The block (see above) and the sequences in it.
     real* tape
+    real* starts
     real* saved
     real* memory
     real* gates
@@ -165,6 +175,7 @@ cdef inline bint scalar(const Plan* plan) noexcept nogil:
 cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noexcept nogil:
     """Width of the block and length of the segment, from the problem alone."""
     cdef Py_ssize_t bytes_per_step, widest = 2
+    cdef double tape
     plan.input_rows = 0 if plan.tokens else plan.net.inputs
     plan.rows = plan.input_rows + plan.net.hidden
     plan.gate_rows = plan.net.hidden * (1 if plan.net.cell == ELMAN else 4)
@@ -193,10 +204,15 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     ) * plan.lanes * <Py_ssize_t>sizeof(real)
     plan.segment = SEGMENT_BYTES // bytes_per_step
     plan.segment = max(1, min(plan.segment, time))
+    plan.segments = (time + plan.segment - 1) // plan.segment
+    tape = <double>time * (plan.rows + plan.saved_rows) * plan.lanes * sizeof(real)
+    plan.whole = plan.backward and (
+        plan.chunked or plan.net.hidden > FEW_UNITS or tape <= MOST_TAPE_BYTES
+    )
     plan.slots = plan.segment + 1
-    if plan.backward and plan.chunked:
-        plan.slots *= (time + plan.segment - 1) // plan.segment
-    elif plan.backward:
+    if plan.whole and plan.chunked:
+        plan.slots *= plan.segments
+    elif plan.whole:
         plan.slots = time + 1
 
 
@@ -238,6 +254,8 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
     cdef Py_ssize_t read = plan.segment if plan.net.every_step else 1
     cdef size_t used = 0
     plan.tape = carve(base, &used, plan.slots * plan.rows * L)
+    if plan.backward and not plan.whole:
+        plan.starts = carve(base, &used, plan.segments * 2 * H * L)
     plan.saved = carve(base, &used, steps * plan.saved_rows * L)
     if plan.net.cell == LSTM:
         plan.memory = carve(base, &used, plan.slots * H * L)
