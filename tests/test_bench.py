@@ -53,6 +53,23 @@ def test_every_peer_agrees_with_rnncore(name, task, threads, dtype):
     assert checked >= len(SIZES) if able else checked == 0
 
 
+@pytest.mark.parametrize("task", grid.TASKS)
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("name", ["torch", "jax"])
+@pytest.mark.filterwarnings("ignore")
+def test_peers_agree_on_gated_cells(name, cell, task, dtype):
+    peer, itself = load(name), peers.load("rnncore", 1)
+    row = Row(cell, 5, 3, 40, 7, task)
+    net, (x, y) = row.network(dtype), row.data(dtype)
+    own = itself.contestants(row, net, x, y)[0]
+    contestants = peer.contestants(row, net, x, y)
+    assert contestants
+    for contestant in contestants:
+        race.check(
+            contestant.variant, contestant.answer(contestant.call()), own.answer(own.call()), dtype
+        )
+
+
 def answer_of(row):
     net, (x, y) = row.network("float64"), row.data("float64")
     contestant = peers.load("oracle", 1).contestants(row, net, x, y)[0]

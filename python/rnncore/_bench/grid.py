@@ -1,6 +1,6 @@
 """What is timed: a cell, its sizes, and a task.
 
-Tasks, all of them on a many-to-one tanh network with one output:
+Tasks, all of them on a many-to-one network with one output:
 
 ``train``    the loss (binary cross-entropy) and its gradient with respect to every parameter
 ``forward``  the logits of a batch
@@ -28,7 +28,11 @@ class Cell(NamedTuple):
     activations: int
 
 
-CELLS = {"rnn": Cell(rc.RNN, rows=1, activations=1)}
+CELLS = {
+    "rnn": Cell(rc.RNN, rows=1, activations=1),
+    "lstm": Cell(rc.LSTM, rows=4, activations=5),
+    "gru": Cell(rc.GRU, rows=3, activations=3),
+}
 TASKS = ("train", "forward", "step")
 
 
@@ -96,9 +100,20 @@ TABLE = [
     Row("rnn", 512, 256, 64, 50, target=1.6),
 ]
 
+GATED = [
+    Row("lstm", 4, 8, 32, 50, target=8),
+    Row("lstm", 16, 8, 32, 50, target=5),
+    Row("lstm", 64, 32, 32, 100, target=1.8),
+    Row("lstm", 128, 64, 32, 100, target=1.6),
+    Row("gru", 4, 8, 32, 50, target=8),
+    Row("gru", 16, 8, 32, 50, target=5),
+    Row("gru", 64, 32, 32, 100, target=2.2),
+    Row("gru", 128, 64, 32, 100, target=1.6),
+]
+
 #: The same networks at work, and one stream of steps.
 FORWARD = [row._replace(task="forward", target=None) for row in TABLE]
-STEP = [Row("rnn", 16, 8, 1, 100, "step", target=15)]
+STEP = [Row(cell, 16, 8, 1, 100, "step", target=15) for cell in CELLS]
 
 #: Along which the pictures are drawn: units (each row with inputs and steps of its own),
 #: sequences, and time steps.
@@ -114,24 +129,27 @@ FLAT = {
     "B": [Row("rnn", 4, 8, B, 50) for B in (64, 1024, 8192, 65_536)],
 }
 
-LIGHT = [TABLE[0], TABLE[1], TABLE[3], TABLE[4], TABLE[6], FORWARD[4], *STEP]
-FULL = list(dict.fromkeys([*TABLE, *FORWARD, *STEP, *AXES["B"], *AXES["T"]]))
+LIGHT = [TABLE[0], TABLE[1], TABLE[3], TABLE[4], TABLE[6], GATED[1], GATED[5], FORWARD[4], *STEP]
+FULL = list(dict.fromkeys([*TABLE, *GATED, *FORWARD, *STEP, *AXES["B"], *AXES["T"]]))
 QUICK = [Row("rnn", 2, 3, 4, 5, task) for task in TASKS]
 
 
 def parse(text: str, target_of: Iterable[Row] = FULL) -> Row:
-    """A row from "H,D,B,T" or "task,H,D,B,T", with the target of its like in the grid."""
-    task, sizes = "train", text.split(",")
+    """A row from "H,D,B,T", with a task, a cell or both before it, and the target of its like in
+    the grid."""
+    task, cell, sizes = "train", "rnn", text.split(",")
     if sizes[0] in TASKS:
         task, *sizes = sizes
+    if sizes and sizes[0] in CELLS:
+        cell, *sizes = sizes
     try:
         H, D, B, T = (int(size) for size in sizes)
     except ValueError:
         raise ValueError(
-            f"rows: expected four sizes H,D,B,T, with {', '.join(TASKS)} before them or not, "
-            f"got {text!r}"
+            f"rows: expected four sizes H,D,B,T, before them {', '.join(TASKS)} or not, then "
+            f"{', '.join(CELLS)} or not, got {text!r}"
         ) from None
     if min(H, D, B, T) < 1:
         raise ValueError(f"rows: expected sizes of at least 1, got {text!r}")
-    row = Row("rnn", H, D, 1 if task == "step" else B, T, task)
+    row = Row(cell, H, D, 1 if task == "step" else B, T, task)
     return next((known for known in target_of if known[:6] == row[:6]), row)

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnncore._bench.grid import CELLS
 from rnncore._bench.peers import Answer, Contestant, Peer
 from rnncore._checks import Array
 from rnncore._network import Network
@@ -25,6 +26,7 @@ class Jax(Peer):
     """Jitted scans."""
 
     name = "jax"
+    cells = tuple(CELLS)
     version = jax.__version__
 
     def __init__(self, threads: int) -> None:
@@ -45,7 +47,7 @@ class Jax(Peer):
                 variant, lambda: jax.block_until_ready(call(p, x_t, targets)), loss_and_grads
             )
 
-        return [contestant(*variant) for variant in variants()]
+        return [contestant(*variant) for variant in variants(net)]
 
     def forward(self, net: Network, x: Array) -> list[Contestant]:
         p, x_t = on_device(net), time_first(x)
@@ -56,53 +58,83 @@ class Jax(Peer):
                 variant, lambda: jax.block_until_ready(call(p, x_t)), lambda y: {"y": np.asarray(y)}
             )
 
-        return [contestant(*variant) for variant in variants()]
+        return [contestant(*variant) for variant in variants(net)]
 
     def step(self, net: Network, x: Array) -> list[Contestant]:
         p, steps = on_device(net), list(jnp.asarray(x))
-        start = jnp.zeros(net.hidden_size, x.dtype)
+        inputs, advance = RECURRENCES[type(net).__name__]
+        start = zero_state(net, (), x.dtype)
 
-        def one(p: Any, x_t: Any, h: Any) -> Any:
-            h = advance(p, h, inputs(p, x_t))
-            return read_out(p, h), h
+        def one(p: Any, x_t: Any, state: Any) -> Any:
+            state = advance(p, state, inputs(p, x_t))
+            return read_out(p, state), state
 
         call = jax.jit(one)
 
         def run() -> list[Any]:
-            h, outputs = start, []
+            state, outputs = start, []
             for x_t in steps:
-                y_t, h = call(p, x_t, h)
+                y_t, state = call(p, x_t, state)
                 outputs.append(y_t.block_until_ready())
             return outputs
 
         return [Contestant("jit", run, lambda outputs: {"y": np.array(outputs)})]
 
 
-def inputs(p: Any, x: Any) -> Any:
-    """W_ih x + b"""
+def both_biases(p: Any, x: Any) -> Any:
+    """W_ih x + b_ih + b_hh"""
     return x @ p["weight_ih_l0"].T + (p["bias_ih_l0"] + p["bias_hh_l0"])
 
 
-def advance(p: Any, h: Any, a: Any) -> Any:
-    """h_t from h_{t-1} and W_ih x_t + b"""
-    return jnp.tanh(a + h @ p["weight_hh_l0"].T)
+def one_bias(p: Any, x: Any) -> Any:
+    """W_ih x + b_ih"""
+    return x @ p["weight_ih_l0"].T + p["bias_ih_l0"]
 
 
-def read_out(p: Any, h: Any) -> Any:
-    return h @ p["head.weight"][0] + p["head.bias"][0]
+def elman(p: Any, state: Any, a: Any) -> Any:
+    """(h_t,) from (h_{t-1},) and what `both_biases` gives."""
+    return (jnp.tanh(a + state[0] @ p["weight_hh_l0"].T),)
 
 
-def variants() -> list[tuple[str, Callable[..., Any]]]:
+def lstm(p: Any, state: Any, a: Any) -> Any:
+    h, c = state
+    i, f, g, o = jnp.split(a + h @ p["weight_hh_l0"].T, 4, axis=-1)
+    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    return jax.nn.sigmoid(o) * jnp.tanh(c), c
+
+
+def gru(p: Any, state: Any, a: Any) -> Any:
+    r, z, n = jnp.split(a, 3, axis=-1)
+    r_h, z_h, q = jnp.split(state[0] @ p["weight_hh_l0"].T + p["bias_hh_l0"], 3, axis=-1)
+    z = jax.nn.sigmoid(z + z_h)
+    return ((1 - z) * jnp.tanh(n + jax.nn.sigmoid(r + r_h) * q) + z * state[0],)
+
+
+#: Cell -> the product of x that does not depend on the state, and the step after it.
+RECURRENCES = {"RNN": (both_biases, elman), "LSTM": (both_biases, lstm), "GRU": (one_bias, gru)}
+
+
+def zero_state(net: Network, leading: tuple[int, ...], dtype: Any) -> Any:
+    zeros = jnp.zeros((*leading, net.hidden_size), dtype)
+    return (zeros, zeros) if type(net).__name__ == "LSTM" else (zeros,)
+
+
+def read_out(p: Any, state: Any) -> Any:
+    return state[0] @ p["head.weight"][0] + p["head.bias"][0]
+
+
+def variants(net: Network) -> list[tuple[str, Callable[..., Any]]]:
     """Ways to compute the logits (B,) from the parameters and x (T, B, D), with their names."""
+    inputs, advance = RECURRENCES[type(net).__name__]
 
     def variant(before: bool, unroll: int) -> tuple[str, Callable[..., Any]]:
         def logits(p: Any, x: Any) -> Any:
-            def step(h: Any, u: Any) -> tuple[Any, None]:
-                return advance(p, h, u if before else inputs(p, u)), None
+            def step(state: Any, u: Any) -> tuple[Any, None]:
+                return advance(p, state, u if before else inputs(p, u)), None
 
-            h0 = jnp.zeros((x.shape[1], len(p["bias_hh_l0"])), x.dtype)
-            h, _ = jax.lax.scan(step, h0, inputs(p, x) if before else x, unroll=unroll)
-            return read_out(p, h)
+            start = zero_state(net, (x.shape[1],), x.dtype)
+            state, _ = jax.lax.scan(step, start, inputs(p, x) if before else x, unroll=unroll)
+            return read_out(p, state)
 
         return f"inputs {'before' if before else 'in'} scan, unroll {unroll}", logits
 

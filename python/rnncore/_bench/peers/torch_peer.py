@@ -1,4 +1,4 @@
-"""PyTorch: ``torch.nn.RNN`` with a linear head, eager, gradients by autograd.
+"""PyTorch: ``torch.nn.RNN`` (``LSTM``, ``GRU``) with a linear head, eager, gradients by autograd.
 
 ``nn.RNN`` runs its loop over time in C++, which a loop over ``nn.RNNCell`` cannot beat; time
 first and batch first are both tried.  Inference runs under ``torch.inference_mode``, streaming
@@ -22,6 +22,7 @@ class Torch(Peer):
     """Eager PyTorch."""
 
     name = "torch"
+    cells = ("rnn", "lstm", "gru")
     version = torch.__version__
 
     def __init__(self, threads: int) -> None:
@@ -65,17 +66,18 @@ class Torch(Peer):
 
     def step(self, net: Network, x: Array) -> list[Contestant]:
         rnn, head = modules(net, batch_first=False)
-        cell = torch.nn.RNNCell(net.input_size, net.hidden_size).to(rnn.weight_ih_l0.dtype)
+        cell = getattr(torch.nn, f"{type(net).__name__}Cell")(net.input_size, net.hidden_size)
+        cell.to(rnn.weight_ih_l0.dtype)
         cell.load_state_dict(
             {name.removesuffix("_l0"): value for name, value in rnn.state_dict().items()}
         )
         steps = list(torch.from_numpy(x))
 
         def run_cell() -> list[Any]:
-            h, outputs = None, []
+            state, outputs = None, []
             for x_t in steps:
-                h = cell(x_t, h)
-                outputs.append(head(h))
+                state = cell(x_t, state)
+                outputs.append(head(state[0] if isinstance(state, tuple) else state))
             return outputs
 
         rows = [x_t[None] for x_t in steps]  # (T=1, D) each
@@ -91,8 +93,8 @@ class Torch(Peer):
             return {"y": np.array([y.item() for y in outputs], x.dtype)}
 
         return [
-            Contestant("RNNCell", inference(run_cell), answer),
-            Contestant("RNN", inference(run_rnn), answer),
+            Contestant("cell", inference(run_cell), answer),
+            Contestant("module", inference(run_rnn), answer),
         ]
 
 
@@ -109,7 +111,8 @@ def layout(batch_first: bool) -> str:
 def modules(net: Network, batch_first: bool) -> tuple[Any, Any]:
     """The recurrent module and the head, with the network's parameters."""
     dtype = getattr(torch, net.dtype.name)
-    rnn = torch.nn.RNN(net.input_size, net.hidden_size, batch_first=batch_first, dtype=dtype)
+    kind = getattr(torch.nn, type(net).__name__)
+    rnn = kind(net.input_size, net.hidden_size, batch_first=batch_first, dtype=dtype)
     head = torch.nn.Linear(net.hidden_size, 1, dtype=dtype)
     named = named_parameters(rnn, head)
     with torch.no_grad():
