@@ -2,7 +2,7 @@
 
 ``speedup_H.png``, ``speedup_B.png`` and ``speedup_T.png`` show how many times faster than each
 peer a train step is, along ``grid.AXES``; ``flat.png`` what one step of one sequence costs
-however many there are.  Axes are logarithmic.
+however many there are; ``share.png`` how much of a train step the machine's limits account for.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ def draw(document: Document, folder: Path) -> None:
         points = among(rows)
         if len(points) > 1 and len(run["versions"]) > 1:
             speedup(points, axis, about).savefig(folder / f"speedup_{axis}.png", dpi=DPI)
+    trained = [row for row in run["rows"] if row["row"]["task"] == "train" and row["share"] <= 1]
+    judged = [row for row in trained if row["row"]["target"] is not None]
+    if judged:
+        share(judged, about).savefig(folder / "share.png", dpi=DPI)
     lines = {axis: among(rows) for axis, rows in FLAT.items()}
     if all(lines.values()):
         flat(lines, about).savefig(folder / "flat.png", dpi=DPI)
@@ -87,6 +91,31 @@ def flat(lines: dict[str, Measured], about: str) -> Figure:
     axes.set_ylabel("train step, ns per step of a sequence", fontsize=9)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def share(rows: list[dict[str, Any]], about: str) -> Figure:
+    """Of each train step, the time its products would take at the peak, its tanh and logistic
+    functions at theirs, and what is left."""
+    figure = Figure(figsize=(SIZE[0], 0.6 + 0.22 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(f"Where a train step's time goes, {about}", fontsize=10)
+    labels = ["{cell} {H}, {D}, {B}, {T}".format(**row["row"]) for row in rows]
+    left = [0.0] * len(rows)
+    parts = {
+        "products at peak": [row["fma_share"] for row in rows],
+        "tanh at its rate, or its latency": [row["share"] - row["fma_share"] for row in rows],
+        "all else": [1 - row["share"] for row in rows],
+    }
+    for (name, widths), color in zip(parts.items(), ("C0", "C1", "0.85"), strict=True):
+        axes.barh(labels, [100 * w for w in widths], left=left, color=color, label=name)
+        left = [at + 100 * w for at, w in zip(left, widths, strict=True)]
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("% of the measured time")
+    axes.tick_params(labelsize=8)
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, fontsize=8, ncols=3, loc="outside lower center", frameon=False)
     return figure
 
 
