@@ -80,6 +80,23 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
         row_sums(plan.vectors, n, grad + plan.net.head_bias, K, plan.out, step)
 
 
+cdef void contract_gates(Plan* plan, Py_ssize_t n, const real* u) noexcept nogil:
+    """The sums of n steps' outer products into plan.grad_rows."""
+    cdef Py_ssize_t H = plan.net.hidden, D = plan.input_rows, W = plan.width
+    cdef Py_ssize_t step = plan.rows * plan.lanes
+    if plan.net.cell == GRU and H % LANES == 0:
+        # of the four blocks x_t enters the first three and h_{t-1} the last three
+        contract(n, plan.lanes, plan.used, plan.grad_rows, W, 3 * H, D, u, step, plan.da_rows)
+        contract(
+            n, plan.lanes, plan.used, plan.grad_rows + D * W + H, W, 3 * H, H,
+            u + D * plan.lanes, step, plan.da_rows + H,
+        )
+    else:
+        contract(
+            n, plan.lanes, plan.used, plan.grad_rows, W, W, plan.rows, u, step, plan.da_rows
+        )
+
+
 cdef void step_gradient(Plan* plan, real* grad, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     """dL/dW = sum_t dL/da_t [x_t ; h_{t-1}]^T and dL/db = sum_t dL/da_t over the segment."""
     cdef Py_ssize_t H = plan.net.hidden, D = plan.net.inputs, t, gate
@@ -99,9 +116,7 @@ cdef void step_gradient(Plan* plan, real* grad, Py_ssize_t t0, Py_ssize_t n) noe
                 plan.vectors, plan.da_rows + t * plan.lanes * plan.width, plan.da + t * width,
                 plan.gate_rows, plan.width,
             )
-        contract(
-            n, plan.lanes, plan.used, plan.grad_rows, plan.width, plan.rows, u, step, plan.da_rows
-        )
+        contract_gates(plan, n, u)
         return
     for gate in range(plan.net.gates):
         outer_sum(

@@ -220,19 +220,20 @@ cdef inline void contract_columns(
 
 cdef inline void contract(
     Py_ssize_t steps, Py_ssize_t lanes, Py_ssize_t used, real* grad, Py_ssize_t width,
-    Py_ssize_t n_u, const real* u, Py_ssize_t u_step, const real* a,
+    Py_ssize_t columns, Py_ssize_t n_u, const real* u, Py_ssize_t u_step, const real* a,
 ) noexcept nogil:
-    """grad[j, i] += sum over steps and used lanes of u[t, j, lane] a[t, lane, i].
+    """grad[j, i] += sum over steps and used lanes of u[t, j, lane] a[t, lane, i], for the
+    first `columns` of i.
 
-    grad (n_u, width); u: rows of lanes, a step every u_step reals; a (steps, lanes, width),
-    width a multiple of LANES.
+    grad (n_u, width); u: rows of lanes, a step every u_step reals; a (steps, lanes, width);
+    width and columns are multiples of LANES.
     """
     cdef Py_ssize_t i, t = 0, n, chunk = max(1, CHUNK // lanes)
     while t < steps:
         n = min(chunk, steps - t)
         i = 0
-        while i < width:
-            if width - i >= 2 * LANES:
+        while i < columns:
+            if columns - i >= 2 * LANES:
                 contract_columns(
                     2, n, lanes, used, grad + i, width, n_u, u + t * u_step, u_step,
                     a + t * lanes * width + i,
