@@ -12,7 +12,7 @@ import argparse
 import os
 from pathlib import Path
 
-from rnncore._bench import command, grid, results
+from rnncore._bench import command, grid
 from rnncore._bench.modes import ISAS, Mode
 
 
@@ -47,7 +47,7 @@ def main() -> None:
         kinds, rows, peers, flat=flat, rounds=args.rounds, at_least=args.seconds
     )
     if args.out is not None:
-        results.write(document, args.out)
+        command.write(document, args.out)
         print(f"Written to {args.out}.")
 
 

@@ -62,3 +62,15 @@ def light(rows: Sequence[str], dtype: str, rounds: int, file: str | None) -> Non
     if file is not None:
         Path(file).write_text(json.dumps(document, indent=1), encoding="utf-8")
         print(f"Written to {file}.")
+
+
+def write(document: Document, folder: Path) -> None:
+    """results.json, results.md and, where matplotlib is installed, pictures into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    (folder / "results.md").write_text(results.markdown(document), encoding="utf-8")
+    try:
+        from rnncore._bench import plots
+    except ImportError:
+        return
+    plots.draw(document, folder)

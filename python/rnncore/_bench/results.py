@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,6 +74,7 @@ class Table:
 
     def __init__(self, run: dict[str, Any]) -> None:
         self.mode = mode_of(run)
+        self.judged = self.mode.judged and not run["missing"]  # against all peers or not at all
         self.names = list(run["versions"])
         self.titles = [
             "task, cell, H, D, B, T", *(f"{name}, µs" for name in self.names),
@@ -92,7 +91,7 @@ class Table:
         best = best_peer(row)
         cells = [str(what), *(self.time(row, name) for name in self.names)]
         cells.append(f"{best[1]:.3g} ({best[0]})" if best else "")
-        if best and self.mode.judged and what.target is not None:
+        if best and self.judged and what.target is not None:
             cells.append(f"{what.target:g} {'met' if best[1] >= what.target else 'missed'}")
         else:
             cells.append("")
@@ -160,15 +159,3 @@ def markdown(document: Document) -> str:
         parts.append("\n".join([table.head(), *(table.line(row) for row in run["rows"])]))
         parts.append(first_calls(run))
     return "\n\n".join(parts) + "\n"
-
-
-def write(document: Document, folder: Path) -> None:
-    """results.json, results.md and, where matplotlib is installed, pictures into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
-    (folder / "results.md").write_text(markdown(document), encoding="utf-8")
-    try:
-        from rnncore._bench import plots
-    except ImportError:
-        return
-    plots.draw(document, folder)
