@@ -10,11 +10,12 @@ torch = pytest.importorskip("torch")
 
 
 class Twin(torch.nn.Module):
-    """torch.nn.RNN with a linear head, in float64."""
+    """torch.nn.RNN, LSTM or GRU with a linear head, in float64."""
 
-    def __init__(self, D, H, K, nonlinearity="tanh", bias=True, readout="last"):
+    def __init__(self, D, H, K, nonlinearity="tanh", bias=True, readout="last", kind="RNN"):
         super().__init__()
-        self.rnn = torch.nn.RNN(D, H, nonlinearity=nonlinearity, bias=bias, batch_first=True)
+        options = {"nonlinearity": nonlinearity} if kind == "RNN" else {}
+        self.rnn = getattr(torch.nn, kind)(D, H, bias=bias, batch_first=True, **options)
         self.head = torch.nn.Linear(H, K, bias=bias)
         self.readout = readout
         self.double()
@@ -119,3 +120,59 @@ def test_torch_tensors_are_taken_as_arrays():
     net, twin = pair()
     x = torch.randn(2, 3, 3, dtype=torch.float64)
     assert np.abs(net(x).y - twin(x).detach().numpy()).max() < 1e-14
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize("readout", ["last", "all"])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("H", [1, 5, 16])
+def test_gated_cells(build, kind, readout, bias, H):
+    """Outputs, states, every gradient, those of x and of the first state."""
+    rng = np.random.default_rng(0)
+    net, twin = gated_pair(kind, H, bias=bias, readout=readout)
+    x, y = rng.standard_normal((20, 12, 3)), targets(rng, "mse", (20, 12), 4)
+    y = y if readout == "all" else y[:, 0]
+    pair = rng.standard_normal((2 if kind == "LSTM" else 1, 20, 1, H))
+    states = [torch.tensor(v).transpose(0, 1).contiguous().requires_grad_() for v in pair]
+    x_t = torch.tensor(x, requires_grad=True)
+    h0 = tuple(pair) if kind == "LSTM" else pair[0]
+    out, final = twin.rnn(x_t, tuple(states) if kind == "LSTM" else states[0])
+    z = twin.head(out if readout == "all" else out[:, -1])
+    expected = LOSSES["mse"](z, torch.tensor(y))
+    expected.backward()
+    loss, grads = net.loss_and_grad(x, y, h0=h0)
+    assert loss == pytest.approx(expected.item(), rel=1e-12)
+    for name, values in twin.grads().items():
+        assert difference(grads[name], values) < 1e-10, name
+    got = net(x, h0=h0)
+    assert difference(got.hidden, out.detach().numpy()) < 1e-12
+    _, dx, dh0 = net.vjp(x, 2 * (got.y - y) / y.size, h0=h0)
+    assert difference(dx, x_t.grad.numpy()) < 1e-10
+    finals = final if kind == "LSTM" else (final,)
+    for k, state in enumerate(states):
+        of_start, of_end = (dh0[k], got.final[k]) if kind == "LSTM" else (dh0, got.final)
+        assert difference(of_start, state.grad.numpy().transpose(1, 0, 2)) < 1e-10
+        assert difference(of_end, finals[k].detach().numpy().transpose(1, 0, 2)) < 1e-12
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_thirty_updates_of_gated_cells(build, kind):
+    rng = np.random.default_rng(1)
+    net, twin = gated_pair(kind, 5, readout="last")
+    x, y = rng.standard_normal((20, 8, 3)), targets(rng, "mse", (20,), 4)
+    net.fit(x, y, epochs=30, batch_size=20, shuffle=False, optimizer="adam", lr=0.02)
+    optimiser = torch.optim.Adam(twin.parameters(), lr=0.02)
+    for _ in range(30):
+        optimiser.zero_grad()
+        LOSSES["mse"](twin(torch.tensor(x)), torch.tensor(y)).backward()
+        optimiser.step()
+    for name, values in twin.state().items():
+        assert np.abs(net.parameters()[name] - values.numpy()).max() < 1e-8, name
+
+
+def gated_pair(kind, H, **options):
+    torch.manual_seed(0)
+    twin = Twin(3, H, 4, kind=kind, **options)
+    net = getattr(rc, kind)(3, H, 4, loss="mse", dtype="float64", **options)
+    net.load_state_dict(twin.state())
+    return net, twin
