@@ -68,7 +68,8 @@ def split(seed: int = 0):
 
 def run_rnncore(train, test, vocabulary: int, args, seed: int) -> tuple[float, float]:
     """(test accuracy, seconds per epoch)"""
-    net = rc.RNN(vocabulary, args.hidden, 1, loss="bce", seed=seed)
+    cell = getattr(rc, args.cell.upper())
+    net = cell(vocabulary, args.hidden, 1, loss="bce", seed=seed)
     history = net.fit(
         *train, epochs=args.epochs, batch_size=args.batch_size, lr=args.lr, clip_norm=1.0,
         rng=seed, progress=args.progress,
@@ -89,7 +90,8 @@ def run_torch(train, test, vocabulary: int, args, seed: int) -> tuple[float, flo
         def __init__(self):
             super().__init__()
             self.embedding = nn.Embedding(vocabulary + 1, args.hidden, padding_idx=vocabulary)
-            self.rnn = nn.RNN(args.hidden, args.hidden, batch_first=True)
+            cell = getattr(nn, args.cell.upper())
+            self.rnn = cell(args.hidden, args.hidden, batch_first=True)
             self.head = nn.Linear(args.hidden, 1)
 
         def forward(self, x):
@@ -124,6 +126,7 @@ def run_torch(train, test, vocabulary: int, args, seed: int) -> tuple[float, flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cell", choices=["rnn", "lstm", "gru"], default="rnn")
     parser.add_argument("--hidden", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=32)
