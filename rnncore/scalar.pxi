@@ -7,10 +7,7 @@
 cdef inline void scalar_steps(
     int f, int vectors, bint saving, const Plan* plan, real* u, real* slope, Py_ssize_t n,
 ) noexcept nogil:
-    """n steps of a network with one hidden unit: h and its weight stay in registers.
-
-    The sums are formed in the order of `affine`, so both give the same bits.
-    """
+    """n steps from the slot of the tape at u on; their slopes too where `saving`."""
     cdef vreal h[4]
     cdef vreal a[4]
     cdef vreal s, w, w_h = vset1(plan.step_weight[plan.input_rows])
