@@ -2,54 +2,145 @@
 
 
 cdef void pack_weights(Plan* plan) noexcept nogil:
-    cdef Network* net = &plan.net
-    cdef const real* p = plan.parameters
-    cdef const real* w_ih = p + net.weight_ih
-    cdef const real* w_hh = p + net.weight_hh
-    cdef Py_ssize_t i, H = net.hidden, D = net.inputs, K = net.outputs, V = plan.vectors
+    cdef Py_ssize_t i, D, most = plan.net.hidden
+    for i in range(plan.passes):
+        D = plan.layers[i].inputs if plan.want_dx or plan.layers[i].number > 0 else 0
+        pack_layer(plan, &plan.layers[i], D)
+        most = max(most, D)
+    if plan.net.has_head:
+        pack_head(plan)
+    if plan.backward:
+        memset(plan.no_bias, 0, most * sizeof(real))
+
+
+cdef void pack_layer(const Plan* plan, const Layer* layer, Py_ssize_t slopes) noexcept nogil:
+    """slopes: of how many inputs they are wanted."""
+    cdef const Network* net = &plan.net
+    cdef const real* w_ih = plan.parameters + layer.weight_ih
+    cdef const real* w_hh = plan.parameters + layer.weight_hh
+    cdef const real* w_skip = plan.parameters + layer.weight_skip
+    cdef Py_ssize_t H = net.hidden, D = layer.inputs, V = plan.vectors, rows = layer.input_rows
     cdef Py_ssize_t n = net.gates * H, fused = 2 * H if net.cell == GRU else n
-    if not plan.tokens:
-        pack(plan.step_weight, plan.rows, 0, V, w_ih, fused, D, D, 1)
-    pack(plan.step_weight, plan.rows, plan.input_rows, V, w_hh, fused, H, H, 1)
+    if rows:
+        pack(layer.step_weight, layer.rows, 0, V, w_ih, fused, D, D, 1)
+    pack(layer.step_weight, layer.rows, rows, V, w_hh, fused, H, H, 1)
+    if net.skip:
+        pack(layer.step_weight, layer.rows, rows + H, V, w_skip, H, H, H, 1)
     if net.cell == GRU:
-        pack(plan.reset_weight, H, 0, V, w_hh + 2 * H * H, H, H, H, 1)
-        if not plan.tokens:
-            pack(plan.new_weight, D, 0, V, w_ih + 2 * H * D, H, D, D, 1)
-    pack_bias(plan)
-    if net.has_head:
-        pack(plan.head_weight, H, 0, V, p + net.head_weight, K, H, H, 1)
-        for i in range(K):
-            plan.head_bias[i] = p[net.head_bias + i] if net.has_bias else 0
+        pack(layer.reset_weight, H, 0, V, w_hh + 2 * H * H, H, H, H, 1)
+        if rows:
+            pack(layer.new_weight, D, 0, V, w_ih + 2 * H * D, H, D, D, 1)
+    pack_bias(plan, layer)
     if not plan.backward:
         return
-    pack(plan.back_weight, n, 0, V, w_hh, H, n, 1, H)
-    if net.has_head:
-        pack(plan.head_back_weight, K, 0, V, p + net.head_weight, H, K, 1, H)
-    if plan.want_dx and net.cell == GRU:
-        pack(plan.input_back_weight, n, 0, V, w_ih + 2 * H * D, D, H, 1, D)
-        pack(plan.input_back_weight, n, H, V, w_ih, D, 2 * H, 1, D)
-    elif plan.want_dx:
-        pack(plan.input_back_weight, n, 0, V, w_ih, D, n, 1, D)
-    memset(plan.no_bias, 0, max(H, D if plan.want_dx else 0) * sizeof(real))
+    pack(layer.back_weight, n, 0, V, w_hh, H, n, 1, H)
+    if net.skip:
+        pack(layer.skip_back_weight, H, 0, V, w_skip, H, H, 1, H)
+    if slopes and net.cell == GRU:
+        pack(layer.input_back_weight, n, 0, V, w_ih + 2 * H * D, D, H, 1, D)
+        pack(layer.input_back_weight, n, H, V, w_ih, D, 2 * H, 1, D)
+    elif slopes:
+        pack(layer.input_back_weight, n, 0, V, w_ih, D, n, 1, D)
 
 
-cdef void pack_bias(Plan* plan) noexcept nogil:
+cdef void pack_bias(const Plan* plan, const Layer* layer) noexcept nogil:
     """b_ih + b_hh in the order of a_t; those of a GRU's n stay apart."""
-    cdef const real* b_ih = plan.parameters + plan.net.bias_ih
-    cdef const real* b_hh = plan.parameters + plan.net.bias_hh
+    cdef const real* b_ih = plan.parameters + layer.bias_ih
+    cdef const real* b_hh = plan.parameters + layer.bias_hh
     cdef Py_ssize_t i, H = plan.net.hidden
-    memset(plan.step_bias, 0, plan.gate_rows * sizeof(real))
+    memset(layer.step_bias, 0, plan.gate_rows * sizeof(real))
     if not plan.net.has_bias:
         return
     if plan.net.cell != GRU:
         for i in range(plan.gate_rows):
-            plan.step_bias[i] = b_ih[i] + b_hh[i]
+            layer.step_bias[i] = b_ih[i] + b_hh[i]
         return
     for i in range(H):
-        plan.step_bias[i] = b_ih[2 * H + i]
-        plan.step_bias[3 * H + i] = b_hh[2 * H + i]
+        layer.step_bias[i] = b_ih[2 * H + i]
+        layer.step_bias[3 * H + i] = b_hh[2 * H + i]
     for i in range(2 * H):
-        plan.step_bias[H + i] = b_ih[i] + b_hh[i]
+        layer.step_bias[H + i] = b_ih[i] + b_hh[i]
+
+
+cdef void pack_head(const Plan* plan) noexcept nogil:
+    cdef Py_ssize_t H = plan.net.hidden, K = plan.net.outputs, wide = plan.net.directions * H, i
+    cdef const Layer* layer
+    cdef const real* columns
+    for i in range(plan.net.directions):
+        layer = &top_layer(plan)[i]
+        columns = plan.parameters + layer.head_weight
+        pack(layer.head_columns, H, 0, plan.vectors, columns, K, H, wide, 1)
+        if plan.backward:
+            pack(layer.head_back_weight, K, 0, plan.vectors, columns, H, K, 1, wide)
+    for i in range(K):
+        plan.head_bias[i] = plan.parameters[plan.net.head_bias + i] if plan.net.has_bias else 0
+
+
+cdef inline void start_layer(
+    Plan* plan, const Layer* layer, const Sequences* seqs,
+) noexcept nogil:
+    """The states before a layer's first step: given, or parameters, or zeros."""
+    cdef Py_ssize_t first = plan.time if layer.reverse else 0, k
+    cdef const real* h = plan.parameters + layer.h0 if plan.net.has_start else NULL
+    cdef const real* c = plan.parameters + layer.c0 if plan.net.has_start else NULL
+    gather_state(plan, seqs.h0, h, layer.state_row, state(plan, layer, first))
+    if plan.net.cell == LSTM:
+        gather_state(plan, seqs.c0, c, layer.state_row, memory(plan, layer, first))
+    for k in range(1, plan.net.skip):
+        gather_state(
+            plan, seqs.h0, NULL, layer.state_row + k,
+            state(plan, layer, first + k if layer.reverse else first - k),
+        )
+    if layer.origin != NULL:
+        trace_origins(plan, layer)
+
+
+cdef void forward_segment(
+    Plan* plan, const Sequences* seqs, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    """Steps t0 .. t0 + n of a layer, from the state in the tape."""
+    if layer.number == 0:
+        gather_inputs(plan, layer, seqs, t0, n)
+    else:
+        inherit_inputs(plan, layer, t0, n)
+    forward_steps(plan, layer, t0, n)
+
+
+cdef inline Py_ssize_t next_segment(
+    const Plan* plan, bint reverse, Py_ssize_t k, Py_ssize_t* n,
+) noexcept nogil:
+    """Where the k-th segment of a way through time begins, and how long it is."""
+    cdef Py_ssize_t last = (plan.time - 1) // plan.segment
+    cdef Py_ssize_t t0 = (last - k if reverse else k) * plan.segment
+    n[0] = min(plan.segment, plan.time - t0)
+    return t0
+
+
+cdef void forward_passes(
+    Plan* plan, const Sequences* seqs, Py_ssize_t first, Py_ssize_t end,
+) noexcept nogil:
+    """All steps of the layers first .. end, segment by segment, and what the caller wants of
+    the last one."""
+    cdef Py_ssize_t k, n = 0, t0, i
+    cdef const Layer* layer
+    for i in range(first, end):
+        start_layer(plan, &plan.layers[i], seqs)
+    for k in range((plan.time + plan.segment - 1) // plan.segment):
+        t0 = next_segment(plan, plan.layers[first].reverse, k, &n)
+        if first == 0 and plan.ragged and not plan.net.skip:
+            fill_hold(plan, seqs, t0, n)
+        for i in range(first, end):
+            layer = &plan.layers[i]
+            if not plan.whole and t0 > 0:
+                copy_state(
+                    plan, state(plan, layer, 0), memory(plan, layer, 0),
+                    state(plan, layer, plan.segment), memory(plan, layer, plan.segment),
+                )
+            if layer.starts != NULL:
+                keep_start(plan, layer, t0)
+            forward_segment(plan, seqs, layer, t0, n)
+        if end == plan.passes:
+            deliver_steps(plan, seqs, t0, n)
 
 
 cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
@@ -57,19 +148,20 @@ cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
 
     With plan.backward, outputs are left to `backward_block`.
     """
-    cdef Py_ssize_t t0 = 0, n = 0, last = 0
-    gather_state(plan, seqs)
-    while t0 < plan.time:
-        n = min(plan.segment, plan.time - t0)
-        if plan.starts != NULL:
-            keep_start(plan, t0)
-        forward_segment(plan, seqs, t0, n)
-        deliver_steps(plan, seqs, t0, n)
-        last = place(plan, t0) + n - 1
-        t0 += n
-        if not plan.whole and t0 < plan.time:
-            copy_state(plan, state(plan, 0), memory(plan, 0), state(plan, n), memory(plan, n))
-    deliver_last(plan, seqs, last)
+    cdef Py_ssize_t i
+    if plan.ragged and plan.net.skip:
+        fill_hold(plan, seqs, 0, plan.time)   # origins need it beforehand
+    if plan.net.directions == 1:
+        forward_passes(plan, seqs, 0, plan.passes)
+    else:
+        for i in range(plan.passes):   # a layer needs all of the one below
+            forward_passes(plan, seqs, i, i + 1)
+    deliver_last(plan, seqs, last_place(plan))
+
+
+cdef inline Py_ssize_t last_place(const Plan* plan) noexcept nogil:
+    """Where the last step of the block is in the tape."""
+    return plan.time - 1 if plan.whole else (plan.time - 1) % plan.segment
 
 
 cdef inline void copy_state(
@@ -81,15 +173,16 @@ cdef inline void copy_state(
         memcpy(c, old_c, size)
 
 
-cdef inline real* start_of(const Plan* plan, Py_ssize_t t0) noexcept nogil:
+cdef inline real* start_of(const Plan* plan, const Layer* layer, Py_ssize_t t0) noexcept nogil:
     """Where the state before the segment of step t0 is kept: h, and after it c."""
-    return plan.starts + t0 // plan.segment * 2 * plan.net.hidden * plan.lanes
+    return layer.starts + t0 // plan.segment * 2 * plan.net.hidden * plan.lanes
 
 
-cdef inline void keep_start(const Plan* plan, Py_ssize_t t0) noexcept nogil:
-    cdef real* start = start_of(plan, t0)
+cdef inline void keep_start(const Plan* plan, const Layer* layer, Py_ssize_t t0) noexcept nogil:
+    cdef real* start = start_of(plan, layer, t0)
     copy_state(
-        plan, start, start + plan.net.hidden * plan.lanes, state(plan, 0), memory(plan, 0)
+        plan, start, start + plan.net.hidden * plan.lanes, state(plan, layer, 0),
+        memory(plan, layer, 0),
     )
 
 
@@ -97,11 +190,132 @@ cdef void forward_again(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """The tape of a segment, for the second time: the same bits."""
-    cdef const real* start = start_of(plan, t0)
-    copy_state(
-        plan, state(plan, 0), memory(plan, 0), start, start + plan.net.hidden * plan.lanes
-    )
-    forward_segment(plan, seqs, t0, n)
+    cdef Py_ssize_t i
+    cdef const Layer* layer
+    cdef const real* start
+    if plan.ragged:
+        fill_hold(plan, seqs, t0, n)
+    for i in range(plan.passes):
+        layer = &plan.layers[i]
+        start = start_of(plan, layer, t0)
+        copy_state(
+            plan, state(plan, layer, 0), memory(plan, layer, 0), start,
+            start + plan.net.hidden * plan.lanes,
+        )
+        forward_segment(plan, seqs, layer, t0, n)
+
+
+cdef inline void end_slopes(Plan* plan, const Layer* layer) noexcept nogil:
+    """Nothing follows the last step."""
+    cdef Py_ssize_t size = plan.net.hidden * plan.lanes, s = plan.net.skip
+    memset(layer.dh, 0, size * sizeof(real))
+    memset(layer.dc, 0, size * sizeof(real))
+    if s:
+        memset(
+            leap_to(plan, layer, 0 if layer.reverse else 1 - s), 0,
+            (plan.slots + s - 1) * size * sizeof(real),
+        )
+
+
+cdef void slopes_of_last(
+    Plan* plan, const Sequences* seqs, real* grad, Py_ssize_t t,
+) noexcept nogil:
+    """dL/dh of the states that are read out, those of the last step at place t, onto dh of
+    the last layer; the head's gradient."""
+    cdef Py_ssize_t d
+    cdef const Layer* layer
+    read_out(plan, t, 1)
+    compare(plan, seqs, 0, 1)
+    head_gradient(plan, grad, t, 1)
+    for d in range(plan.net.directions):
+        layer = &top_layer(plan)[d]
+        out_to_state(plan, layer, layer.dh, 0)
+
+
+cdef void slopes_of_steps(
+    Plan* plan, const Sequences* seqs, real* grad, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    """dL/dy_t of the steps t0 .. t0 + n into plan.out; the head's gradient."""
+    read_out(plan, place(plan, t0), n)
+    compare(plan, seqs, t0, n)
+    head_gradient(plan, grad, place(plan, t0), n)
+
+
+cdef void slopes_of_both(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
+    """The same for all steps of two directions, and on to dL/dh_t, into plan.above."""
+    cdef Py_ssize_t H = plan.net.hidden * plan.lanes, t0 = 0, n, t, d
+    cdef real* above = plan.above
+    memset(above, 0, plan.time * 2 * H * sizeof(real))
+    while t0 < plan.time:
+        n = min(plan.segment, plan.time - t0)
+        slopes_of_steps(plan, seqs, grad, t0, n)
+        for t in range(n):
+            for d in range(2):
+                out_to_state(plan, &top_layer(plan)[d], above, t)
+                above += H
+        t0 += n
+
+
+cdef void backward_passes(
+    Plan* plan, const Sequences* seqs, real* grad, Py_ssize_t first, Py_ssize_t end,
+) noexcept nogil:
+    """The layers first .. end, last one first, segment by segment against their way in time."""
+    cdef Py_ssize_t k, n = 0, t0, i
+    cdef const Layer* layer
+    for k in range((plan.time + plan.segment - 1) // plan.segment):
+        t0 = next_segment(plan, not plan.layers[first].reverse, k, &n)
+        if not plan.whole and k > 0:  # the last one's tape is still there
+            forward_again(plan, seqs, t0, n)
+        if plan.net.every_step and plan.net.directions == 1:
+            slopes_of_steps(plan, seqs, grad, t0, n)
+        for i in range(end - 1, first - 1, -1):
+            layer = &plan.layers[i]
+            steps_back(plan, layer, t0, n)
+            step_gradient(plan, layer, grad, t0, n)
+            slopes_to_lower(plan, seqs, layer, t0, n)
+            if plan.net.directions == 1:
+                swap_slopes(plan)
+
+
+cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
+    """From the tape to the gradients: grad += those of this block."""
+    cdef Py_ssize_t i
+    for i in range(plan.passes):
+        end_slopes(plan, &plan.layers[i])
+    if not plan.net.every_step:
+        slopes_of_last(plan, seqs, grad, last_place(plan))
+    elif plan.net.directions == 2:
+        slopes_of_both(plan, seqs, grad)
+    if plan.net.directions == 1:
+        backward_passes(plan, seqs, grad, 0, plan.passes)
+    else:
+        for i in range(plan.passes - 1, -1, -1):
+            backward_passes(plan, seqs, grad, i, i + 1)
+            if not plan.layers[i].reverse:
+                swap_slopes(plan)
+    for i in range(plan.passes):
+        finish_start(plan, seqs, &plan.layers[i], grad)
+
+
+cdef void finish_start(
+    Plan* plan, const Sequences* seqs, const Layer* layer, real* grad,
+) noexcept nogil:
+    """What reaches the states before the first step: to the caller, and where they are
+    parameters to their gradient."""
+    cdef Py_ssize_t first = plan.time if layer.reverse else 0, k, H = plan.net.hidden
+    if plan.net.skip:
+        add_rows(plan, layer.dh, leap_to(plan, layer, first), H)
+    scatter_state(plan, layer.dh, layer.state_row, seqs.dh0)
+    scatter_state(plan, layer.dc, layer.state_row, seqs.dc0)
+    for k in range(1, plan.net.skip):
+        scatter_state(
+            plan, leap_to(plan, layer, first + k if layer.reverse else first - k),
+            layer.state_row + k, seqs.dh0,
+        )
+    if plan.net.has_start and seqs.h0 == NULL:
+        row_sums(plan.vectors, 1, grad + layer.h0, H, layer.dh, 0)
+        if plan.net.cell == LSTM:
+            row_sums(plan.vectors, 1, grad + layer.c0, H, layer.dc, 0)
 
 
 cdef inline bint reading(const Plan* plan, const Sequences* seqs) noexcept nogil:
@@ -113,39 +327,48 @@ cdef void deliver_steps(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """What the caller wants of steps t0 .. t0 + n: states, outputs, loss."""
-    cdef Py_ssize_t K = plan.net.outputs, first = place(plan, t0)
-    if seqs.hidden != NULL:
+    cdef Py_ssize_t K = plan.net.outputs, H = plan.net.hidden, first = place(plan, t0)
+    cdef const Layer* layer = top_layer(plan)
+    cdef const real* hold = hold_of(plan, t0)
+    if seqs.hidden != NULL and plan.net.directions == 1:
         scatter_rows(
-            plan, state(plan, first + 1), plan.rows * plan.lanes, plan.net.hidden,
-            plan.start, t0, n, hold_of(plan, t0), seqs.hidden,
+            plan, state(plan, layer, first + 1), layer.rows * plan.lanes, H,
+            plan.start, t0, n, hold, seqs.hidden,
+        )
+    elif seqs.hidden != NULL:
+        side_by_side(plan, first, first, n, plan.top)
+        scatter_rows(
+            plan, plan.top, 2 * H * plan.lanes, 2 * H, plan.start, t0, n, hold, seqs.hidden
         )
     if plan.net.every_step and reading(plan, seqs):
         read_out(plan, first, n)
         if seqs.y != NULL:
-            scatter_rows(
-                plan, plan.out, K * plan.lanes, K, plan.start, t0, n, hold_of(plan, t0), seqs.y
-            )
+            scatter_rows(plan, plan.out, K * plan.lanes, K, plan.start, t0, n, hold, seqs.y)
         else:
             compare(plan, seqs, t0, n)
 
 
-cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t slot) noexcept nogil:
-    """What the caller wants of the last state, that after `slot`."""
+cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t t) noexcept nogil:
+    """What the caller wants of the states after each layer's last step, that at place t (of the
+    reverse direction, the first)."""
+    cdef Py_ssize_t i, k
+    cdef const Layer* layer
     if reading(plan, seqs) and not plan.net.every_step:
-        read_out(plan, slot, 1)
+        read_out(plan, t, 1)
         if seqs.y != NULL:
             scatter_rows(plan, plan.out, 0, plan.net.outputs, plan.sequence, 0, 1, NULL, seqs.y)
         else:
             compare(plan, seqs, 0, 1)
-    if seqs.final != NULL:
-        scatter_rows(
-            plan, state(plan, slot + 1), 0, plan.net.hidden, plan.sequence, 0, 1, NULL, seqs.final
-        )
-    if seqs.final_c != NULL:
-        scatter_rows(
-            plan, memory(plan, slot + 1), 0, plan.net.hidden, plan.sequence, 0, 1, NULL,
-            seqs.final_c,
-        )
+    if seqs.final == NULL:
+        return
+    for i in range(plan.passes):
+        layer = &plan.layers[i]
+        k = after(layer, 0 if layer.reverse else t)
+        scatter_state(plan, state(plan, layer, k), layer.state_row, seqs.final)
+        if plan.net.cell == LSTM:
+            scatter_state(plan, memory(plan, layer, k), layer.state_row, seqs.final_c)
+        if plan.net.skip:
+            deliver_history(plan, seqs, layer)
 
 
 cdef void work(
@@ -153,10 +376,13 @@ cdef void work(
 ) noexcept nogil:
     """Sequences first .. first + count, block by block; grad (of plan.backward) is added to."""
     cdef Py_ssize_t done = 0, i
+    cdef const Layer* layer
     cdef unsigned long long mode = flush_subnormals()
     if plan.backward:
-        memset(plan.grad_rows, 0, plan.rows * plan.width * sizeof(real))
-        memset(plan.grad_bias, 0, plan.gate_rows * sizeof(real))
+        for i in range(plan.passes):
+            layer = &plan.layers[i]
+            memset(layer.grad_rows, 0, layer.rows * plan.width * sizeof(real))
+            memset(layer.grad_bias, 0, plan.gate_rows * sizeof(real))
     if plan.chunked:
         for i in range(first, first + count):
             work_in_chunks(plan, seqs, seqs.order[i] if seqs.order != NULL else i, grad)
@@ -168,5 +394,6 @@ cdef void work(
             backward_block(plan, seqs, grad)
         done += plan.used
     if plan.backward:
-        finish_gradient(plan, grad)
+        for i in range(plan.passes):
+            finish_gradient(plan, &plan.layers[i], grad)
     restore_subnormals(mode)

@@ -44,10 +44,11 @@ cdef Py_ssize_t open_chunks(
     return steps
 
 
-cdef bint chunks_join(Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
+cdef bint chunks_join(const Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     """Whether each chunk started where the one before ended; now it does."""
-    cdef real* start = state(plan, place(plan, t0))
-    cdef const real* end = state(plan, place(plan, t0) + n)
+    cdef const Layer* layer = &plan.layers[0]
+    cdef real* start = state(plan, layer, place(plan, t0))
+    cdef const real* end = state(plan, layer, place(plan, t0) + n)
     cdef Py_ssize_t lane
     cdef real previous
     cdef bint joined = True
@@ -64,21 +65,24 @@ cdef real forward_chunks(
 ) noexcept nogil:
     """The steps of a segment, from state h; the state after them."""
     cdef Py_ssize_t t0 = chunk_slot(plan, segment), lane
-    cdef real* start = state(plan, place(plan, t0))
+    cdef const Layer* layer = &plan.layers[0]
+    cdef real* start = state(plan, layer, place(plan, t0))
     for lane in range(plan.lanes):
         start[lane] = h
-    gather_inputs(plan, seqs, t0, n)
-    forward_steps(plan, t0, n)
+    fill_hold(plan, seqs, t0, n)
+    gather_inputs(plan, layer, seqs, t0, n)
+    forward_steps(plan, layer, t0, n)
     while not chunks_join(plan, t0, n):
-        forward_steps(plan, t0, n)
-    return state(plan, place(plan, t0) + n)[plan.lanes - 1]
+        forward_steps(plan, layer, t0, n)
+    return state(plan, layer, place(plan, t0) + n)[plan.lanes - 1]
 
 
 cdef real chunks_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n, real dh) noexcept nogil:
     """`steps_back` from chunk to chunk: dL/dh from after the segment to before it."""
     cdef Py_ssize_t K = plan.net.outputs, L = plan.lanes, lane, t, k, at
-    cdef const real* slope = plan.saved + t0 * L
-    cdef real w_h = plan.back_weight[0]
+    cdef const Layer* layer = &plan.layers[0]
+    cdef const real* slope = saved_at(plan, layer, t0)
+    cdef real w_h = layer.back_weight[0]
     for lane in range(L - 1, -1, -1):
         for t in range(n - 1, -1, -1):
             at = t * L + lane
@@ -88,7 +92,7 @@ cdef real chunks_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n, real dh) noexcept
             if plan.net.every_step:
                 for k in range(K):
                     dh = real_fma(
-                        plan.head_back_weight[k] if plan.net.has_head else 1,
+                        layer.head_back_weight[k] if plan.net.has_head else 1,
                         plan.out[t * K * L + k * L + lane], dh,
                     )
             plan.da[at] = slope[at] * dh
@@ -102,7 +106,12 @@ cdef void work_in_chunks(
     """`forward_block` and `backward_block` for one sequence."""
     cdef Py_ssize_t span = plan.segment * plan.lanes, segment, last = (seqs.time - 1) // span
     cdef Py_ssize_t n = 0, t0 = 0
-    cdef real h = seqs.h0[sequence] if seqs.h0 != NULL else 0, dh = 0
+    cdef Layer* layer = &plan.layers[0]
+    cdef real h = 0, dh = 0
+    if seqs.h0 != NULL:
+        h = seqs.h0[sequence]
+    elif plan.net.has_start:
+        h = plan.parameters[layer.h0]
     if h - h != 0:
         plan.faults |= BAD_INPUT
     for segment in range(last + 1):
@@ -114,16 +123,18 @@ cdef void work_in_chunks(
     if not plan.backward:
         return
     if not plan.net.every_step:
+        end_slopes(plan, layer)
         slopes_of_last(plan, seqs, grad, t0 + n - 1)
-        dh = plan.dh[plan.lanes - 1]
+        dh = layer.dh[plan.lanes - 1]
     for segment in range(last, -1, -1):
         t0 = chunk_slot(plan, segment)
         n = open_chunks(plan, seqs, sequence, segment)
         if plan.net.every_step:
             slopes_of_steps(plan, seqs, grad, t0, n)
         dh = chunks_back(plan, t0, n, dh)
-        step_gradient(plan, grad, t0, n)
-        if plan.want_dx:
-            input_gradient(plan, seqs, t0, n)
+        step_gradient(plan, layer, grad, t0, n)
+        slopes_to_lower(plan, seqs, layer, t0, n)
     if seqs.dh0 != NULL:
         seqs.dh0[sequence] = dh
+    if plan.net.has_start and seqs.h0 == NULL:
+        grad[layer.h0] += dh

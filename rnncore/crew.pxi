@@ -122,6 +122,7 @@ cdef class Crew:
         if group > 0 and mine.backward:
             memset(grad, 0, mine.net.size * sizeof(real))
         mine.loss, mine.faults, mine.scale = 0, 0, self.plan.scale
+        mine.dropout, mine.dropout_seed = self.plan.dropout, self.plan.dropout_seed
         work(mine, self.seqs, self.first + begin, end - begin, grad)
         self.losses[group], self.faults[group] = mine.loss, mine.faults
 
@@ -152,4 +153,7 @@ cdef class Crew:
 
 cdef inline double cost(const Plan* plan, Py_ssize_t count, Py_ssize_t time) noexcept nogil:
     """About how many multiply-adds: a nonlinearity is worth some thirty."""
-    return <double>count * time * plan.net.hidden * (plan.rows + 30) * (3 if plan.backward else 1)
+    cdef Py_ssize_t rows = 0, i
+    for i in range(plan.passes):
+        rows += plan.layers[i].rows + 30
+    return <double>count * time * plan.net.hidden * rows * (3 if plan.backward else 1)

@@ -16,6 +16,23 @@ cdef bint all_finite(const real* numbers, Py_ssize_t vectors) noexcept nogil:
     return vsum(check) == 0
 
 
+cdef int by_key(const void* a, const void* b) noexcept nogil:
+    cdef int64_t one = (<const int64_t*>a)[0], other = (<const int64_t*>b)[0]
+    return (one > other) - (one < other)
+
+
+cdef void sort_by_length(
+    int64_t* order, Py_ssize_t count, const int64_t* length, int64_t* keys,
+) noexcept nogil:
+    """Sequences of like length next to each other: a block takes as long as its longest."""
+    cdef Py_ssize_t i
+    for i in range(count):
+        keys[i] = (length[order[i]] << 32) | order[i]
+    qsort(keys, count, sizeof(int64_t), by_key)
+    for i in range(count):
+        order[i] = keys[i] & ((<int64_t>1 << 32) - 1)
+
+
 cdef class Trainer:
     """A fit of an engine's network to a batch, epoch by epoch.
 
@@ -27,6 +44,7 @@ cdef class Trainer:
     cdef Batch batch
     cdef cnp.ndarray target, classes
     cdef int64_t[::1] order
+    cdef Arena keys
     cdef Arena block, vectors
     cdef Py_ssize_t batch_size
     cdef bint shuffled
@@ -57,7 +75,10 @@ cdef class Trainer:
         o.clip_norm, o.clip_value, o.updates = clip_norm, clip_value, 0
         padded = (engine.net.size + MAX_LANES - 1) // MAX_LANES * MAX_LANES
         o.vectors = padded // LANES
-        self.block, self.vectors = Arena(), Arena()
+        self.block, self.vectors, self.keys = Arena(), Arena(), Arena()
+        if batch.seqs.count >> 31:
+            raise ValueError("a batch has at most 2**31 - 1 sequences")
+        self.keys.fit(self.batch_size * sizeof(int64_t))
         self.vectors.fit(4 * padded * sizeof(real))
         memset(self.vectors.base, 0, 4 * padded * sizeof(real))
         o.parameters = <real*>self.vectors.base
@@ -119,9 +140,16 @@ cdef class Trainer:
         cdef unsigned long long mode
         while first < seqs.count:
             size = min(self.batch_size, seqs.count - first)
+            if seqs.length != NULL:
+                sort_by_length(
+                    &self.order[first], size, seqs.length, <int64_t*>self.keys.base
+                )
             count = count_targets(&plan.net, seqs, first, size)
             if count > 0:
                 plan.scale = 1 / count
+                plan.dropout = plan.net.dropout
+                if plan.dropout > 0:
+                    plan.dropout_seed = next_random(&self.random)
                 memset(self.optimiser.gradient, 0, self.optimiser.vectors * LANES * sizeof(real))
                 pack_weights(plan)
                 self.crew.first, self.crew.count = first, size

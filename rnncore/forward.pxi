@@ -1,23 +1,25 @@
-# The loop over time that writes the tape.
+# The loop over time that writes the tape, of one layer in one direction; and the read-out.
 
 
-cdef inline real* saved_at(const Plan* plan, Py_ssize_t slot) noexcept nogil:
-    """What the step out of a slot saves; NULL where nothing is to be saved."""
-    return plan.saved + slot * plan.saved_rows * plan.lanes if plan.backward else NULL
-
-
-cdef inline void cell_forward(Plan* plan, Py_ssize_t slot, Py_ssize_t t) noexcept nogil:
-    """One step, the t-th of its segment, from a slot of the tape into the next."""
-    cdef const real* u = plan.tape + slot * plan.rows * plan.lanes
-    cdef real* h = state(plan, slot + 1)
-    cdef real* saved = saved_at(plan, slot)
-    cdef real* a = plan.gates + (t * plan.gate_rows * plan.lanes if plan.tokens else 0)
+cdef inline void cell_forward(
+    const Plan* plan, const Layer* layer, Py_ssize_t at, Py_ssize_t t,
+) noexcept nogil:
+    """One step, the t-th of its segment, at that place in the tape."""
+    cdef Py_ssize_t old = before(layer, at), new = after(layer, at)
+    cdef const real* u = slot_of(plan, layer, old)
+    cdef real* h = state(plan, layer, new)
+    cdef real* saved = saved_at(plan, layer, at)
+    cdef real* a = plan.gates + (t * plan.gate_rows * plan.lanes if layer.tokens else 0)
     if plan.net.cell == LSTM:
-        lstm_forward(plan, u, a, memory(plan, slot), memory(plan, slot + 1), h, saved, plan.tokens)
+        lstm_forward(
+            plan, layer, u, a, memory(plan, layer, old), memory(plan, layer, new), h, saved
+        )
     elif plan.net.cell == GRU:
-        gru_forward(plan, u, a, h, saved, plan.tokens)
+        gru_forward(plan, layer, u, a, h, saved)
     else:
-        elman_forward(plan, u, h, saved, plan.tokens)
+        if plan.net.skip:
+            leap_in(plan, layer, at)
+        elman_forward(plan, layer, u, h, saved)
 
 
 cdef inline void hold_rows(
@@ -33,18 +35,20 @@ cdef inline void hold_rows(
             new += LANES
 
 
-cdef inline void hold_step(Plan* plan, Py_ssize_t slot) noexcept nogil:
+cdef inline void hold_step(
+    const Plan* plan, const Layer* layer, Py_ssize_t at,
+) noexcept nogil:
     """Where a step does not count the state stays as it was: no factor that was saved counts,
     and of a gated cell the last one, by which the state is kept, is 1."""
-    cdef Py_ssize_t H = plan.net.hidden, i
-    cdef const real* hold = plan.hold + slot * plan.lanes
-    cdef real* saved = saved_at(plan, slot)
+    cdef Py_ssize_t H = plan.net.hidden, i, old = before(layer, at), new = after(layer, at)
+    cdef const real* hold = plan.hold + at * plan.lanes
+    cdef real* saved = saved_at(plan, layer, at)
     cdef int v
     cdef vmask counts
     cdef vreal other
-    hold_rows(plan, state(plan, slot), state(plan, slot + 1), hold)
+    hold_rows(plan, state(plan, layer, old), state(plan, layer, new), hold)
     if plan.net.cell == LSTM:
-        hold_rows(plan, memory(plan, slot), memory(plan, slot + 1), hold)
+        hold_rows(plan, memory(plan, layer, old), memory(plan, layer, new), hold)
     if saved == NULL:
         return
     for i in range(plan.saved_rows):
@@ -55,43 +59,65 @@ cdef inline void hold_step(Plan* plan, Py_ssize_t slot) noexcept nogil:
             saved += LANES
 
 
-cdef void forward_segment(
-    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+cdef void forward_steps(
+    const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """Steps t0 .. t0 + n of the block, from the state in the segment's first slot."""
-    gather_inputs(plan, seqs, t0, n)
-    forward_steps(plan, t0, n)
-
-
-cdef void forward_steps(Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
-    """`forward_segment` on inputs that are in the tape already."""
-    cdef Py_ssize_t first = place(plan, t0), t = 0
-    if scalar(plan):
+    """Steps t0 .. t0 + n of a layer, its inputs and the state before them being in the tape."""
+    cdef Py_ssize_t first = place(plan, t0), t = 0, i
+    if scalar(plan) and not layer.reverse:
         t = max(0, min(n, plan.held_from - t0))  # steps at which every lane counts
         scalar_forward(
-            plan, plan.tape + first * plan.rows * plan.lanes, saved_at(plan, first), t
+            plan, layer, slot_of(plan, layer, first), saved_at(plan, layer, first), t
         )
     while t < n:
-        cell_forward(plan, first + t, t)
-        if t0 + t >= plan.held_from:
-            hold_step(plan, first + t)
+        i = n - 1 - t if layer.reverse else t
+        cell_forward(plan, layer, first + i, i)
+        if t0 + i >= plan.held_from:
+            hold_step(plan, layer, first + i)
         t += 1
 
 
-cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
-    """y_t = W_y h_t + b_y for the n states after slot `first`; the states themselves
-    where there is no head."""
-    cdef Py_ssize_t t, K = plan.net.outputs
-    for t in range(n):
-        if plan.net.has_head:
-            affine(
-                plan.vectors, plan.out + t * K * plan.lanes, plan.head_weight, plan.head_bias,
-                state(plan, first + t + 1), K, plan.net.hidden, False,
-            )
-        else:
+cdef inline Py_ssize_t place_read(
+    const Plan* plan, const Layer* layer, Py_ssize_t t,
+) noexcept nogil:
+    """The place whose state is read out for place t: of a "last" read-out that of a layer's last
+    step, which backwards in time is the first."""
+    return 0 if layer.reverse and not plan.net.every_step else t
+
+
+cdef void side_by_side(
+    const Plan* plan, Py_ssize_t t, Py_ssize_t of_reverse, Py_ssize_t n, real* out,
+) noexcept nogil:
+    """The last layer's states after n steps, from place t on and in the reverse direction from
+    another, as rows of one matrix each."""
+    cdef const Layer* layer = top_layer(plan)
+    cdef Py_ssize_t H = plan.net.hidden * plan.lanes, i, d
+    for i in range(n):
+        for d in range(plan.net.directions):
             memcpy(
-                plan.out + t * K * plan.lanes, state(plan, first + t + 1),
-                K * plan.lanes * sizeof(real),
+                out, state(plan, &layer[d], after(&layer[d], (of_reverse if d else t) + i)),
+                H * sizeof(real),
+            )
+            out += H
+
+
+cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
+    """y_t = W_y h_t + b_y for n places from `first` on; the states themselves where there is
+    no head."""
+    cdef Py_ssize_t t, d, K = plan.net.outputs
+    cdef const Layer* layer
+    cdef const real* h
+    if not plan.net.has_head:
+        layer = top_layer(plan) + plan.net.directions - 1
+        side_by_side(plan, first, place_read(plan, layer, first), n, plan.out)
+        return
+    for d in range(plan.net.directions):
+        layer = &top_layer(plan)[d]
+        h = state(plan, layer, after(layer, place_read(plan, layer, first)))
+        for t in range(n):
+            affine(
+                plan.vectors, plan.out + t * K * plan.lanes, layer.head_columns, plan.head_bias,
+                h + t * layer.rows * plan.lanes, K, plan.net.hidden, d > 0,
             )
 
 

@@ -32,31 +32,6 @@ cdef void open_block(
         plan.held_from = 0
 
 
-cdef inline Py_ssize_t place(const Plan* plan, Py_ssize_t t) noexcept nogil:
-    """Which slot step t, the first of a segment, has: its own where the tape is kept whole."""
-    return t if plan.whole else 0
-
-
-cdef inline real* state(const Plan* plan, Py_ssize_t slot) noexcept nogil:
-    """The rows of h in a slot of the tape."""
-    return plan.tape + (slot * plan.rows + plan.input_rows) * plan.lanes
-
-
-cdef inline real* memory(const Plan* plan, Py_ssize_t slot) noexcept nogil:
-    """The rows of c in a slot."""
-    return plan.memory + slot * plan.net.hidden * plan.lanes
-
-
-cdef Py_ssize_t input_block(Cell cell, Py_ssize_t gate) noexcept nogil:
-    """Which block of dL/da_t belongs to a gate's rows of W_ih: a GRU has n before r and z."""
-    return (gate + 1) % 3 if cell == GRU else gate
-
-
-cdef Py_ssize_t state_block(Cell cell, Py_ssize_t gate) noexcept nogil:
-    """The same for W_hh: the last three of a GRU's four are r, z and W_hn h."""
-    return gate + 1 if cell == GRU else gate
-
-
 cdef void fill_hold(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
@@ -181,23 +156,19 @@ cdef void scatter_rows(
                 t += 1
 
 
-cdef inline const real* hold_of(const Plan* plan, Py_ssize_t t0) noexcept nogil:
-    return plan.hold + place(plan, t0) * plan.lanes if plan.ragged else NULL
-
-
 cdef void gather_tokens(
-    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+    Plan* plan, const Layer* layer, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """Token numbers into lanes, and b_ih + b_hh + W_ih onehot(x_t) = b + a column of W_ih
     to where a_t will be: the gates, or of an Elman cell the rows of h_t."""
     cdef const real* hold = hold_of(plan, t0)
     cdef int32_t* token = plan.token + place(plan, t0) * plan.lanes
-    cdef const real* column = plan.parameters + plan.net.weight_ih
+    cdef const real* column = plan.parameters + layer.weight_ih
     cdef Py_ssize_t t, i, row, lane, H = plan.net.hidden, step = plan.gate_rows
     cdef real* a = plan.gates
     cdef int64_t number
     if plan.net.cell == ELMAN:
-        a, step = state(plan, place(plan, t0) + 1), plan.rows
+        a, step = state(plan, layer, after(layer, place(plan, t0))), layer.rows
     for t in range(n):
         for lane in range(plan.lanes):
             number = 0
@@ -213,35 +184,57 @@ cdef void gather_tokens(
         for t in range(n):
             for lane in range(plan.lanes):
                 a[(t * step + row) * plan.lanes + lane] = (
-                    plan.step_bias[row] + column[token[t * plan.lanes + lane]]
+                    layer.step_bias[row] + column[token[t * plan.lanes + lane]]
                 )
         column += plan.net.inputs
 
 
 cdef void gather_inputs(
-    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+    Plan* plan, const Layer* layer, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    if plan.ragged:
-        fill_hold(plan, seqs, t0, n)
-    if plan.tokens:
-        gather_tokens(plan, seqs, t0, n)
+    """x_t of the first layer."""
+    if layer.tokens:
+        gather_tokens(plan, layer, seqs, t0, n)
     else:
         gather_rows(
             plan, seqs.x, plan.net.inputs, plan.start, t0, n, hold_of(plan, t0),
-            plan.tape + place(plan, t0) * plan.rows * plan.lanes, plan.rows * plan.lanes,
+            slot_of(plan, layer, before(layer, place(plan, t0))), layer.rows * plan.lanes,
         )
 
 
-cdef void gather_state(Plan* plan, const Sequences* seqs) noexcept nogil:
-    """h_0 (and c_0) into slot 0: given, or zeros."""
-    if seqs.h0 != NULL:
-        gather_rows(plan, seqs.h0, plan.net.hidden, plan.sequence, 0, 1, NULL, state(plan, 0), 0)
+cdef inline void find_state(const Plan* plan, Py_ssize_t row, Py_ssize_t* rows) noexcept nogil:
+    """Which row of the states each lane's sequence has as its `row`-th."""
+    cdef Py_ssize_t lane
+    for lane in range(plan.lanes):
+        rows[lane] = plan.sequence[lane] * state_rows(&plan.net) + row
+
+
+cdef void gather_state(
+    Plan* plan, const real* given, const real* start, Py_ssize_t row, real* lanes,
+) noexcept nogil:
+    """A row of the states into lanes: given, or the same `start` for all, or zeros."""
+    cdef Py_ssize_t first_row[MAX_LANES]
+    cdef Py_ssize_t H = plan.net.hidden, i
+    cdef int v
+    if given != NULL:
+        find_state(plan, row, first_row)
+        gather_rows(plan, given, H, first_row, 0, 1, NULL, lanes, 0)
+    elif start != NULL:
+        for i in range(H):
+            for v in range(plan.vectors):
+                vstore(lanes + (i * plan.vectors + v) * LANES, vset1(start[i]))
     else:
-        memset(state(plan, 0), 0, plan.net.hidden * plan.lanes * sizeof(real))
-    if seqs.c0 != NULL:
-        gather_rows(plan, seqs.c0, plan.net.hidden, plan.sequence, 0, 1, NULL, memory(plan, 0), 0)
-    elif plan.net.cell == LSTM:
-        memset(memory(plan, 0), 0, plan.net.hidden * plan.lanes * sizeof(real))
+        memset(lanes, 0, H * plan.lanes * sizeof(real))
+
+
+cdef void scatter_state(
+    const Plan* plan, const real* lanes, Py_ssize_t row, real* states,
+) noexcept nogil:
+    """The same the other way round, unless nobody wants the states."""
+    cdef Py_ssize_t first_row[MAX_LANES]
+    if states != NULL:
+        find_state(plan, row, first_row)
+        scatter_rows(plan, lanes, 0, plan.net.hidden, first_row, 0, 1, NULL, states)
 
 
 cdef void gather_targets(

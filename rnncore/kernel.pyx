@@ -13,8 +13,8 @@ from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.number cimport PyNumber_Index
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.stdlib cimport free
-from libc.string cimport memcmp, memcpy, memset
+from libc.stdlib cimport free, qsort
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 from rnncore.atomics cimport (
     look_again, shared_add, shared_int, shared_read, shared_swap, shared_write,
@@ -27,15 +27,22 @@ from rnncore.lanes cimport (
     vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
     vstore_any, vsum, vtanh, vtranspose,
 )
+from rnncore.layout cimport (
+    carve_reals, choose_block, lay_out_block, lay_out_weights, tape_rows,
+)
 from rnncore.losses cimport bce, cross_entropy, mse
+from rnncore.network cimport (
+    BAD_INPUT, BAD_TARGET, BAD_TOKEN, BCE, CROSS_ENTROPY, ELMAN, GRU, IDENTITY, LSTM, MSE,
+    NO_LOSS, RELU, SIGMOID, TANH, Cell, Loss, Network, Nonlinearity, Sequences, history,
+    input_block, state_block, state_rows,
+)
 from rnncore.optimisers cimport ADAM, MOMENTUM, SGD, Optimiser, Rule, update
 from rnncore.plan cimport (
-    BAD_INPUT, BAD_TARGET, BAD_TOKEN, BCE, CROSS_ENTROPY, ELMAN, GRU, IDENTITY, LSTM, MAX_LANES,
-    MSE, NO_LOSS, RELU, SIGMOID, TANH, Cell, Loss, Network, Nonlinearity, Plan, Sequences, carve,
-    choose_block, lay_out_block, lay_out_weights, scalar,
+    MAX_LANES, MOST_PASSES, Layer, Plan, after, before, hold_of, memory, place, saved_at, scalar,
+    slopes_at, slot_of, state, top_layer,
 )
 from rnncore.products cimport affine, contract, lanes_to_rows, outer_sum, pack, row_sums
-from rnncore.shuffle cimport shuffle
+from rnncore.shuffle cimport next_random, shuffle
 from rnncore.units cimport affine_units, pack_units, padded, units_tile
 
 from _thread import start_new_thread
@@ -49,10 +56,12 @@ cdef extern from "Python.h":
 include "arrays.pxi"
 include "gather.pxi"
 include "scalar.pxi"
+include "skip.pxi"
 include "forward.pxi"
 include "backward.pxi"
-include "chunks.pxi"
+include "stack.pxi"
 include "batch.pxi"
+include "chunks.pxi"
 
 # The numbers by which Python names what the core knows.
 CELLS = {"RNN": ELMAN, "LSTM": LSTM, "GRU": GRU}
@@ -92,7 +101,8 @@ cdef class Batch:
     Step t of sequence s has row ``start[s] + t`` of ``x`` (rows, D) or ``tokens`` (rows)
     and of ``mask`` (rows; 0 where a step does not count).  ``start`` and ``length`` (B):
     None where every sequence has ``time`` steps, one after another.  ``order`` (B): in
-    which order to put them into blocks.  ``h0`` (B, H), of an LSTM (2, B, H): h before c.
+    which order to put them into blocks.  ``h0`` (B, states, H), of an LSTM (2, B, states, H): h
+    before c.
     """
 
     cdef Sequences seqs
@@ -183,6 +193,8 @@ cdef class Engine:
     the parameters in it by name."""
 
     cdef Network net
+    cdef Arena layer_room
+    cdef Layer* layers           # (layers times directions) where their parameters are
     cdef real[::1] flat
     cdef cnp.ndarray vector
     cdef dict views
@@ -195,55 +207,90 @@ cdef class Engine:
 
     def __cinit__(
         self, cnp.ndarray flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
-        Py_ssize_t outputs, *, Cell cell, bint bias, bint head, bint every_step,
-        Nonlinearity nonlinearity, Loss loss,
+        Py_ssize_t outputs, *, Cell cell, Py_ssize_t layers, bint bidirectional, Py_ssize_t skip,
+        bint bias, bint head, bint start, bint every_step, Nonlinearity nonlinearity, Loss loss,
+        double dropout,
     ):
+        """outputs: K; without a head, the states' width.  skip: s, 0 where there is none.
+        start: the first states are parameters, "h0" (and "c0"), one for all sequences."""
         cdef Network* net = &self.net
-        cdef Py_ssize_t gates = 4 if cell == LSTM else 3 if cell == GRU else 1
-        cdef Py_ssize_t rows = gates * hidden, bias_size = rows if bias else 0
-        net.cell, net.gates = cell, gates
+        net.cell, net.gates = cell, 4 if cell == LSTM else 3 if cell == GRU else 1
         net.inputs, net.hidden, net.outputs = inputs, hidden, outputs
-        net.has_bias, net.has_head, net.every_step = bias, head, every_step
-        net.nonlinearity, net.loss = nonlinearity, loss
-        net.weight_ih = 0
-        net.weight_hh = rows * inputs
-        net.bias_ih = net.weight_hh + rows * hidden
-        net.bias_hh = net.bias_ih + bias_size
-        net.head_weight = net.bias_hh + bias_size
-        net.head_bias = net.head_weight + (outputs * hidden if head else 0)
-        net.size = net.head_bias + (outputs if head and bias else 0)
+        net.layers, net.directions, net.skip = layers, 2 if bidirectional else 1, skip
+        net.has_bias, net.has_head, net.has_start = bias, head, start
+        net.every_step, net.nonlinearity, net.loss = every_step, nonlinearity, loss
+        net.dropout = dropout
+        if not 1 <= layers * net.directions <= MOST_PASSES:
+            raise ValueError(f"layers: expected up to {MOST_PASSES} in all, got {layers}")
+        self.layer_room = Arena()
+        self.layer_room.fit(layers * net.directions * sizeof(Layer))
+        self.layers = <Layer*>self.layer_room.base
+        memset(self.layers, 0, layers * net.directions * sizeof(Layer))
+        self.place_parameters()
         room("flat", flat, net.size)
         if not head:
-            expect("outputs", outputs, hidden)
+            expect("outputs", outputs, net.directions * hidden)
         self.flat, self.vector, self.views = flat, flat, views
         self.arena = Arena()
+
+    cdef void place_parameters(self) noexcept:
+        """Where each block of parameters is in the flat vector: layer after layer, of each the
+        forward direction first; then the head; then the first states."""
+        cdef Network* net = &self.net
+        cdef Layer* layer
+        cdef Py_ssize_t H = net.hidden, wide = net.directions * H, rows = net.gates * H
+        cdef Py_ssize_t passes = net.layers * net.directions, i
+        net.size = 0
+        for i in range(passes):
+            layer = &self.layers[i]
+            layer.number, layer.reverse = i // net.directions, i % net.directions
+            layer.inputs = wide if layer.number else net.inputs
+            layer.state_row = i * history(net)
+            layer.weight_ih = self.take(rows * layer.inputs)
+            layer.weight_hh = self.take(rows * H)
+            layer.weight_skip = self.take(H * H if net.skip else 0)
+            layer.bias_ih = self.take(rows if net.has_bias else 0)
+            layer.bias_hh = self.take(rows if net.has_bias else 0)
+        net.head_weight = self.take(net.outputs * wide if net.has_head else 0)
+        net.head_bias = self.take(net.outputs if net.has_head and net.has_bias else 0)
+        net.h0 = self.take(passes * H if net.has_start else 0)
+        net.c0 = self.take(passes * H if net.has_start and net.cell == LSTM else 0)
+        for i in range(passes):
+            layer = &self.layers[i]
+            layer.head_weight = net.head_weight + layer.reverse * H
+            layer.h0, layer.c0 = net.h0 + i * H, net.c0 + i * H
+
+    cdef Py_ssize_t take(self, Py_ssize_t count) noexcept:
+        """The start of so many parameters more."""
+        self.net.size += count
+        return self.net.size - count
 
     cdef int prepare(
         self, Plan* plan, Batch batch, Py_ssize_t count, bint backward, bint want_dx,
     ) except -1:
         """A plan for blocks of `count` sequences of the batch, but for its memory."""
         cdef double reals
+        cdef Py_ssize_t passes = self.net.layers * self.net.directions
         if batch.seqs.x != NULL:
             expect("x", batch.inputs, self.net.inputs)
         if batch.seqs.h0 != NULL:
             expect("h0", batch.state_size, self.states(batch.seqs.count))
-        memset(plan, 0, sizeof(Plan))
-        plan.net = self.net
+        memset(plan, 0, sizeof(Plan) - MOST_PASSES * sizeof(Layer))
+        memcpy(plan.layers, self.layers, passes * sizeof(Layer))
+        plan.net, plan.passes = self.net, passes
         plan.tokens = batch.seqs.tokens != NULL
         plan.ragged = batch.seqs.length != NULL or batch.seqs.mask != NULL
         plan.backward = backward
         plan.want_dx = want_dx
         choose_block(plan, count, batch.seqs.time)
-        reals = <double>plan.slots * plan.lanes * (
-            plan.rows + plan.saved_rows + plan.net.hidden + 2
-        )
+        reals = <double>(plan.slots + plan.net.skip) * plan.lanes * (tape_rows(plan) + 2)
         if reals * sizeof(real) > PY_SSIZE_T_MAX // 4:
             raise MemoryError(f"x: {reals * sizeof(real):.3g} bytes for the tape of this call")
         return 0
 
     cdef Py_ssize_t states(self, Py_ssize_t count) noexcept:
         """Reals in the states of so many sequences: h, and after all of these c of an LSTM."""
-        return (2 if self.net.cell == LSTM else 1) * count * self.net.hidden
+        return (2 if self.net.cell == LSTM else 1) * count * state_rows(&self.net) * self.net.hidden
 
     cdef int run(self, Plan* plan, Sequences* seqs, real* grad, object threads) except -1:
         # The arena is taken away while in use: a second thread makes its own.
@@ -252,7 +299,7 @@ cdef class Engine:
         plan.parameters = &self.flat[0]
         set_out(arena, plan)
         if self.net.cell == LSTM:
-            split_states(seqs, seqs.count * self.net.hidden)
+            split_states(seqs, self.states(seqs.count) // 2)
         if blocks_of(plan, seqs.count) == 1:
             self.run_alone(plan, seqs, grad)
         else:
@@ -343,15 +390,16 @@ cdef class Engine:
         self, Batch batch not None, cnp.ndarray y not None, cnp.ndarray hidden, cnp.ndarray final,
         threads=1,
     ):
-        """Outputs into y (B or rows, K), states into hidden (rows, H) and final (B, H; of an
-        LSTM (2, B, H), h before c).  Rows of steps that do not count are left alone.
+        """Outputs into y (B or rows, K), states into hidden (rows, directions H) and final
+        (B, states, H; of an LSTM (2, B, states, H), h before c).  Rows of steps that do not
+        count are left alone.
         Returns the faults met."""
         cdef Plan plan
         cdef Sequences seqs = batch.seqs
         cdef Py_ssize_t count = seqs.count
         seqs.y = room("y", y, (batch.rows if self.net.every_step else count) * self.net.outputs)
         if hidden is not None:
-            seqs.hidden = room("hidden", hidden, batch.rows * self.net.hidden)
+            seqs.hidden = room("hidden", hidden, batch.rows * self.net.directions * self.net.hidden)
         if final is not None:
             seqs.final = room("final", final, self.states(count))
         self.prepare(&plan, batch, count, False, False)
@@ -371,10 +419,11 @@ cdef class Engine:
 
     def gradient(
         self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray dy,
-        cnp.ndarray dx=None, cnp.ndarray dh0=None, threads=1,
+        cnp.ndarray dx=None, cnp.ndarray dh0=None, threads=1, dropout_seed=None,
     ):
         """Gradients of the loss against the targets or, given dy (B or rows, K), of
         sum(dy * y); those with respect to x into dx (rows, D), to h0 into dh0, shaped as h0.
+        With a dropout_seed there is dropout.
 
         Returns (mean loss, gradients by name, faults).
         """
@@ -396,6 +445,8 @@ cdef class Engine:
             seqs.dh0 = room("dh0", dh0, self.states(seqs.count))
         self.prepare(&plan, batch, seqs.count, True, dx is not None)
         plan.scale = 1 / count if count else 0
+        if dropout_seed is not None:
+            plan.dropout, plan.dropout_seed = self.net.dropout, dropout_seed
         self.run(&plan, &seqs, <real*>cnp.PyArray_DATA(grad), threads)
         return (
             plan.loss / count if count else float("nan"),

@@ -276,42 +276,46 @@ cdef inline void outer_tile(
 
 
 cdef inline void outer_columns(
-    int rows, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t n_u,
+    int rows, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t stride, Py_ssize_t n_u,
     const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
 ) noexcept nogil:
     cdef Py_ssize_t j = 0, lanes = vectors * LANES
     while j < n_u:
         if n_u - j >= 4:
-            outer_tile(rows, 4, vectors, steps, grad + j, n_u, a, a_step, u + j * lanes, u_step)
+            outer_tile(rows, 4, vectors, steps, grad + j, stride, a, a_step, u + j * lanes, u_step)
             j += 4
         elif n_u - j >= 2:
-            outer_tile(rows, 2, vectors, steps, grad + j, n_u, a, a_step, u + j * lanes, u_step)
+            outer_tile(rows, 2, vectors, steps, grad + j, stride, a, a_step, u + j * lanes, u_step)
             j += 2
         else:
-            outer_tile(rows, 1, vectors, steps, grad + j, n_u, a, a_step, u + j * lanes, u_step)
+            outer_tile(rows, 1, vectors, steps, grad + j, stride, a, a_step, u + j * lanes, u_step)
             j += 1
 
 
 cdef inline void outer_sum(
-    int vectors, Py_ssize_t steps, real* grad, Py_ssize_t n_a, Py_ssize_t n_u,
+    int vectors, Py_ssize_t steps, real* grad, Py_ssize_t stride, Py_ssize_t n_a, Py_ssize_t n_u,
     const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
 ) noexcept nogil:
     """grad[i, j] += sum over steps and lanes of a[t, i] u[t, j].
 
-    grad (n_a, n_u); a and u: rows of lanes, a step every a_step and u_step reals
-    (0 for the same rows at every step).
+    grad (n_a, n_u), a row every `stride` reals; a and u: rows of lanes, a step every a_step
+    and u_step reals (0 for the same rows at every step).
     """
     cdef Py_ssize_t i = 0, lanes = vectors * LANES
+    cdef int rows
     while i < n_a:
         if TILE_SUMS >= 16 and n_a - i >= 4:
-            outer_columns(4, vectors, steps, grad + i * n_u, n_u, a + i * lanes, a_step, u, u_step)
-            i += 4
+            rows = 4
+            outer_columns(4, vectors, steps, grad, stride, n_u, a, a_step, u, u_step)
         elif n_a - i >= 2:
-            outer_columns(2, vectors, steps, grad + i * n_u, n_u, a + i * lanes, a_step, u, u_step)
-            i += 2
+            rows = 2
+            outer_columns(2, vectors, steps, grad, stride, n_u, a, a_step, u, u_step)
         else:
-            outer_columns(1, vectors, steps, grad + i * n_u, n_u, a + i * lanes, a_step, u, u_step)
-            i += 1
+            rows = 1
+            outer_columns(1, vectors, steps, grad, stride, n_u, a, a_step, u, u_step)
+        i += rows
+        grad += rows * stride
+        a += rows * lanes
 
 
 cdef inline void row_sums_tile(

@@ -5,95 +5,101 @@
 
 
 cdef inline void scalar_steps(
-    int f, int vectors, bint saving, const Plan* plan, real* u, real* slope, Py_ssize_t n,
+    int f, int vectors, bint saving, const Plan* plan, const Layer* layer, real* u, real* slope,
+    Py_ssize_t n,
 ) noexcept nogil:
     """n steps from the slot of the tape at u on; their slopes too where `saving`."""
     cdef vreal h[4]
     cdef vreal a[4]
-    cdef vreal s, w, w_h = vset1(plan.step_weight[plan.input_rows])
+    cdef vreal s, w, w_h = vset1(layer.step_weight[layer.input_rows])
     cdef Py_ssize_t t, d, lanes = vectors * LANES
     cdef real* x = u
     cdef int v
     for v in range(vectors):
-        h[v] = vload(u + plan.input_rows * lanes + v * LANES)
+        h[v] = vload(u + layer.input_rows * lanes + v * LANES)
     for t in range(n):
-        u += plan.rows * lanes
+        u += layer.rows * lanes
         for v in range(vectors):
-            a[v] = vload(u + v * LANES) if plan.tokens else vset1(plan.step_bias[0])
-        for d in range(plan.input_rows):
-            w = vset1(plan.step_weight[d])
+            a[v] = vload(u + v * LANES) if layer.tokens else vset1(layer.step_bias[0])
+        for d in range(layer.input_rows):
+            w = vset1(layer.step_weight[d])
             for v in range(vectors):
                 a[v] = vfma(w, vload(x + d * lanes + v * LANES), a[v])
         for v in range(vectors):
             h[v] = nonlinear(f, vfma(w_h, h[v], a[v]), &s)
-            vstore(u + plan.input_rows * lanes + v * LANES, h[v])
+            vstore(u + layer.input_rows * lanes + v * LANES, h[v])
             if saving:
                 vstore(slope + t * lanes + v * LANES, s)
         x = u
 
 
 cdef inline void scalar_steps_of(
-    int f, const Plan* plan, real* u, real* slope, Py_ssize_t n,
+    int f, const Plan* plan, const Layer* layer, real* u, real* slope, Py_ssize_t n,
 ) noexcept nogil:
     # With these known, the compiler keeps the lanes in registers and forms no slope in vain.
     if plan.backward:
         if plan.vectors == 1:
-            scalar_steps(f, 1, True, plan, u, slope, n)
+            scalar_steps(f, 1, True, plan, layer, u, slope, n)
         elif plan.vectors == 2:
-            scalar_steps(f, 2, True, plan, u, slope, n)
+            scalar_steps(f, 2, True, plan, layer, u, slope, n)
         else:
-            scalar_steps(f, 4, True, plan, u, slope, n)
+            scalar_steps(f, 4, True, plan, layer, u, slope, n)
     elif plan.vectors == 1:
-        scalar_steps(f, 1, False, plan, u, slope, n)
+        scalar_steps(f, 1, False, plan, layer, u, slope, n)
     elif plan.vectors == 2:
-        scalar_steps(f, 2, False, plan, u, slope, n)
+        scalar_steps(f, 2, False, plan, layer, u, slope, n)
     else:
-        scalar_steps(f, 4, False, plan, u, slope, n)
+        scalar_steps(f, 4, False, plan, layer, u, slope, n)
 
 
-cdef void scalar_forward(Plan* plan, real* u, real* slope, Py_ssize_t n) noexcept nogil:
+cdef void scalar_forward(
+    const Plan* plan, const Layer* layer, real* u, real* slope, Py_ssize_t n,
+) noexcept nogil:
     """n steps at which every lane counts, from the slot of the tape at u on."""
     if plan.net.nonlinearity == TANH:
-        scalar_steps_of(TANH, plan, u, slope, n)
+        scalar_steps_of(TANH, plan, layer, u, slope, n)
     elif plan.net.nonlinearity == RELU:
-        scalar_steps_of(RELU, plan, u, slope, n)
+        scalar_steps_of(RELU, plan, layer, u, slope, n)
     elif plan.net.nonlinearity == SIGMOID:
-        scalar_steps_of(SIGMOID, plan, u, slope, n)
+        scalar_steps_of(SIGMOID, plan, layer, u, slope, n)
     else:
-        scalar_steps_of(IDENTITY, plan, u, slope, n)
+        scalar_steps_of(IDENTITY, plan, layer, u, slope, n)
 
 
 cdef inline void scalar_steps_back(
-    int vectors, const Plan* plan, const real* slope, Py_ssize_t n,
+    int vectors, const Plan* plan, const Layer* layer, const real* slope, Py_ssize_t n,
 ) noexcept nogil:
     cdef vreal dh[4]
-    cdef vreal a, w_h = vset1(plan.back_weight[0]), zero = vset1(0)
+    cdef vreal a, w_h = vset1(layer.back_weight[0]), zero = vset1(0)
     cdef Py_ssize_t t, lanes = vectors * LANES
     cdef int v
     for v in range(vectors):
-        dh[v] = vload(plan.dh + v * LANES)
+        dh[v] = vload(layer.dh + v * LANES)
     for t in range(n - 1, -1, -1):
         for v in range(vectors):
             a = vmul(vload(slope + t * lanes + v * LANES), dh[v])
             vstore(plan.da + t * lanes + v * LANES, a)
             dh[v] = vfma(w_h, a, zero)
     for v in range(vectors):
-        vstore(plan.dh + v * LANES, dh[v])
+        vstore(layer.dh + v * LANES, dh[v])
 
 
-cdef void scalar_backward(Plan* plan, const real* slope, Py_ssize_t n) noexcept nogil:
+cdef void scalar_backward(
+    const Plan* plan, const Layer* layer, const real* slope, Py_ssize_t n,
+) noexcept nogil:
     """The first n steps of `steps_back`, at which every lane counts and nothing is read out:
     a linear recurrence, dL/dh_{t-1} = w_hh f'(a_t) dL/dh_t."""
     if plan.vectors == 1:
-        scalar_steps_back(1, plan, slope, n)
+        scalar_steps_back(1, plan, layer, slope, n)
     elif plan.vectors == 2:
-        scalar_steps_back(2, plan, slope, n)
+        scalar_steps_back(2, plan, layer, slope, n)
     else:
-        scalar_steps_back(4, plan, slope, n)
+        scalar_steps_back(4, plan, layer, slope, n)
 
 
 cdef inline void scalar_sums(
-    int vectors, int inputs, const Plan* plan, real* grad, const real* u, Py_ssize_t n,
+    int vectors, int inputs, const Plan* plan, const Layer* layer, real* grad, const real* u,
+    Py_ssize_t n,
 ) noexcept nogil:
     cdef vreal sums[24]
     cdef vreal da
@@ -111,39 +117,39 @@ cdef inline void scalar_sums(
                 )
             sums[v * terms + inputs + 1] = vadd(sums[v * terms + inputs + 1], da)
         a += vectors * LANES
-        u += plan.rows * vectors * LANES
+        u += layer.rows * vectors * LANES
     for v in range(1, vectors):
         for d in range(terms):
             sums[d] = vadd(sums[d], sums[v * terms + d])
     for d in range(inputs):
-        grad[plan.net.weight_ih + d] += vsum(sums[d])
-    grad[plan.net.weight_hh] += vsum(sums[inputs])
+        grad[layer.weight_ih + d] += vsum(sums[d])
+    grad[layer.weight_hh] += vsum(sums[inputs])
     if plan.net.has_bias:
-        plan.grad_bias[0] += vsum(sums[inputs + 1])
+        layer.grad_bias[0] += vsum(sums[inputs + 1])
 
 
 cdef inline void scalar_sums_of(
-    int inputs, const Plan* plan, real* grad, const real* u, Py_ssize_t n,
+    int inputs, const Plan* plan, const Layer* layer, real* grad, const real* u, Py_ssize_t n,
 ) noexcept nogil:
     if plan.vectors == 1:
-        scalar_sums(1, inputs, plan, grad, u, n)
+        scalar_sums(1, inputs, plan, layer, grad, u, n)
     elif plan.vectors == 2:
-        scalar_sums(2, inputs, plan, grad, u, n)
+        scalar_sums(2, inputs, plan, layer, grad, u, n)
     else:
-        scalar_sums(4, inputs, plan, grad, u, n)
+        scalar_sums(4, inputs, plan, layer, grad, u, n)
 
 
 cdef void scalar_gradient(
-    const Plan* plan, real* grad, const real* u, Py_ssize_t n,
+    const Plan* plan, const Layer* layer, real* grad, const real* u, Py_ssize_t n,
 ) noexcept nogil:
     """`step_gradient` for one unit and up to four inputs: every sum in a register."""
-    if plan.input_rows == 0:
-        scalar_sums_of(0, plan, grad, u, n)
-    elif plan.input_rows == 1:
-        scalar_sums_of(1, plan, grad, u, n)
-    elif plan.input_rows == 2:
-        scalar_sums_of(2, plan, grad, u, n)
-    elif plan.input_rows == 3:
-        scalar_sums_of(3, plan, grad, u, n)
+    if layer.input_rows == 0:
+        scalar_sums_of(0, plan, layer, grad, u, n)
+    elif layer.input_rows == 1:
+        scalar_sums_of(1, plan, layer, grad, u, n)
+    elif layer.input_rows == 2:
+        scalar_sums_of(2, plan, layer, grad, u, n)
+    elif layer.input_rows == 3:
+        scalar_sums_of(3, plan, layer, grad, u, n)
     else:
-        scalar_sums_of(4, plan, grad, u, n)
+        scalar_sums_of(4, plan, layer, grad, u, n)

@@ -14,11 +14,12 @@ cdef bint any_not_finite(const real* numbers, Py_ssize_t n) noexcept nogil:
 
 
 cdef struct State:
-    real* h                    # (H); NULL: zeros
-    real* c                    # (H), of an LSTM
+    real* h                    # (states, H); NULL: as a network begins
+    real* c                    # (layers, H), of an LSTM
 
 
 cdef inline void start_from(real* row, const real* given, Py_ssize_t n) noexcept nogil:
+    """A row of a state; NULL: zeros."""
     if given != NULL:
         memcpy(row, given, n * sizeof(real))
     else:
@@ -51,6 +52,17 @@ cdef bint changed(
     return engine.exposed and memcmp(copy, now, n * sizeof(real)) != 0
 
 
+cdef struct UnitsLayer:
+    real* input_weight         # (inputs, a) W_ih
+    real* state_weight         # (gates H, H) W_hh
+    real* skip_weight          # (H, H) W_skip
+    real* bias                 # (a)
+    # (chunk + 1, H) h_{t-1} and the states that follow it; before it, with a skip connection,
+    # those before.
+    real* h
+    real* c                    # (H) of an LSTM
+
+
 @cython.final
 cdef class Units:
     """A network's weights packed with units in lanes, and room to work in.
@@ -59,72 +71,85 @@ cdef class Units:
     """
 
     cdef Network net
+    cdef const Layer* shape    # (layers) where their parameters are
     cdef const real* flat      # the parameters, which may change at any time
-    cdef Arena inputs, rest
+    cdef Arena inputs, rest, room
     cdef Py_ssize_t inputs_version, rest_version    # of the engine when they were packed
+    cdef Py_ssize_t n_inputs   # parameters of the first layer's W_ih, which come first
     cdef real* inputs_copy     # what of `flat` was packed
     cdef real* rest_copy
-    cdef real* input_weight    # (D, a) W_ih
+    cdef UnitsLayer* layers
     cdef real* x               # (D) one step of another precision
-    cdef real* state_weight    # (gates H, H) W_hh
     cdef real* head_weight     # (H, K) W_y
-    cdef real* bias            # (a)
     cdef real* head_bias       # (K)
-    cdef real* h               # (chunk + 1, H) h_{t-1} and the states that follow it
-    cdef real* c               # (H) of an LSTM
     cdef real* a               # (chunk, a) of a gated cell: its products, a block for each gate
     cdef Py_ssize_t width      # of a: H padded, four times for a gated cell
     cdef real* out             # (chunk, K)
     cdef Py_ssize_t chunk      # steps worked on at a time
 
     def __cinit__(self, Engine engine not None):
-        self.net = engine.net
+        self.net, self.shape = engine.net, engine.layers
         self.flat = &engine.flat[0]
-        self.inputs, self.rest = Arena(), Arena()
+        self.inputs, self.rest, self.room = Arena(), Arena(), Arena()
+        self.room.fit(self.net.layers * sizeof(UnitsLayer))
+        self.layers = <UnitsLayer*>self.room.base
         self.inputs_version = self.rest_version = -1
+        self.n_inputs = self.shape[0].weight_hh
         self.width = padded(self.net.hidden) * (1 if self.net.cell == ELMAN else 4)
         self.chunk = STREAM_BYTES // (self.width * <Py_ssize_t>sizeof(real))
         self.chunk = max(8, min(64, self.chunk))
 
     cdef size_t lay_out_inputs(self, char* base) noexcept:
         cdef size_t used = 0
-        self.inputs_copy = carve(base, &used, self.net.weight_hh)
-        self.input_weight = carve(base, &used, self.net.inputs * self.width)
-        self.x = carve(base, &used, self.net.inputs)
+        self.inputs_copy = carve_reals(base, &used, self.n_inputs)
+        self.layers[0].input_weight = carve_reals(base, &used, self.net.inputs * self.width)
+        self.x = carve_reals(base, &used, self.net.inputs)
         return used
 
     cdef size_t lay_out_rest(self, char* base) noexcept:
-        cdef Py_ssize_t H = padded(self.net.hidden), K = padded(self.net.outputs)
-        cdef Py_ssize_t head = K if self.net.has_head else 0
+        cdef Py_ssize_t H = padded(self.net.hidden), K = padded(self.net.outputs), i
+        cdef Py_ssize_t head = K if self.net.has_head else 0, old = history(&self.net) - 1
         cdef size_t used = 0
-        self.rest_copy = carve(base, &used, self.net.size - self.net.weight_hh)
-        self.state_weight = carve(base, &used, self.net.hidden * self.width)
-        self.bias = carve(base, &used, self.width)
-        self.head_weight = carve(base, &used, self.net.hidden * head)
-        self.head_bias = carve(base, &used, head)
-        self.h = carve(base, &used, (self.chunk + 1) * H)
-        self.c = carve(base, &used, H)
-        self.a = carve(base, &used, self.chunk * self.width if self.net.cell != ELMAN else 0)
-        self.out = carve(base, &used, self.chunk * head)
+        cdef UnitsLayer* layer
+        self.rest_copy = carve_reals(base, &used, self.net.size - self.n_inputs)
+        for i in range(self.net.layers):
+            layer = &self.layers[i]
+            if i > 0:
+                layer.input_weight = carve_reals(base, &used, self.net.hidden * self.width)
+            layer.state_weight = carve_reals(base, &used, self.net.hidden * self.width)
+            layer.skip_weight = carve_reals(
+                base, &used, self.net.hidden * self.width if self.net.skip else 0
+            )
+            layer.bias = carve_reals(base, &used, self.width)
+            layer.h = carve_reals(base, &used, (self.chunk + 1 + old) * H)
+            if layer.h != NULL:
+                layer.h += old * H
+            layer.c = carve_reals(base, &used, H)
+        self.head_weight = carve_reals(base, &used, self.net.hidden * head)
+        self.head_bias = carve_reals(base, &used, head)
+        self.a = carve_reals(base, &used, self.chunk * self.width if self.net.cell != ELMAN else 0)
+        self.out = carve_reals(base, &used, self.chunk * head)
         return used
 
     cdef int refresh(self, Engine engine, bint tokens) except -1:
         """Pack again what has changed. Tokens read their columns of W_ih where they are."""
-        cdef Network* net = &self.net
         cdef const real* inputs = self.flat
-        cdef const real* rest = self.flat + net.weight_hh
-        cdef Py_ssize_t n_inputs = net.weight_hh, n_rest = net.size - net.weight_hh
+        cdef const real* rest = self.flat + self.n_inputs
+        cdef Py_ssize_t n_inputs = self.n_inputs, n_rest = self.net.size - self.n_inputs
         if not tokens and changed(engine, self.inputs_version, self.inputs_copy, inputs, n_inputs):
             self.inputs.fit(self.lay_out_inputs(NULL))
             self.lay_out_inputs(self.inputs.base)
             memcpy(self.inputs_copy, inputs, n_inputs * sizeof(real))
-            self.pack_gates(self.input_weight, self.inputs_copy, net.inputs, 0, input_block)
+            self.pack_gates(
+                self.layers[0].input_weight, self.inputs_copy, self.net.inputs, 0, input_block
+            )
             self.inputs_version = engine.version
         if changed(engine, self.rest_version, self.rest_copy, rest, n_rest):
             self.rest.fit(self.lay_out_rest(NULL))
             self.lay_out_rest(self.rest.base)
+            memset(self.rest.base, 0, self.rest.size)
             memcpy(self.rest_copy, rest, n_rest * sizeof(real))
-            self.pack_rest(self.rest_copy - net.weight_hh)
+            self.pack_rest(self.rest_copy - self.n_inputs)
             self.rest_version = engine.version
         return 0
 
@@ -151,24 +176,35 @@ cdef class Units:
 
     cdef int pack_rest(self, const real* p) except -1:
         cdef Network* net = &self.net
-        cdef Py_ssize_t i, k, gate, H = net.hidden, K = net.outputs
-        self.pack_gates(self.state_weight, p + net.weight_hh, H, net.cell == GRU, state_block)
-        memset(self.bias, 0, self.width * sizeof(real))
-        for gate in range(net.gates if net.has_bias else 0):
-            for i in range(H):
-                k = input_block(net.cell, gate) * padded(H) + i
-                self.bias[k] = p[net.bias_ih + gate * H + i]
-                if input_block(net.cell, gate) != state_block(net.cell, gate):
-                    k = state_block(net.cell, gate) * padded(H) + i
-                self.bias[k] += p[net.bias_hh + gate * H + i]
-        memset(self.h, 0, (self.chunk + 1) * padded(H) * sizeof(real))
-        memset(self.c, 0, padded(H) * sizeof(real))
+        cdef Py_ssize_t i, H = net.hidden, K = net.outputs
+        cdef const Layer* shape
+        for i in range(net.layers):
+            shape = &self.shape[i]
+            if i > 0:
+                self.pack_gates(self.layers[i].input_weight, p + shape.weight_ih, H, 0, input_block)
+            self.pack_gates(
+                self.layers[i].state_weight, p + shape.weight_hh, H, net.cell == GRU, state_block
+            )
+            if net.skip:
+                pack_units(self.layers[i].skip_weight, p + shape.weight_skip, H, H)
+            if net.has_bias:
+                self.pack_bias(self.layers[i].bias, p + shape.bias_ih, p + shape.bias_hh)
         if not net.has_head:
             return 0
         pack_units(self.head_weight, p + net.head_weight, K, H)
-        for i in range(padded(K)):
-            self.head_bias[i] = p[net.head_bias + i] if net.has_bias and i < K else 0
+        if net.has_bias:
+            memcpy(self.head_bias, p + net.head_bias, K * sizeof(real))
         return 0
+
+    cdef void pack_bias(self, real* bias, const real* b_ih, const real* b_hh) noexcept:
+        cdef Py_ssize_t i, k, gate, H = self.net.hidden, P = padded(H), of_input, of_state
+        for gate in range(self.net.gates):
+            of_input = input_block(self.net.cell, gate) * P
+            of_state = state_block(self.net.cell, gate) * P
+            for i in range(H):
+                k = gate * H + i
+                bias[of_input + i] = b_ih[k]
+                bias[of_state + i] = bias[of_state + i] + b_hh[k]
 
     cdef const real* as_reals(self, cnp.ndarray x_t) noexcept:
         """One step in this core's precision; what overflows it becomes infinite."""
@@ -185,10 +221,10 @@ cdef class Units:
     cdef int faults(
         self, const real* x, const int64_t* tokens, const State* state, Py_ssize_t n,
     ) noexcept nogil:
-        cdef Py_ssize_t t
-        if state.h != NULL and any_not_finite(state.h, self.net.hidden):
+        cdef Py_ssize_t t, size = state_rows(&self.net) * self.net.hidden
+        if state.h != NULL and any_not_finite(state.h, size):
             return BAD_INPUT
-        if state.c != NULL and any_not_finite(state.c, self.net.hidden):
+        if state.c != NULL and any_not_finite(state.c, size):
             return BAD_INPUT
         if tokens == NULL:
             return BAD_INPUT if any_not_finite(x, n * self.net.inputs) else 0
@@ -203,34 +239,84 @@ cdef class Units:
     ) noexcept nogil:
         """n steps from `state`: y (n, K), and the last state into `final`, once all else has
         been read.  Returns the faults met; then nothing is written."""
-        cdef Py_ssize_t H = self.net.hidden, D = self.net.inputs, K = self.net.outputs, part
+        cdef Py_ssize_t part, i
         cdef unsigned long long mode
-        # Where a_t is formed: of an Elman cell in the place of h_t.
-        cdef real* a = self.h + padded(H) if self.net.cell == ELMAN else self.a
-        cdef Py_ssize_t n_out = H if self.net.cell == ELMAN else self.width
         if self.faults(x, tokens, state, n):
             return 1
         mode = flush_subnormals()
-        start_from(self.h, state.h, H)
-        start_from(self.c, state.c, H)
+        for i in range(self.net.layers):
+            self.begin(i, state)
         while n > 0:
             part = min(n, self.chunk)
-            if tokens == NULL:
-                product(a, n_out, self.input_weight, self.bias, x, D, D, part, False)
-                x += part * D
-            else:
-                self.look_up(a, tokens, part)
-                tokens += part
-            self.recur(part)
+            for i in range(self.net.layers):
+                self.enter(i, x, tokens, part)
+                self.recur(&self.layers[i], part)
             self.read_out(y, part)
-            y += part * K
-            memcpy(self.h, self.h + part * padded(H), H * sizeof(real))
+            if tokens == NULL:
+                x += part * self.net.inputs
+            else:
+                tokens += part
+            y += part * self.net.outputs
+            for i in range(self.net.layers):
+                self.keep(&self.layers[i], part)
             n -= part
-        memcpy(final.h, self.h, H * sizeof(real))
-        if final.c != NULL:
-            memcpy(final.c, self.c, H * sizeof(real))
+        for i in range(self.net.layers):
+            self.end(i, final)
         restore_subnormals(mode)
         return 0
+
+    cdef void begin(self, Py_ssize_t i, const State* state) noexcept nogil:
+        """The states before a layer's first step: given, or parameters, or zeros."""
+        cdef Py_ssize_t H = self.net.hidden, s = history(&self.net), k
+        cdef const Layer* shape = &self.shape[i]
+        cdef const real* start = NULL
+        cdef const real* start_c = NULL
+        if state.h != NULL:
+            for k in range(s):
+                start_from(self.layers[i].h - k * padded(H), state.h + (i * s + k) * H, H)
+            if state.c != NULL:
+                start_from(self.layers[i].c, state.c + i * H, H)
+            return
+        if self.net.has_start:
+            start = self.rest_copy - self.n_inputs + shape.h0
+            start_c = self.rest_copy - self.n_inputs + shape.c0
+        start_from(self.layers[i].h, start, H)
+        if self.net.cell == LSTM:
+            start_from(self.layers[i].c, start_c, H)
+        for k in range(1, s):
+            start_from(self.layers[i].h - k * padded(H), NULL, H)
+
+    cdef void end(self, Py_ssize_t i, const State* final) noexcept nogil:
+        cdef Py_ssize_t H = self.net.hidden, s = history(&self.net), k
+        for k in range(s):
+            memcpy(
+                final.h + (i * s + k) * H, self.layers[i].h - k * padded(H), H * sizeof(real)
+            )
+        if final.c != NULL:
+            memcpy(final.c + i * H, self.layers[i].c, H * sizeof(real))
+
+    cdef void keep(self, UnitsLayer* layer, Py_ssize_t n) noexcept nogil:
+        """After n steps: the last states to where the next ones look for them."""
+        cdef Py_ssize_t P = padded(self.net.hidden), old = history(&self.net) - 1
+        memmove(layer.h - old * P, layer.h + (n - old) * P, (old + 1) * P * sizeof(real))
+
+    cdef void enter(
+        self, Py_ssize_t i, const real* x, const int64_t* tokens, Py_ssize_t n,
+    ) noexcept nogil:
+        """W_ih x_t + b_ih + b_hh of n steps of a layer to where a_t is formed: of an Elman cell
+        in the place of h_t."""
+        cdef UnitsLayer* layer = &self.layers[i]
+        cdef Py_ssize_t H = self.net.hidden, P = padded(H), D = self.net.inputs
+        cdef Py_ssize_t n_out = H if self.net.cell == ELMAN else self.width
+        cdef real* a = layer.h + P if self.net.cell == ELMAN else self.a
+        if i > 0:
+            product(
+                a, n_out, layer.input_weight, layer.bias, self.layers[i - 1].h + P, P, H, n, False
+            )
+        elif tokens == NULL:
+            product(a, n_out, layer.input_weight, layer.bias, x, D, D, n, False)
+        else:
+            self.look_up(a, tokens, n)
 
     cdef void look_up(self, real* a, const int64_t* tokens, Py_ssize_t n) noexcept nogil:
         """b_ih + b_hh + W_ih onehot(x_t), for n steps"""
@@ -241,27 +327,35 @@ cdef class Units:
             token = tokens[t]
             if not 0 <= token < self.net.inputs:   # changed by somebody since it was checked
                 token = 0
-            memcpy(a, self.bias, self.width * sizeof(real))
+            memcpy(a, self.layers[0].bias, self.width * sizeof(real))
             for gate in range(self.net.gates):
-                column = self.flat + self.net.weight_ih + gate * H * self.net.inputs + token
+                column = self.flat + gate * H * self.net.inputs + token
                 block = input_block(self.net.cell, gate) * padded(H)
                 for i in range(H):
                     a[block + i] += column[i * self.net.inputs]
             a += self.width
 
-    cdef void recur(self, Py_ssize_t n) noexcept nogil:
+    cdef void recur(self, const UnitsLayer* layer, Py_ssize_t n) noexcept nogil:
         """The loop over time: from W_ih x_t + b_ih + b_hh to h_t."""
         cdef Py_ssize_t H = self.net.hidden, width = padded(H), vectors = width // LANES, _t
-        cdef const real* w = self.state_weight
-        cdef real* h = self.h
+        cdef const real* w = layer.state_weight
+        cdef const real* b = layer.bias
+        cdef real* h = layer.h
         cdef real* a = self.a
         for _t in range(n):
             if self.net.cell == LSTM:
-                product(a, 4 * width, w, self.bias, h, width, H, 1, True)
-                lstm_gates(width, a, self.c, self.c, h + width, NULL)
+                product(a, 4 * width, w, b, h, width, H, 1, True)
+                lstm_gates(width, a, layer.c, layer.c, h + width, NULL)
             elif self.net.cell == GRU:
-                product(a + width, 3 * width, w, self.bias, h, width, H, 1, True)
+                product(a + width, 3 * width, w, b, h, width, H, 1, True)
                 gru_gates(width, a, h, h + width, NULL)
+            elif self.net.skip:
+                product(h + width, H, w, b, h, width, H, 1, True)
+                product(
+                    h + width, H, layer.skip_weight, b, h - (self.net.skip - 1) * width, width, H,
+                    1, True,
+                )
+                elman_units(self.net.nonlinearity, vectors, h + width, NULL)
             elif vectors == 1:
                 narrow_step(1, &self.net, w, h)
             elif vectors == 2:
@@ -269,7 +363,7 @@ cdef class Units:
             elif vectors == 4:
                 narrow_step(4, &self.net, w, h)
             else:
-                product(h + width, H, w, self.bias, h, width, H, 1, True)
+                product(h + width, H, w, b, h, width, H, 1, True)
                 elman_units(self.net.nonlinearity, vectors, h + width, NULL)
             h += width
             a += self.width
@@ -277,7 +371,7 @@ cdef class Units:
     cdef void read_out(self, real* y, Py_ssize_t n) noexcept nogil:
         """y_t = W_y h_t + b_y for n steps; h_t itself where there is no head."""
         cdef Py_ssize_t H = padded(self.net.hidden), K = self.net.outputs, width = padded(K), t, k
-        cdef const real* rows = self.h + H
+        cdef const real* rows = self.layers[self.net.layers - 1].h + H
         if self.net.has_head:
             product(
                 self.out, K, self.head_weight, self.head_bias, rows, H, self.net.hidden, n, False
@@ -289,13 +383,14 @@ cdef class Units:
 
 
 cdef bint is_state(state, const Network* net):
-    """Whether it is a state as the core takes it: (1, H), or of an LSTM a pair of these."""
+    """Whether it is a state as the core takes it: rows of H, or of an LSTM a pair of these."""
+    cdef Py_ssize_t rows = state_rows(net)
     if net.cell != LSTM:
-        return is_plain(state) and is_shaped(state, 2, 1, net.hidden)
+        return is_plain(state) and is_shaped(state, 2, rows, net.hidden)
     return (
         type(state) is tuple and len(state) == 2
-        and is_plain(state[0]) and is_shaped(state[0], 2, 1, net.hidden)
-        and is_plain(state[1]) and is_shaped(state[1], 2, 1, net.hidden)
+        and is_plain(state[0]) and is_shaped(state[0], 2, rows, net.hidden)
+        and is_plain(state[1]) and is_shaped(state[1], 2, rows, net.hidden)
     )
 
 
@@ -311,9 +406,10 @@ cdef State state_of(state):
 
 
 cdef object new_state(const Network* net):
+    cdef Py_ssize_t rows = state_rows(net)
     if net.cell != LSTM:
-        return new_reals(2, 1, net.hidden)
-    return new_reals(2, 1, net.hidden), new_reals(2, 1, net.hidden)
+        return new_reals(2, rows, net.hidden)
+    return new_reals(2, rows, net.hidden), new_reals(2, rows, net.hidden)
 
 
 cdef bint are_results(out, int ndim, Py_ssize_t first, Py_ssize_t second, const Network* net):
@@ -349,7 +445,7 @@ cdef class Stream:
         self.engine = engine
 
     def step(self, x_t, state, out):
-        """(y (K), state (1, H)) after one step from `state`, into the arrays of `out` if it
+        """(y (K), state (states, H)) after one step from `state`, into the arrays of `out` if it
         is given.  x_t: (D) numbers of either precision, or a token."""
         cdef Network* net = &self.engine.net
         cdef Units units
@@ -359,6 +455,8 @@ cdef class Stream:
         cdef tuple results
         cdef State first, final
         cdef real* y
+        if net.directions == 2:    # it would have to know the steps to come
+            return None
         if cnp.PyArray_CheckExact(x_t):
             if not is_shaped(x_t, 1, net.inputs, 0) or not is_either_real(x_t):
                 return None
@@ -386,7 +484,7 @@ cdef class Stream:
         return None if bad else results
 
     def run(self, x, state, out):
-        """(y (T, K), state (1, H)) after the T steps of x (T, D), or of tokens x (T)."""
+        """(y (T, K), state (states, H)) after the T steps of x (T, D), or of tokens x (T)."""
         cdef Network* net = &self.engine.net
         cdef Units units
         cdef bint tokens = False, bad
@@ -396,6 +494,8 @@ cdef class Stream:
         cdef const int64_t* indices = NULL
         cdef State first, final
         cdef real* y
+        if net.directions == 2:
+            return None
         if not cnp.PyArray_CheckExact(x) or cnp.PyArray_NDIM(x) < 1 or cnp.PyArray_DIM(x, 0) < 1:
             return None
         steps = cnp.PyArray_DIM(x, 0)
@@ -415,7 +515,7 @@ cdef class Stream:
             return None
         units = self.borrow(numbers == NULL)
         first, y, final = state_of(state), data_of(results[0]), state_of(results[1])
-        if <double>steps * net.hidden * (net.hidden + net.inputs) < WORTH_RELEASING:
+        if <double>steps * net.hidden * net.layers * (net.hidden + net.inputs) < WORTH_RELEASING:
             bad = units.advance(numbers, indices, &first, steps, y, &final)
             self.engine.end_reading()
         else:

@@ -1,6 +1,6 @@
 """Problems for the gradient tests: a network, its input and targets, and the oracle's answer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,14 +27,41 @@ class Case:
     tokens: bool = False
     ragged: str = ""  # "", "list", "lengths", "mask"
     scale: float = 1.0
-    extra: dict[str, Any] = field(default_factory=dict)
+    layers: int = 1
+    bidirectional: bool = False
+    skip: int | None = None
+    trainable: bool = False
 
     def __str__(self):
         parts = [self.cell] if self.cell != "RNN" else []
         parts += [f"B{self.batch}", f"T{self.time}", f"D{self.inputs}", f"H{self.hidden}"]
         parts += [f"K{self.outputs}", self.nonlinearity, self.readout, self.loss, self.ragged]
-        parts += [name for name in ("bias", "h0", "tokens") if getattr(self, name)]
+        parts += [f"L{self.layers}"] if self.layers > 1 else []
+        parts += [f"skip{self.skip}"] if self.skip else []
+        names = ("bias", "h0", "tokens", "bidirectional", "trainable")
+        parts += [name for name in names if getattr(self, name)]
         return "-".join(str(part) for part in parts if part)
+
+    @property
+    def stacked(self):
+        """Whether only `oracle.stack` has it."""
+        return self.layers > 1 or self.bidirectional or bool(self.skip) or self.trainable
+
+    @property
+    def spec(self):
+        """As `oracle.stack` takes it."""
+        return {
+            "cell": self.cell, "nonlinearity": self.nonlinearity, "layers": self.layers,
+            "bidirectional": self.bidirectional, "skip": self.skip, "readout": self.readout,
+        }  # fmt: skip
+
+    @property
+    def directions(self):
+        return 2 if self.bidirectional else 1
+
+    @property
+    def state_rows(self):
+        return self.layers * self.directions * (self.skip or 1)
 
 
 class Problem:
@@ -43,12 +70,19 @@ class Problem:
     def __init__(self, case: Case, dtype: str, seed: int = 0) -> None:
         rng = np.random.default_rng([seed, case.batch, case.time, case.hidden])
         self.case = case
-        options = {"nonlinearity": case.nonlinearity} if case.cell == "RNN" else {}
+        options = {"num_layers": case.layers, "bidirectional": case.bidirectional}
+        if case.cell == "RNN":
+            options |= {"nonlinearity": case.nonlinearity, "skip": case.skip}
         self.net = getattr(rc, case.cell)(
             case.inputs, case.hidden, case.outputs, **options,
             bias=case.bias, readout=case.readout, loss=case.loss, dtype=dtype, seed=rng,
+            trainable_h0=case.trainable,
         )  # fmt: skip
         self.net.flat[:] *= case.scale
+        if case.trainable:
+            for name in ("h0", "c0")[: 1 + (case.cell == "LSTM")]:
+                values = self.net.parameters()[name]
+                values[:] = rng.standard_normal(values.shape)
         B, T, D = case.batch, case.time, case.inputs
         self.counts = np.ones((B, T), bool)
         self.options: dict[str, Any] = {}
@@ -68,7 +102,7 @@ class Problem:
         else:
             self.rows = rng.standard_normal((B, T, D)).astype(dtype)
             x = self.rows
-        self.h0 = np.zeros((B, 1, case.hidden), dtype)
+        self.h0 = np.zeros((B, case.state_rows, case.hidden), dtype)
         if case.h0:
             self.h0 = rng.standard_normal(self.h0.shape).astype(dtype)
             self.options["h0"] = self.h0
@@ -77,7 +111,7 @@ class Problem:
             self.h0 = (self.h0, self.c0)
             if case.h0:
                 self.options["h0"] = self.h0
-        K = case.outputs or case.hidden
+        K = case.outputs or case.hidden * case.directions
         leading = (B, T) if case.readout == "all" else (B,)
         if case.loss == "cross_entropy":
             self.y = rng.integers(-1, K, leading)
@@ -105,12 +139,22 @@ class Problem:
     @property
     def derivations(self):
         """Two that share no code."""
+        if self.case.stacked:
+            return oracle.stack.loss_and_grad, oracle.stack.by_complex_step
         if self.case.cell == "RNN":
             return oracle.by_recurrence, oracle.by_terms
         return oracle.gated.loss_and_grad, oracle.gated.by_complex_step
 
     def first_state(self, b):
         """As the oracle takes it."""
+        if self.case.stacked:
+            pair = self.h0 if self.case.cell == "LSTM" else (self.h0,)
+            states = [values[b].astype(float).tolist() for values in pair]
+            if self.case.trainable and not self.case.h0:
+                s = self.case.skip or 1
+                for name, rows in zip(("h0", "c0"), states, strict=False):
+                    rows[::s] = self.net.parameters()[name].astype(float).tolist()
+            return states
         if self.case.cell == "RNN":
             return self.h0[b, 0].astype(float).tolist()
         pair = self.h0 if self.case.cell == "LSTM" else (self.h0,)
@@ -121,9 +165,14 @@ class Problem:
         case, T = self.case, self.case.time
         derive = derive or self.derivations[0]
         what = case.nonlinearity if case.cell == "RNN" else case.cell
+        what = case.spec if case.stacked else what
         name = loss or case.loss
         wanted = self.dy if loss == "given" else self.y
-        parameters = {k: v.astype(float).tolist() for k, v in self.net.parameters().items()}
+        parameters = {
+            k: v.astype(float).tolist()
+            for k, v in self.net.parameters().items()
+            if k not in ("h0", "c0")
+        }
         totals, sums, dx, dh0, count = [], [], [], [], 0
         for b in range(case.batch):
             counts = self.counts[b].tolist()
@@ -147,11 +196,22 @@ class Problem:
         grads = {k: scale * sum(s[k] if s[k].size else 0 for s in sums) for k in parameters}
         dh0 = scale * np.array(dh0)
         grads["x"], grads["h0"] = scale * np.array(dx), dh0[:, None]
-        if case.cell == "LSTM":  # (2, B, 1, H)
+        if case.stacked:  # (B, 1 or 2, states, H)
+            grads["h0"] = dh0.swapaxes(0, 1) if case.cell == "LSTM" else dh0[:, 0]
+        elif case.cell == "LSTM":  # (2, B, 1, H)
             grads["h0"] = dh0.swapaxes(0, 1)[:, :, None]
         elif case.cell == "GRU":
             grads["h0"] = dh0
         return scale * sum(totals), grads
+
+    def of_parameter(self, grads, name):
+        """Its gradient; of the first states, that of all sequences' together."""
+        if name not in ("h0", "c0"):
+            return grads[name]
+        if self.case.h0:
+            return np.zeros_like(self.net.parameters()[name], float)
+        pair = grads["h0"] if self.case.cell == "LSTM" else (grads["h0"],)
+        return pair[int(name == "c0")].sum(axis=0)[:: self.case.skip or 1]
 
 
 def difference(got, expected):

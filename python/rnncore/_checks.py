@@ -86,6 +86,11 @@ def generator(name: str, value: Any) -> np.random.Generator:
         ) from None
 
 
+def seed(name: str, value: Any) -> int:
+    """A number for a generator of the core's own, drawn from `generator`."""
+    return int(generator(name, value).integers(2**63))
+
+
 def array(name: str, value: Any) -> Array:
     """`value` as an array of real numbers, integers or booleans."""
     if type(value) is np.ndarray:

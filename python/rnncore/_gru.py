@@ -14,7 +14,9 @@ class GRU(Network):
 
     Parameters
     ----------
-    input_size, hidden_size, output_size, bias, readout, loss, dtype
+    input_size, hidden_size, output_size, num_layers, bidirectional, dropout, bias, readout, loss
+        As for `rnncore.RNN`.
+    dtype, trainable_h0
         As for `rnncore.RNN`.
     init, init_scale
         First parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
@@ -62,18 +64,26 @@ class GRU(Network):
         hidden_size: int,
         output_size: int | None = None,
         *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
         bias: bool = True,
         readout: str = "last",
         loss: str | None = None,
         init: Init = "torch",
         init_scale: float = 1.0,
         dtype: npt.DTypeLike = "float32",
+        trainable_h0: bool = False,
         seed: int | np.random.Generator | None = None,
     ) -> None:
         config = {
             "input_size": input_size,
             "hidden_size": hidden_size,
             "output_size": output_size,
+            "num_layers": num_layers,
+            "bidirectional": bidirectional,
+            "dropout": dropout,
+            "trainable_h0": trainable_h0,
             "bias": bias,
             "readout": readout,
             "loss": loss,

@@ -15,6 +15,7 @@ from rnncore._parameters import GATES, Shapes, checked_array
 Draw = Callable[[str, tuple[int, ...], np.random.Generator], Any]
 Init = str | Mapping[str, Any] | Draw
 
+STATES = ("h0", "c0")
 NAMES = ("torch", "glorot", "orthogonal", "identity", "unit")
 
 
@@ -59,22 +60,28 @@ def named(
         raise ValueError(f"init: expected {name!r} for an RNN only, got it for a {kind}")
     if name == "unit" and hidden != 1:
         raise ValueError(f"init: expected 'unit' for hidden_size 1 only, got hidden_size {hidden}")
-    values = {
-        key: glorot(shape, 1 if key.startswith("head.") else gates, rng)
-        for key, shape in shapes.items()
-    }
-    if name == "orthogonal":
-        blocks = [orthogonal(hidden, rng) for _ in range(gates)]
-        values["weight_hh_l0"] = scale * np.concatenate(blocks)
-    elif name in ("identity", "unit"):
-        values["weight_hh_l0"] = scale * np.eye(hidden)
+    values = {}
+    for key, shape in shapes.items():
+        if key in STATES:
+            values[key] = np.zeros(shape)
+        elif not key.startswith("weight_hh") or name == "glorot":
+            values[key] = glorot(shape, 1 if key.startswith("head.") else gates, rng)
+        elif name == "orthogonal":
+            blocks = [orthogonal(hidden, rng) for _ in range(gates)]
+            values[key] = scale * np.concatenate(blocks)
+        else:
+            values[key] = scale * np.eye(hidden)
     return values
 
 
 def by_torch(shapes: Shapes, rng: np.random.Generator) -> dict[str, Array]:
-    """PyTorch's: everything uniform within 1 / sqrt(H), biases and read-out too."""
+    """PyTorch's: everything uniform within 1 / sqrt(H), biases and read-out too; but the first
+    states zero."""
     bound = 1 / np.sqrt(shapes["weight_hh_l0"][1])
-    return {name: rng.uniform(-bound, bound, shape) for name, shape in shapes.items()}
+    return {
+        name: np.zeros(shape) if name in STATES else rng.uniform(-bound, bound, shape)
+        for name, shape in shapes.items()
+    }
 
 
 def glorot(shape: tuple[int, ...], gates: int, rng: np.random.Generator) -> Array:

@@ -26,10 +26,17 @@ class Form(NamedTuple):
     dtype: np.dtype[Any]
     input_size: int
     hidden_size: int
+    width: int  # of the states that are read out: both directions' side by side
     states: int  # 2 where a state is a pair (h, c), else 1
+    passes: int  # layers times directions
+    history: int  # states that a layer's next step may need: 1, or those it skips
     outputs: int
     every_step: bool
     loss: str | None
+
+    @property
+    def state_rows(self) -> int:
+        return self.passes * self.history
 
 
 class Inputs:
@@ -54,6 +61,8 @@ class Inputs:
     order: Array | None = None
     mask: Array | None = None
     h0: Array | None = None
+    latest = False  # h0 was given without the states before the latest
+    latest_shape: tuple[int, ...] = ()
     listed = False
     ragged = False
 
@@ -77,15 +86,15 @@ class Inputs:
         if isinstance(x, list | tuple):
             self.listed = True
             self._from_list(x, lengths)
-            assert self.lengths is not None
-            self.order = np.argsort(self.lengths, kind="stable").astype(np.int64)  # like by like
         else:
             self._from_array(check.array("x", x))
             if lengths is not None:
                 self._set_lengths(lengths)
         if mask is not None:
-            self.mask = self._mask_rows(mask)
+            self._set_mask(mask)
         self.ragged = self.lengths is not None or self.mask is not None
+        if self.lengths is not None:  # like by like, so that a block ends with its sequences
+            self.order = np.argsort(self.lengths, kind="stable").astype(np.int64)
         if h0 is not None:
             self.h0 = self._state(h0)
         self.batch = self.form.core.Batch(
@@ -155,8 +164,20 @@ class Inputs:
                 f"got {given[at]} at {list(at)}"
             )
         # A copy: the core has checked these, nobody may change them any more.
-        self.lengths = np.array(given, np.int64, order="C")
+        self._end_at(np.array(given, np.int64, order="C"))
+
+    def _end_at(self, lengths: Array) -> None:
+        self.lengths = lengths
         self.start = np.arange(self.count, dtype=np.int64) * self.time
+
+    def _set_mask(self, mask: Any) -> None:
+        rows = self._mask_rows(mask)
+        if self.lengths is None:  # steps that are masked to the end are none
+            last = self.time - rows[:, ::-1].argmax(axis=1)
+            self._end_at(np.where(rows.any(axis=1), last, 1).astype(np.int64))
+        self.mask = rows
+        if self.counted.sum() == self.steps.sum():  # nothing is masked in between
+            self.mask = None
 
     def _mask_rows(self, mask: Any) -> Array:
         if self.listed and isinstance(mask, list | tuple):
@@ -181,18 +202,39 @@ class Inputs:
 
     def _one_state(self, name: str, given: Any) -> Array:
         values = check.array(name, given)
-        full = (self.count, 1, self.form.hidden_size)
-        check.same_shape(name, values, full, (self.count, self.form.hidden_size))
-        return check.as_real(values, self.form.dtype)
+        form, B, H = self.form, self.count, self.form.hidden_size
+        shapes: list[tuple[int, ...]] = [(B, form.state_rows, H)]
+        if form.passes == 1:
+            shapes.append((B, H))
+        elif form.history > 1:
+            shapes.append((B, form.passes, H))
+        if form.passes == 1 < form.history:
+            shapes.insert(1, (B, 1, H))
+        check.same_shape(name, values, *shapes)
+        values = check.as_real(values, form.dtype)
+        self.latest = values.size < B * form.state_rows * H
+        if self.latest:  # the states before the latest are zeros
+            self.latest_shape = values.shape
+            values, given = np.zeros((B, form.passes, form.history, H), form.dtype), values
+            values[:, :, 0] = given.reshape(B, form.passes, H)
+            values = values.reshape(B, form.state_rows, H)
+        return values
 
     def new_final(self) -> Array:
         """Room for a state of every sequence."""
         pair = (2,) if self.form.states == 2 else ()
-        return np.empty((*pair, self.count, 1, self.form.hidden_size), self.form.dtype)
+        size = self.form.hidden_size
+        return np.empty((*pair, self.count, self.form.state_rows, size), self.form.dtype)
 
     def new_state(self) -> Array:
         """The same, shaped as h0 where that was given."""
         return self.new_final() if self.h0 is None else np.empty_like(self.h0)
+
+    def slopes_of_state(self, values: Array) -> State:
+        """dL/dh0 as callers know it, in the shape in which h0 was given."""
+        if self.latest:
+            return values[:, :: self.form.history].reshape(self.latest_shape)
+        return self.state_of(values)
 
     def state_of(self, values: Array) -> State:
         """A state as callers know it: an array, or a pair of arrays."""

@@ -52,10 +52,7 @@ def load(path: str | os.PathLike[str]) -> Network:
         if version != FORMAT or kind not in CLASSES:
             raise ValueError(f"it holds a {kind} of format {version}, this version reads {FORMAT}")
         sizes = {name: np.shape(values) for name, values in arrays.items()}
-        shapes = parameters.parameter_shapes(
-            kind, config["input_size"], config["hidden_size"], config["output_size"],
-            bias=config["bias"],
-        )  # fmt: skip
+        shapes = parameters.parameter_shapes(kind, config)
         if sizes != shapes:  # before a header that lies can ask for memory
             raise ValueError(f"its arrays are {sizes}, its header says {shapes}")
         net = CLASSES[kind](**config, seed=0)

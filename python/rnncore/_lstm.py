@@ -15,12 +15,14 @@ class LSTM(Network):
 
     Parameters
     ----------
-    input_size, hidden_size, output_size, bias, readout, loss, dtype
+    input_size, hidden_size, output_size, num_layers, bidirectional, dropout, bias, readout, loss
+        As for `rnncore.RNN`.
+    dtype, trainable_h0
         As for `rnncore.RNN`.
     init, init_scale
         First parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
     forget_bias : float, optional
-        First value of the forget gate's bias, b_ih + b_hh: 1 keeps the memory at the start. [2]_
+        First value of every forget gate's bias, b_ih + b_hh: 1 keeps the memory at the start. [2]_
     seed : int or numpy.random.Generator, optional
         For the first parameters.
 
@@ -71,12 +73,16 @@ class LSTM(Network):
         hidden_size: int,
         output_size: int | None = None,
         *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
         bias: bool = True,
         readout: str = "last",
         loss: str | None = None,
         init: Init = "torch",
         init_scale: float = 1.0,
         dtype: npt.DTypeLike = "float32",
+        trainable_h0: bool = False,
         forget_bias: float | None = None,
         seed: int | np.random.Generator | None = None,
     ) -> None:
@@ -84,6 +90,10 @@ class LSTM(Network):
             "input_size": input_size,
             "hidden_size": hidden_size,
             "output_size": output_size,
+            "num_layers": num_layers,
+            "bidirectional": bidirectional,
+            "dropout": dropout,
+            "trainable_h0": trainable_h0,
             "bias": bias,
             "readout": readout,
             "loss": loss,
@@ -97,5 +107,6 @@ class LSTM(Network):
         if not self.bias:
             raise ValueError("forget_bias: expected None with bias=False")
         forget = slice(self.hidden_size, 2 * self.hidden_size)
-        self._parameters["bias_ih_l0"][forget] = value
-        self._parameters["bias_hh_l0"][forget] = 0
+        for name, values in self._parameters.items():
+            if name.startswith("bias_"):
+                values[forget] = value if name.startswith("bias_ih") else 0

@@ -23,11 +23,12 @@ from rnncore._inputs import Form, Inputs
 LOSSES = (None, "bce", "mse", "cross_entropy")
 READOUTS = ("last", "all")
 DTYPES = ("float32", "float64")
+MOST_LAYERS = 64  # of the core, both directions counted
 
 #: Attributes that a copy makes anew from configuration and parameters.
 REMADE = (
     "_config", "_shapes", "_flat", "_parameters", "_core", "_engine", "_stream",
-    "_dtype", "_zero", "_loss", "_outputs", "_every_step", "_inputs",
+    "_dtype", "_zero", "_loss", "_outputs", "_every_step", "_form", "_inputs",
 )  # fmt: skip
 
 #: Of saved files; raised when a reader of the old one would misunderstand the new.
@@ -50,6 +51,7 @@ class Model:
     _loss: str | None
     _outputs: int
     _every_step: bool
+    _form: Form
     _inputs: Callable[..., Inputs]
 
     def __init__(
@@ -62,6 +64,7 @@ class Model:
             "hidden_size": check.whole("hidden_size", config["hidden_size"], 1),
             "output_size": None if outputs is None else check.whole("output_size", outputs, 1),
             **self._check_cell(config),
+            **check_stack(config),
             "bias": check.flag("bias", config["bias"]),
             "readout": check.choice("readout", config["readout"], READOUTS),
             "loss": check.choice("loss", config["loss"], LOSSES),
@@ -69,12 +72,9 @@ class Model:
         }
         if config["loss"] == "cross_entropy" and config["dtype"] == "float32":
             # The core compares class numbers as reals.
-            check.whole("output_size", outputs or config["hidden_size"], 1, 2**24)
+            check.whole("output_size", outputs or self._state_width(config), 1, 2**24)
         rng = check.generator("seed", seed)
-        shapes = parameters.parameter_shapes(
-            self._kind, config["input_size"], config["hidden_size"], config["output_size"],
-            bias=config["bias"],
-        )  # fmt: skip
+        shapes = parameters.parameter_shapes(self._kind, config)
         size = parameters.total(shapes)
         if size > 2**40:
             raise ValueError(
@@ -85,6 +85,12 @@ class Model:
         self._config: dict[str, Any] = config
         self._shapes = shapes
         self._connect(flat)
+
+    @staticmethod
+    def _state_width(config: dict[str, Any]) -> int:
+        """Numbers in the states that are read out."""
+        directions = 2 if config["bidirectional"] else 1
+        return directions * int(config["hidden_size"])
 
     def _check_cell(self, config: dict[str, Any]) -> dict[str, Any]:
         """What only some cells are made with."""
@@ -98,19 +104,27 @@ class Model:
         self._dtype = flat.dtype
         self._zero = np.zeros((), flat.dtype)
         self._loss = self._config["loss"]
-        self._outputs = self.hidden_size if self.output_size is None else self.output_size
+        layers, bidirectional = self._config["num_layers"], self._config["bidirectional"]
+        width, skip = self._state_width(self._config), self._config.get("skip")
+        self._outputs = width if self.output_size is None else self.output_size
         self._every_step = self.readout == "all"
-        form = Form(
-            self._core, self._dtype, self.input_size, self.hidden_size,
-            2 if self._kind == "LSTM" else 1, self._outputs, self._every_step, self._loss,
+        self._form = Form(
+            self._core, self._dtype, self.input_size, self.hidden_size, width,
+            2 if self._kind == "LSTM" else 1, layers * (2 if bidirectional else 1), skip or 1,
+            self._outputs, self._every_step, self._loss,
         )  # fmt: skip
-        self._inputs = partial(Inputs, form)
+        self._inputs = partial(Inputs, self._form)
         self._engine = self._core.Engine(
             flat,
             self._parameters,
             self.input_size,
             self.hidden_size,
             self._outputs,
+            layers=layers,
+            bidirectional=bidirectional,
+            skip=skip or 0,
+            dropout=self._config["dropout"],
+            start=self._config["trainable_h0"],
             bias=self.bias,
             head=self.output_size is not None,
             every_step=self._every_step,
@@ -191,8 +205,11 @@ class Model:
         Returns
         -------
         dict of str to ndarray
-            ``weight_ih_l0`` (H, D), ``weight_hh_l0`` (H, H), ``bias_ih_l0`` and ``bias_hh_l0``
-            (H,), ``head.weight`` (K, H), ``head.bias`` (K,); those the network has.
+            ``weight_ih_l0`` (H, D), ``weight_hh_l0`` (H, H), ``weight_skip_l0`` (H, H),
+            ``bias_ih_l0`` and ``bias_hh_l0`` (H,), and so on for ``_l1`` and, with the suffix
+            ``_reverse``, for the reverse direction; ``head.weight`` (K, H or 2 H), ``head.bias``
+            (K,); ``h0`` and ``c0`` (layers times directions, H): those the network has. With G
+            gates G H stands for the first H.
 
         Examples
         --------
@@ -270,6 +287,24 @@ class Model:
         self._check_parameters()
         header = {"format": FORMAT, "class": self._kind, "config": self._config}
         _files.write(path, header, self._parameters)
+
+
+def check_stack(config: dict[str, Any]) -> dict[str, Any]:
+    """How layers are put together."""
+    bidirectional = check.flag("bidirectional", config["bidirectional"])
+    most = MOST_LAYERS // 2 if bidirectional else MOST_LAYERS
+    layers = check.whole("num_layers", config["num_layers"], 1, most)
+    dropout = check.number("dropout", config["dropout"], 0, 1, above=False)
+    if dropout and layers == 1:
+        raise ValueError(
+            f"dropout: expected 0 with num_layers=1, got {dropout!r}: it acts between layers"
+        )
+    return {
+        "num_layers": layers,
+        "bidirectional": bidirectional,
+        "dropout": dropout,
+        "trainable_h0": check.flag("trainable_h0", config["trainable_h0"]),
+    }
 
 
 def dtype_name(dtype: Any) -> str:

@@ -24,11 +24,12 @@ class Output(NamedTuple):
     ----------
     y : ndarray
         The read-out's logits: (B, K), or (B, T, K) with ``readout="all"``. Without an
-        ``output_size``, the hidden states in their place (K = H).
+        ``output_size``, the states in their place (K = H, or 2 H).
     hidden : ndarray
-        Hidden states after every step, (B, T, H).
+        The last layer's states after every step, (B, T, H), of both directions (B, T, 2 H).
     final : ndarray, or pair of ndarray
-        The state after each sequence's last counted step, (B, 1, H); of an LSTM a pair (h, c).
+        The state after each sequence's last counted step, (B, 1, H), or (B, R, H) with a row for
+        each layer and direction; of an LSTM a pair (h, c).
 
     Steps that do not count (masked, or past the end) have zeros in ``y`` and ``hidden``.
     """
@@ -87,8 +88,7 @@ class Network(Streaming):
         ((4, 2), (4, 7, 5), (4, 1, 5))
         """
         inputs = self._inputs(x, h0, lengths, mask)
-        H = inputs.form.hidden_size
-        hidden, final = inputs.new_rows(H), inputs.new_final()
+        hidden, final = inputs.new_rows(inputs.form.width), inputs.new_final()
         y = self._forward(inputs, hidden, final, threads)
         return Output(y, inputs.padded(hidden), inputs.state_of(final))
 
@@ -225,6 +225,7 @@ class Network(Streaming):
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
         threads: int | None = None,
+        rng: int | np.random.Generator | None = None,
     ) -> tuple[float, dict[str, Array]]:
         """The loss and its exact gradient with respect to every parameter, by BPTT. [1]_
 
@@ -232,6 +233,8 @@ class Network(Streaming):
         ----------
         x, y, h0, lengths, mask, threads
             As for `loss`.
+        rng : int or numpy.random.Generator, optional
+            With it, between-layer dropout acts as in `fit`, drawn from it; without, none does.
 
         Returns
         -------
@@ -263,8 +266,9 @@ class Network(Streaming):
         target, classes = inputs.targets(y)
         value: float
         value, grads, faults = self._engine.gradient(
-            inputs.batch, target, classes, None, None, None, check.threads(threads)
-        )
+            inputs.batch, target, classes, None, None, None, check.threads(threads),
+            self._dropout_seed(rng),
+        )  # fmt: skip
         if faults or not isfinite(value):
             inputs.explain(y)
         return value, grads
@@ -277,6 +281,7 @@ class Network(Streaming):
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
         threads: int | None = None,
+        rng: int | np.random.Generator | None = None,
     ) -> tuple[dict[str, Array], Array | list[Array] | None, State]:
         """Backpropagate a slope of your own: the gradient of ``sum(dy * net(x).y)``.
 
@@ -288,6 +293,8 @@ class Network(Streaming):
             See the notes of the class.
         dy : array_like
             Shaped as ``net(x).y``; a last axis of length 1 may be left out.
+        rng : int or numpy.random.Generator, optional
+            As for `loss_and_grad`.
 
         Returns
         -------
@@ -296,7 +303,8 @@ class Network(Streaming):
         dx : ndarray, list of ndarray, or None
             With respect to x, in its form; None for tokens.
         dh0 : ndarray, or pair of ndarray
-            With respect to the initial state: shaped as h0, (B, 1, H) where none was given.
+            With respect to the initial state: shaped as h0; as ``Output.final`` where none was
+            given.
 
         Raises
         ------
@@ -316,13 +324,17 @@ class Network(Streaming):
         dx = None if inputs.x is None else inputs.new_rows(self.input_size)
         dh0 = inputs.new_state()
         _, grads, faults = self._engine.gradient(
-            inputs.batch, None, None, slopes, dx, dh0, check.threads(threads)
-        )
+            inputs.batch, None, None, slopes, dx, dh0, check.threads(threads),
+            self._dropout_seed(rng),
+        )  # fmt: skip
         if faults:
             inputs.explain()
             where = inputs.counted[:, :, None] if self._every_step else None
             check.all_finite("dy", inputs.outputs_of(slopes), where)
-        return grads, None if dx is None else inputs.like_x(dx), inputs.state_of(dh0)
+        return grads, None if dx is None else inputs.like_x(dx), inputs.slopes_of_state(dh0)
+
+    def _dropout_seed(self, rng: int | np.random.Generator | None) -> int | None:
+        return None if rng is None else check.seed("rng", rng)
 
     # ---- training -------------------------------------------------------------------
 
@@ -370,7 +382,7 @@ class Network(Streaming):
         shuffle : bool
             Take the sequences in a new random order in every epoch.
         rng : int or numpy.random.Generator, optional
-            For the shuffling; the same gives the same fit.
+            For the shuffling and dropout; the same gives the same fit.
         threads : int, optional
             How many threads share each batch; None chooses. The result is the same.
         progress : bool, optional

@@ -18,21 +18,36 @@ Shapes = dict[str, tuple[int, ...]]
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 
 
-def parameter_shapes(
-    kind: str, input_size: int, hidden_size: int, output_size: int | None, *, bias: bool
-) -> Shapes:
+#: What a network's configuration has where it does not say.
+DEFAULTS = {
+    "num_layers": 1, "bidirectional": False, "dropout": 0.0, "trainable_h0": False, "skip": None,
+}  # fmt: skip
+
+
+def parameter_shapes(kind: str, config: Mapping[str, Any]) -> Shapes:
     """PyTorch's names and shapes, in the order of the flat vector."""
-    rows = GATES[kind] * hidden_size
-    shapes: Shapes = {
-        "weight_ih_l0": (rows, input_size),
-        "weight_hh_l0": (rows, hidden_size),
-    }
-    if bias:
-        shapes |= {"bias_ih_l0": (rows,), "bias_hh_l0": (rows,)}
-    if output_size is not None:
-        shapes["head.weight"] = (output_size, hidden_size)
-        if bias:
-            shapes["head.bias"] = (output_size,)
+    config = DEFAULTS | dict(config)
+    H, K = config["hidden_size"], config["output_size"]
+    rows, width = GATES[kind] * H, config["input_size"]
+    directions = ("", "_reverse") if config["bidirectional"] else ("",)
+    shapes: Shapes = {}
+    for layer in range(config["num_layers"]):
+        for direction in directions:
+            suffix = f"_l{layer}{direction}"
+            shapes[f"weight_ih{suffix}"] = (rows, width)
+            shapes[f"weight_hh{suffix}"] = (rows, H)
+            if config["skip"] is not None:
+                shapes[f"weight_skip{suffix}"] = (H, H)
+            if config["bias"]:
+                shapes |= {f"bias_ih{suffix}": (rows,), f"bias_hh{suffix}": (rows,)}
+        width = len(directions) * H
+    if K is not None:
+        shapes["head.weight"] = (K, width)
+        if config["bias"]:
+            shapes["head.bias"] = (K,)
+    if config["trainable_h0"]:
+        for name in ("h0", "c0") if kind == "LSTM" else ("h0",):
+            shapes[name] = (config["num_layers"] * len(directions), H)
     return shapes
 
 

@@ -31,6 +31,18 @@ class RNN(Network):
         Outputs, K. Without it the network has no read-out and returns hidden states.
     nonlinearity : {"tanh", "relu", "sigmoid", "identity"}
         f.
+    skip : int, optional
+        s: adds ``W_skip h_{t-s}`` inside f, a shortcut through time by which gradients reach s
+        steps back in one [4]_; with h zero before the first state.
+    num_layers : int
+        Layers; each takes the states of the one below as its input.
+    bidirectional : bool
+        Whether each layer also runs from the last step to the first, with parameters of its own.
+        Its states, and what the next layer and the read-out get, are then both directions' side
+        by side; the "last" read-out gets each direction's state after its own last step.
+    dropout : float
+        While the network is fitted, the share of a layer's outputs that the next layer gets as
+        zeros, the others being scaled up by 1 / (1 - dropout).
     bias : bool
         Whether recurrence and read-out have biases.
     readout : {"last", "all"}
@@ -41,6 +53,9 @@ class RNN(Network):
         logits, where a negative class does not count.
     dtype : {"float32", "float64"}
         Precision of parameters, computation and results.
+    trainable_h0 : bool
+        Whether the state before the first step is a parameter, the same for all sequences (where
+        no h0 is given), and at first zero.
     init : {"torch", "glorot", "orthogonal", "identity", "unit"}, mapping or callable
         First parameters. "torch": everything uniform within 1/sqrt(H). All others have zero
         biases and Glorot's uniform weights [2]_, and "orthogonal" an orthogonal recurrent matrix,
@@ -67,8 +82,12 @@ class RNN(Network):
 
     ``lengths`` (B,) says how many steps of each row of an array count, ``mask`` (B, T) which
     ones; a step that does not count leaves the state as it is, gives output zero, and passes
-    no gradient to its input. ``h0``, (B, 1, H) or (B, H), is the state before the first step,
-    zero by default.
+    no gradient to its input. Time is spent on the steps that sequences have, not on padding.
+
+    A state, ``h0`` before the first step or ``Output.final``, is (B, R, H), with one row for each
+    layer, or of two directions for each layer's forward and then reverse one, so for a plain
+    network (B, 1, H) (as h0 also (B, H)). With a skip connection every row becomes s, the latest
+    state first, which is all that the next step needs (as h0 the latest alone will do).
 
     ``threads`` says how many threads may share a call; None takes as many as there are cores
     (or as ``RNNCORE_THREADS`` in the environment says) where the work is worth sharing, and one
@@ -85,6 +104,8 @@ class RNN(Network):
        neural networks", AISTATS 2010.
     .. [3] Q. V. Le, N. Jaitly and G. E. Hinton, "A simple way to initialize recurrent networks of
        rectified linear units", arXiv:1504.00941 (2015).
+    .. [4] T. Lin, B. G. Horne, P. Tino and C. L. Giles, "Learning long-term dependencies in NARX
+       recurrent neural networks", IEEE Transactions on Neural Networks 7 (1996) 1329-1338.
 
     Examples
     --------
@@ -107,12 +128,17 @@ class RNN(Network):
         output_size: int | None = None,
         *,
         nonlinearity: str = "tanh",
+        skip: int | None = None,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
         bias: bool = True,
         readout: str = "last",
         loss: str | None = None,
         init: Init = "torch",
         init_scale: float = 1.0,
         dtype: npt.DTypeLike = "float32",
+        trainable_h0: bool = False,
         seed: int | np.random.Generator | None = None,
     ) -> None:
         config = {
@@ -120,6 +146,11 @@ class RNN(Network):
             "hidden_size": hidden_size,
             "output_size": output_size,
             "nonlinearity": nonlinearity,
+            "skip": skip,
+            "num_layers": num_layers,
+            "bidirectional": bidirectional,
+            "dropout": dropout,
+            "trainable_h0": trainable_h0,
             "bias": bias,
             "readout": readout,
             "loss": loss,
@@ -129,7 +160,16 @@ class RNN(Network):
 
     def _check_cell(self, config: dict[str, Any]) -> dict[str, Any]:
         name = check.choice("nonlinearity", config["nonlinearity"], NONLINEARITIES)
-        return {"nonlinearity": name}
+        skip = config["skip"]
+        return {
+            "nonlinearity": name,
+            "skip": None if skip is None else check.whole("skip", skip, 1, 2**20),
+        }
+
+    @property
+    def skip(self) -> int | None:
+        """s, or None."""
+        return self._config["skip"]  # type: ignore[no-any-return]
 
     @property
     def nonlinearity(self) -> str:

@@ -35,7 +35,8 @@ class Streaming(Model):
             integer tokens for B of them.
         state : ndarray or pair of ndarray, optional
             What the previous call returned (or ``Output.final``): (1, H) for one stream,
-            (B, 1, H) for B. Of an LSTM a pair (h, c) of such arrays. Zeros where not given.
+            (B, 1, H) for B, with more rows for a stack. Of an LSTM a pair (h, c) of such arrays.
+            As a sequence begins where not given.
         out : tuple (y, state) of ndarray, optional
             Where to write ``y_t`` and the new state instead of into new arrays. The second may
             be ``state`` itself: then nothing is allocated.
@@ -50,8 +51,8 @@ class Streaming(Model):
         Raises
         ------
         TypeError, ValueError
-            For input of the wrong shape or type, not finite, or tokens out of range. What
-            was passed as `out` is then unchanged.
+            For input of the wrong shape or type, not finite, or tokens out of range; for a
+            network of two directions. What was passed as `out` is then unchanged.
 
         See Also
         --------
@@ -91,8 +92,8 @@ class Streaming(Model):
         x : array_like
             (T, D) numbers, or (T,) integer tokens.
         state : ndarray or pair of ndarray, optional
-            (1, H), or of an LSTM a pair of such: what the previous call (or `step`) returned.
-            Zeros where not given.
+            (1, H), with more rows for a stack, or of an LSTM a pair of such: what the previous
+            call (or `step`) returned. As a sequence begins where not given.
         out : tuple (y, state) of ndarray, optional
             Where to write ``y`` and the new state instead of into new arrays. The second may
             be ``state`` itself.
@@ -121,6 +122,7 @@ class Streaming(Model):
         result: tuple[Array, State] | None = self._stream.run(x, state, out)
         if result is not None:
             return result
+        self._check_direction("run_stream")
         D = self.input_size
         given = check.array("x", x)
         tokens = given.ndim == 1 and given.dtype.kind in "iu"
@@ -133,8 +135,9 @@ class Streaming(Model):
         if len(given) == 0:
             raise ValueError(f"x: expected at least 1 time step, got shape {given.shape}")
         rows = as_index(given) if tokens else check.as_real(given, self._dtype)
-        h = self._state(state, (1, self.hidden_size))
-        self._check_out(out, (len(rows), self._outputs), (1, self.hidden_size))
+        rows_of_state = (self._form.state_rows, self.hidden_size)
+        h = self._state(state, rows_of_state)
+        self._check_out(out, (len(rows), self._outputs), rows_of_state)
         result = self._stream.run(rows, h, None)
         if result is None:
             self._explain("x", rows, tokens, h)
@@ -146,7 +149,8 @@ class Streaming(Model):
         self, x_t: npt.ArrayLike, state: Any, out: tuple[Array, State] | None
     ) -> tuple[Array, State]:
         """`step` for anything the core does not take as it is."""
-        D, H, K = self.input_size, self.hidden_size, self._outputs
+        self._check_direction("step")
+        D, K = self.input_size, self._outputs
         x = check.array("x_t", x_t)
         tokens = x.dtype.kind in "iu" and x.ndim < 2
         if tokens and x.shape == (D,):
@@ -165,8 +169,9 @@ class Streaming(Model):
             )
         x = as_index(x) if tokens else check.as_real(x, self._dtype)
         count: tuple[int, ...] = () if single else (len(x),)
-        h = self._state(state, (*count, 1, H))
-        self._check_out(out, (*count, K), (*count, 1, H))
+        of_state = (*count, self._form.state_rows, self.hidden_size)
+        h = self._state(state, of_state)
+        self._check_out(out, (*count, K), of_state)
         result: tuple[Array, State] | None
         if single:
             result = self._stream.step(int(x) if tokens else x, h, None)
@@ -178,6 +183,13 @@ class Streaming(Model):
         if result is None:
             self._explain("x_t", x, tokens, h)
         return self._deliver(result, out)
+
+    def _check_direction(self, name: str) -> None:
+        if self._form.width != self.hidden_size:
+            raise ValueError(
+                f"{name}: expected a network with bidirectional=False; with True, a step would "
+                "have to know those that follow"
+            )
 
     def _state(self, state: Any, shape: tuple[int, ...]) -> State | None:
         """A state as the core takes it, from what was passed."""

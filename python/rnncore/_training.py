@@ -78,7 +78,7 @@ def prepare(
         clip_norm=limit("clip_norm", clip_norm),
         clip_value=limit("clip_value", clip_value),
         shuffled=check.flag("shuffle", shuffle),
-        seed=int(check.generator("rng", rng).integers(2**63)),
+        seed=check.seed("rng", rng),
     )
 
 

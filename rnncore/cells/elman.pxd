@@ -1,6 +1,6 @@
 """One step of the Elman network.
 
-    forward     a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
+    forward     a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh  [+ W_skip h_{t-s}]
                 h_t = f(a_t)
     backward    dL/da_t     = f'(a_t) * dL/dh_t
                 dL/dh_{t-1} = W_hh^T dL/da_t   + what reaches h_{t-1} directly
@@ -9,7 +9,8 @@
 from rnncore.lanes cimport (
     LANES, real, vlogistic, vload, vmul, vreal, vrelu, vset1, vstore, vtanh,
 )
-from rnncore.plan cimport IDENTITY, RELU, SIGMOID, TANH, Nonlinearity, Plan
+from rnncore.network cimport IDENTITY, RELU, SIGMOID, TANH, Nonlinearity
+from rnncore.plan cimport Layer, Plan
 from rnncore.products cimport affine
 
 
@@ -58,14 +59,17 @@ cdef inline void elman_units(
 
 
 cdef inline void elman_forward(
-    const Plan* plan, const real* u, real* h, real* slope, bint onto,
+    const Plan* plan, const Layer* layer, const real* u, real* h, real* slope,
 ) noexcept nogil:
     """u (rows, lanes) = [x_t ; h_{t-1}] -> h (H, lanes) = h_t, slope (H, lanes) = f'(a_t).
 
-    With `onto`, h holds W_ih x_t + b_ih + b_hh already and u has no rows for x_t.
+    Of tokens, h holds W_ih x_t + b_ih + b_hh already and u has no rows for x_t.
     """
     # a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
-    affine(plan.vectors, h, plan.step_weight, plan.step_bias, u, plan.net.hidden, plan.rows, onto)
+    affine(
+        plan.vectors, h, layer.step_weight, layer.step_bias, u, plan.net.hidden, layer.rows,
+        layer.tokens,
+    )
     elman_units(plan.net.nonlinearity, plan.net.hidden * plan.vectors, h, slope)
 
 

@@ -18,7 +18,7 @@ h_{t-1} enters the last three.
 from rnncore.lanes cimport (
     LANES, real, vfma, vload, vlogistic, vlogistic_both, vmul, vreal, vstore, vsub, vtanh,
 )
-from rnncore.plan cimport Plan
+from rnncore.plan cimport Layer, Plan
 from rnncore.products cimport affine
 
 # Blocks of saved rows: the factors in da_n, da_r, da_z, in dq, and in dh_{t-1}.
@@ -51,22 +51,25 @@ cdef inline void gru_gates(
 
 
 cdef inline void gru_forward(
-    const Plan* plan, const real* u, real* a, real* h, real* saved, bint onto,
+    const Plan* plan, const Layer* layer, const real* u, real* a, real* h, real* saved,
 ) noexcept nogil:
     """u (rows, lanes) = [x_t ; h_{t-1}] -> h_t (H, lanes), and what is saved.
 
-    a (4 H, lanes) is room; with `onto`, its first three blocks hold W_ih x_t and the biases
+    a (4 H, lanes) is room; of tokens, its first three blocks hold W_ih x_t and the biases
     already and u has no rows for x_t.
     """
     cdef Py_ssize_t H = plan.net.hidden, n = H * plan.lanes
-    cdef const real* h_before = u + plan.input_rows * plan.lanes
-    if not onto:
-        affine(plan.vectors, a, plan.new_weight, plan.step_bias, u, H, plan.input_rows, False)
+    cdef const real* h_before = u + layer.input_rows * plan.lanes
+    if not layer.tokens:
+        affine(
+            plan.vectors, a, layer.new_weight, layer.step_bias, u, H, layer.input_rows, False
+        )
     affine(
-        plan.vectors, a + n, plan.step_weight, plan.step_bias + H, u, 2 * H, plan.rows, onto
+        plan.vectors, a + n, layer.step_weight, layer.step_bias + H, u, 2 * H, layer.rows,
+        layer.tokens,
     )
     affine(
-        plan.vectors, a + 3 * n, plan.reset_weight, plan.step_bias + 3 * H, h_before, H, H, False
+        plan.vectors, a + 3 * n, layer.reset_weight, layer.step_bias + 3 * H, h_before, H, H, False
     )
     gru_gates(n, a, h_before, h, saved)
 

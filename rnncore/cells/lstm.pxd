@@ -16,7 +16,7 @@ All factors but dL/dh_t and dL/dc_t are known on the way forward: they are what 
 """
 
 from rnncore.lanes cimport LANES, real, vfma, vload, vlogistic, vmul, vreal, vstore, vtanh
-from rnncore.plan cimport Plan
+from rnncore.plan cimport Layer, Plan
 from rnncore.products cimport affine
 
 # Blocks of saved rows: the factors in da_i, da_f, da_g, da_o, in dc_t, and in dc_{t-1}.
@@ -53,16 +53,17 @@ cdef inline void lstm_gates(
 
 
 cdef inline void lstm_forward(
-    const Plan* plan, const real* u, real* a, const real* c_before, real* c, real* h,
-    real* saved, bint onto,
+    const Plan* plan, const Layer* layer, const real* u, real* a, const real* c_before, real* c,
+    real* h, real* saved,
 ) noexcept nogil:
     """u (rows, lanes) = [x_t ; h_{t-1}] and c_{t-1} (H, lanes) -> h_t, c_t, and what is saved.
 
-    a (4 H, lanes) is room; with `onto`, it holds W_ih x_t + b_ih + b_hh already and u has no
+    a (4 H, lanes) is room; of tokens, it holds W_ih x_t + b_ih + b_hh already and u has no
     rows for x_t.
     """
     affine(
-        plan.vectors, a, plan.step_weight, plan.step_bias, u, 4 * plan.net.hidden, plan.rows, onto
+        plan.vectors, a, layer.step_weight, layer.step_bias, u, 4 * plan.net.hidden, layer.rows,
+        layer.tokens,
     )
     lstm_gates(plan.net.hidden * plan.lanes, a, c_before, c, h, saved)
 

@@ -12,13 +12,16 @@ vectors), ``h0``, ``counts`` (a list of booleans: the steps that count), the los
 ``targets``, a dict from the number of a time step to what the output there should be. Both
 return the sum of the losses and its gradient as a dict, with "x" and "h0" beside the parameters.
 
+``stack`` has layers on layers, both directions and the skip connection, of every cell, again by
+BPTT and by complex steps.
+
 ``gated`` has the LSTM and the GRU, by BPTT and by complex steps; there the cell's name stands in
 the place of the nonlinearity's, and a state is a list of one or two vectors.
 """
 
-from oracle import gated
+from oracle import gated, stack
 from oracle.recurrence import loss_and_grad as by_recurrence
 from oracle.terms import loss_and_grad as by_terms
 from oracle.terms import loss_and_terms
 
-__all__ = ["by_recurrence", "by_terms", "gated", "loss_and_terms"]
+__all__ = ["by_recurrence", "by_terms", "gated", "loss_and_terms", "stack"]

@@ -1,0 +1,190 @@
+"""How wide a block is, how long a segment, and where in memory everything lies."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t
+
+from rnncore.lanes cimport LANES, real
+from rnncore.network cimport ELMAN, GRU, LSTM, Cell, history
+from rnncore.plan cimport Layer, Plan, scalar
+
+cdef enum:
+    SEGMENT_BYTES = 524288    # of tape and buffers in one segment: half of a common L2
+
+    FEW = 4                   # sequences for which chunks of time beat lanes of their own
+
+    # A tape beyond this no longer fits a last-level cache: of networks of so few units, whose
+    # forward steps take less time than reading it back, it is not kept but formed again.
+    MOST_TAPE_BYTES = 8388608
+    FEW_UNITS = 32
+
+
+cdef inline Py_ssize_t saved_blocks(Cell cell) noexcept nogil:
+    """Blocks of H rows that a step saves."""
+    return 6 if cell == LSTM else 5 if cell == GRU else 1
+
+
+cdef inline Py_ssize_t slope_rows(const Plan* plan) noexcept nogil:
+    """Rows of `above` and `below`."""
+    cdef Py_ssize_t rows = plan.net.inputs if plan.want_dx else 0
+    return max(rows, plan.net.directions * plan.net.hidden) if plan.passes > 1 else rows
+
+
+cdef inline Py_ssize_t tape_rows(const Plan* plan) noexcept nogil:
+    """Rows of all layers' tapes."""
+    cdef Py_ssize_t i, rows = 0
+    for i in range(plan.passes):
+        rows += plan.layers[i].rows + plan.saved_rows
+        rows += plan.net.hidden * ((plan.net.cell == LSTM) + (plan.backward and plan.net.skip > 0))
+    return rows
+
+
+cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noexcept nogil:
+    """Width of the block and length of the segment, from the problem alone."""
+    cdef Py_ssize_t bytes_per_step, i, widest = 2
+    cdef Py_ssize_t H = plan.net.hidden
+    cdef double tape
+    cdef Layer* layer
+    plan.gate_rows = H * (1 if plan.net.cell == ELMAN else 4)
+    plan.saved_rows = H * saved_blocks(plan.net.cell) if plan.backward else 0
+    if scalar(plan):
+        widest = 4
+    for i in range(plan.passes):
+        layer = &plan.layers[i]
+        layer.tokens = plan.tokens and layer.number == 0
+        layer.input_rows = 0 if layer.tokens else layer.inputs
+        layer.rows = layer.input_rows + (2 * H if plan.net.skip else H)
+        if plan.gate_rows * layer.rows * sizeof(real) > SEGMENT_BYTES:
+            widest = 4
+    plan.chunked = (
+        scalar(plan) and plan.passes == 1 and not plan.ragged and not plan.tokens
+        and count <= FEW and time >= 16 * LANES
+    )
+    if plan.chunked:
+        plan.ragged = True    # the last chunks may be a step shorter
+        count = time // 24    # chunks in which a network has time to forget
+        widest = 2
+    plan.vectors = 1
+    while plan.vectors < widest and plan.vectors * LANES < count:
+        plan.vectors *= 2
+    plan.lanes = plan.vectors * LANES
+    if plan.chunked:
+        time = (time + plan.lanes - 1) // plan.lanes
+    plan.width = 0
+    if plan.backward and plan.gate_rows >= LANES:
+        plan.width = (plan.gate_rows + LANES - 1) // LANES * LANES
+    bytes_per_step = (
+        tape_rows(plan) + plan.gate_rows + plan.width + 2 * plan.net.outputs
+        + slope_rows(plan)
+    ) * plan.lanes * <Py_ssize_t>sizeof(real)
+    plan.segment = SEGMENT_BYTES // bytes_per_step
+    plan.segment = max(1, min(plan.segment, time))
+    plan.segments = (time + plan.segment - 1) // plan.segment
+    tape = <double>time * tape_rows(plan) * plan.lanes * sizeof(real)
+    # Backwards in time everything is needed at once; a skip connection reaches anywhere.
+    plan.whole = plan.net.directions == 2 or plan.net.skip > 0 or plan.backward and (
+        plan.chunked or H > FEW_UNITS or tape <= MOST_TAPE_BYTES
+    )
+    plan.slots = plan.segment + 1
+    if plan.whole and plan.chunked:
+        plan.slots *= plan.segments
+    elif plan.whole:
+        plan.slots = time + 1
+
+
+cdef inline char* carve(char* base, size_t* used, size_t count, size_t size) noexcept nogil:
+    """The next `count` items of an arena, on a cache line of their own."""
+    cdef size_t offset = used[0]
+    used[0] += (count * size + 63) // 64 * 64
+    return base + offset if base != NULL else NULL
+
+
+cdef inline real* carve_reals(char* base, size_t* used, Py_ssize_t count) noexcept nogil:
+    return <real*>carve(base, used, <size_t>count, sizeof(real))
+
+
+cdef inline size_t lay_out_weights(Plan* plan, char* base) noexcept nogil:
+    """Point the plan's packed weights into the arena at `base` (64-byte aligned), and return
+    how many bytes they take.  With NULL as base, only that."""
+    cdef Py_ssize_t H = plan.net.hidden, K = plan.net.outputs, i
+    cdef Py_ssize_t recurrent = plan.net.gates * H, D, head, most = H
+    cdef size_t used = 0
+    cdef Layer* layer
+    for i in range(plan.passes):
+        layer = &plan.layers[i]
+        D = layer.inputs if plan.want_dx or layer.number > 0 else 0
+        head = K if plan.net.has_head and layer.number == plan.net.layers - 1 else 0
+        most = max(most, D)
+        layer.step_weight = carve_reals(base, &used, recurrent * layer.rows)
+        layer.step_bias = carve_reals(base, &used, plan.gate_rows)
+        if plan.net.cell == GRU:
+            layer.new_weight = carve_reals(base, &used, H * layer.input_rows)
+            layer.reset_weight = carve_reals(base, &used, H * H)
+        layer.head_columns = carve_reals(base, &used, head * H)
+        if plan.backward:
+            layer.back_weight = carve_reals(base, &used, H * recurrent)
+            layer.skip_back_weight = carve_reals(base, &used, H * H if plan.net.skip else 0)
+            layer.input_back_weight = carve_reals(base, &used, D * recurrent)
+            layer.head_back_weight = carve_reals(base, &used, H * head)
+    plan.head_bias = carve_reals(base, &used, K if plan.net.has_head else 0)
+    if plan.backward:
+        plan.no_bias = carve_reals(base, &used, most)
+    return used
+
+
+cdef inline size_t lay_out_layer(Plan* plan, Layer* layer, char* base) noexcept nogil:
+    cdef Py_ssize_t H = plan.net.hidden, L = plan.lanes, s = plan.net.skip
+    cdef Py_ssize_t old = history(&plan.net) - 1   # slots for the states before the last
+    cdef Py_ssize_t first = 0 if layer.reverse else old
+    cdef size_t used = 0
+    layer.tape = carve_reals(base, &used, (plan.slots + old) * layer.rows * L)
+    if layer.tape != NULL:
+        layer.tape += first * layer.rows * L
+    layer.saved = carve_reals(base, &used, (plan.slots - 1) * plan.saved_rows * L)
+    if plan.net.cell == LSTM:
+        layer.memory = carve_reals(base, &used, plan.slots * H * L)
+    if s and plan.ragged:
+        layer.origin = <int32_t*>carve(base, &used, (plan.slots - 1 + s) * L, sizeof(int32_t))
+        if layer.origin != NULL and layer.reverse:
+            layer.origin += s * L
+    if not plan.backward:
+        return used
+    if not plan.whole:
+        layer.starts = carve_reals(base, &used, plan.segments * 2 * H * L)
+    if s:
+        layer.leaps = carve_reals(base, &used, (plan.slots + old) * H * L)
+        if layer.leaps != NULL:
+            layer.leaps += first * H * L
+    layer.grad_rows = carve_reals(base, &used, layer.rows * plan.width)
+    layer.grad_bias = carve_reals(base, &used, plan.gate_rows)
+    layer.dh = carve_reals(base, &used, H * L)
+    layer.dc = carve_reals(base, &used, H * L)
+    return used
+
+
+cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
+    """The same for the buffers of a block."""
+    cdef Py_ssize_t K = plan.net.outputs, L = plan.lanes, i
+    cdef Py_ssize_t wide = plan.net.directions * plan.net.hidden
+    cdef Py_ssize_t steps = plan.slots - 1
+    cdef Py_ssize_t read = plan.segment if plan.net.every_step else 1
+    cdef Py_ssize_t span = steps if plan.net.directions == 2 else plan.segment
+    cdef size_t used = 0
+    for i in range(plan.passes):
+        used += lay_out_layer(plan, &plan.layers[i], base + used if base != NULL else NULL)
+    if plan.net.cell != ELMAN:
+        plan.gates = carve_reals(
+            base, &used, (plan.segment if plan.tokens else 1) * plan.gate_rows * L
+        )
+    plan.hold = carve_reals(base, &used, steps * L if plan.ragged else 0)
+    plan.token = <int32_t*>carve(base, &used, steps * L if plan.tokens else 0, sizeof(int32_t))
+    if plan.net.directions == 2:
+        plan.top = carve_reals(base, &used, plan.segment * wide * L)
+    plan.out = carve_reals(base, &used, read * K * L)
+    plan.target = carve_reals(base, &used, read * K * L)
+    plan.weight = carve_reals(base, &used, read * L)
+    if plan.backward:
+        plan.above = carve_reals(base, &used, span * slope_rows(plan) * L)
+        plan.below = carve_reals(base, &used, span * slope_rows(plan) * L)
+        plan.da = carve_reals(base, &used, plan.segment * plan.gate_rows * L)
+        plan.da_rows = carve_reals(base, &used, plan.segment * L * plan.width)
+    return used

@@ -1,0 +1,86 @@
+"""What a network is, and what a call brings along."""
+
+from libc.stdint cimport int64_t
+
+from rnncore.lanes cimport real
+
+cdef enum Cell:
+    ELMAN, LSTM, GRU
+
+cdef enum Nonlinearity:
+    TANH, RELU, SIGMOID, IDENTITY
+
+cdef enum Loss:
+    NO_LOSS, BCE, MSE, CROSS_ENTROPY
+
+# What was wrong with the numbers of a call, found while they were copied into lanes.
+cdef enum Fault:
+    BAD_INPUT = 1             # x, or h0: not finite
+    BAD_TOKEN = 2
+    BAD_TARGET = 4            # a class that does not exist, a probability outside [0, 1]
+
+cdef struct Network:
+    Py_ssize_t inputs         # D, the size of the vocabulary for tokens
+    Py_ssize_t hidden         # H
+    Py_ssize_t outputs        # K; where there is no head, directions H
+    Py_ssize_t layers
+    Py_ssize_t directions     # 2 where every layer also runs from the last step to the first
+    Cell cell
+    Py_ssize_t gates          # blocks of H rows in W_ih and W_hh
+    Py_ssize_t skip           # steps that the skip connection leaps over, s; 0: there is none
+    bint has_bias
+    bint has_head
+    bint has_start            # the state before the first step is a parameter
+    bint every_step           # read-out "all"
+    Nonlinearity nonlinearity
+    Loss loss
+    double dropout            # share of a layer's outputs that the next one does not see
+    Py_ssize_t size           # number of parameters
+    # Where the head starts in the flat vector, and the first states h and c.
+    Py_ssize_t head_weight, head_bias, h0, c0
+
+# Arrays of the caller; NULL where a call has no such thing.
+# Row start[s] + t of every per-step array belongs to step t of sequence s.
+# A state is so many rows of H: see `state_rows`.
+cdef struct Sequences:
+    Py_ssize_t count          # B
+    Py_ssize_t time           # T, the longest
+    const int64_t* start      # (B); NULL: s * time
+    const int64_t* length     # (B); NULL: time
+    const int64_t* order      # (B) which sequence comes when; NULL: as they stand
+    const real* x             # (rows, D)
+    const int64_t* tokens     # (rows)
+    const unsigned char* mask  # (rows)
+    const real* h0            # (B, states, H)
+    const real* c0            # (B, states, H)
+    const real* target        # (rows or B, K)
+    const int64_t* classes    # (rows or B)
+    const real* dy            # (rows or B, K): dL/dy given instead of a loss
+    real* y                   # (rows or B, K)
+    real* hidden              # (rows, directions H)
+    real* final               # (B, states, H)
+    real* final_c             # (B, states, H)
+    real* dx                  # (rows, D)
+    real* dh0                 # (B, states, H)
+    real* dc0                 # (B, states, H)
+
+
+cdef inline Py_ssize_t history(const Network* net) noexcept nogil:
+    """States that a layer's next step may need: the last one, with a skip connection s."""
+    return max(1, net.skip)
+
+
+cdef inline Py_ssize_t state_rows(const Network* net) noexcept nogil:
+    """Rows of H in a sequence's state: layer by layer, of each direction the last state and
+    then, with a skip connection, those before it."""
+    return net.layers * net.directions * history(net)
+
+
+cdef inline Py_ssize_t input_block(Cell cell, Py_ssize_t gate) noexcept nogil:
+    """Which block of dL/da_t belongs to a gate's rows of W_ih: a GRU has n before r and z."""
+    return (gate + 1) % 3 if cell == GRU else gate
+
+
+cdef inline Py_ssize_t state_block(Cell cell, Py_ssize_t gate) noexcept nogil:
+    """The same for W_hh: the last three of a GRU's four are r, z and W_hn h."""
+    return gate + 1 if cell == GRU else gate

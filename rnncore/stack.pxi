@@ -1,0 +1,88 @@
+# Between the layers of a stack: what one puts out is the next one's input, and dL/dx_t of the
+# next is dL/dh_t of the one below.
+
+cdef enum:
+    COINS = 4                 # decisions from one random number, of 16 bits each
+
+
+cdef inline uint64_t coins(uint64_t seed, uint64_t which) noexcept nogil:
+    """The `which`-th random number of a seed, independent of the others."""
+    seed += which * 0x9E3779B97F4A7C15ULL
+    return next_random(&seed)
+
+
+cdef void drop_out(
+    const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n, real* rows,
+    Py_ssize_t step,
+) noexcept nogil:
+    """Each of the layer's outputs at steps t0 .. t0 + n, rows (H, lanes) every `step` reals, by 0
+    with probability p, else by 1 / (1 - p) (Srivastava et al. 2014); or their slopes, alike.
+
+    What is dropped depends on the seed, the sequence, the step and the unit alone: not on where
+    the sequence is, nor on who asks how often.
+    """
+    cdef Py_ssize_t H = plan.net.hidden, t, lane, i
+    cdef uint64_t of_step, draw = 0, least = <uint64_t>(plan.dropout * 65536 + 0.5)
+    cdef real scale
+    if least == 0:
+        return
+    least = min(least, <uint64_t>65535)
+    scale = <real>(65536 / <double>(65536 - least))
+    for lane in range(plan.lanes):
+        for t in range(n):
+            of_step = coins(plan.dropout_seed, <uint64_t>plan.sequence[lane])
+            of_step = coins(coins(of_step, <uint64_t>(t0 + t)), <uint64_t>layer.state_row)
+            for i in range(H):
+                if i % COINS == 0:
+                    draw = coins(of_step, <uint64_t>i)
+                if draw & 65535 < least:
+                    rows[t * step + i * plan.lanes + lane] = 0
+                else:
+                    rows[t * step + i * plan.lanes + lane] *= scale
+                draw >>= 16
+
+
+cdef void inherit_inputs(
+    const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    """x_t of a layer: the states of the one below, in both directions, after the same steps."""
+    cdef Py_ssize_t H = plan.net.hidden * plan.lanes, step = layer.rows * plan.lanes, d, t
+    cdef const Layer* lower = &plan.layers[(layer.number - 1) * plan.net.directions]
+    cdef real* x = slot_of(plan, layer, before(layer, place(plan, t0)))
+    cdef const real* h
+    for d in range(plan.net.directions):
+        h = state(plan, &lower[d], after(&lower[d], place(plan, t0)))
+        for t in range(n):
+            memcpy(x + t * step, h + t * lower.rows * plan.lanes, H * sizeof(real))
+        drop_out(plan, &lower[d], t0, n, x, step)
+        x += H
+
+
+cdef void slopes_to_lower(
+    Plan* plan, const Sequences* seqs, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    """dL/dx_t of a layer's segment to whoever put x_t out, once all directions are summed."""
+    cdef Py_ssize_t H = plan.net.hidden * plan.lanes, D = layer.inputs, d
+    cdef const Layer* lower
+    cdef real* below
+    if layer.number == 0 and not plan.want_dx:
+        return
+    input_slopes(plan, layer, t0, n)
+    if layer.reverse:
+        return
+    below = slopes_at(plan, plan.below, D, t0)
+    if layer.number == 0:
+        scatter_rows(
+            plan, below, D * plan.lanes, D, plan.start, t0, n, hold_of(plan, t0), seqs.dx
+        )
+        return
+    for d in range(plan.net.directions):
+        lower = &plan.layers[(layer.number - 1) * plan.net.directions + d]
+        drop_out(plan, lower, t0, n, below + d * H, D * plan.lanes)
+
+
+cdef void swap_slopes(Plan* plan) noexcept nogil:
+    """What was below a layer is above the next."""
+    cdef real* below = plan.below
+    plan.below = plan.above
+    plan.above = below

@@ -1,0 +1,58 @@
+"""Cases for networks of several layers, both directions, skip connections and first states."""
+
+from cases import Case
+
+SHAPES = [
+    {"layers": 2},
+    {"bidirectional": True},
+    {"layers": 3, "hidden": 2},
+    {"layers": 2, "bidirectional": True},
+]
+VARIANTS = [
+    {},
+    {"h0": True, "readout": "all", "loss": "bce", "bias": False},
+    {"ragged": "mask", "h0": True, "readout": "all", "batch": 4, "time": 6},
+    {"ragged": "list", "batch": 5, "time": 6, "readout": "all"},
+    {"ragged": "lengths", "batch": 4, "time": 5, "trainable": True, "loss": "bce"},
+    {"tokens": True, "inputs": 5, "loss": "cross_entropy", "ragged": "mask", "time": 5},
+    {"tokens": True, "inputs": 4, "readout": "all", "ragged": "list", "hidden": 1},
+    {"outputs": None, "readout": "all", "ragged": "mask", "trainable": True},
+    {"outputs": None, "hidden": 1, "inputs": 1, "h0": True, "batch": 2},
+    {"batch": 1, "time": 1, "inputs": 2, "hidden": 1, "outputs": 1, "loss": "bce"},
+]
+SKIPS = [
+    {},
+    {"h0": True, "readout": "all"},
+    {"ragged": "mask", "h0": True, "batch": 4, "time": 9},
+    {"ragged": "lengths", "batch": 4, "time": 9, "readout": "all", "bidirectional": True},
+    {"ragged": "mask", "batch": 4, "time": 8, "bidirectional": True, "h0": True},
+    {"layers": 2, "ragged": "list", "batch": 5, "time": 7, "trainable": True, "hidden": 1},
+    {"layers": 2, "bidirectional": True, "tokens": True, "inputs": 5, "h0": True},
+    {"bias": False, "nonlinearity": "sigmoid", "readout": "all", "loss": "bce", "outputs": None},
+]
+STACKED = [
+    Case(cell, **{**shape, **variant})
+    for cell in ("RNN", "LSTM", "GRU")
+    for shape in SHAPES
+    for variant in VARIANTS
+]
+STACKED += [
+    Case(**{"time": 7, **variant, "skip": skip}) for skip in (1, 2, 3, 12) for variant in SKIPS
+]
+STACKED += [Case(cell, trainable=True, time=5) for cell in ("RNN", "LSTM", "GRU")]
+STACKED += [Case(hidden=1, trainable=True, bias=False, readout="all", outputs=1)]
+
+# Several blocks and segments; rows of weights that fill vectors; tapes formed twice.
+LARGE_STACKED = [
+    Case("RNN", batch=37, time=4, hidden=9, inputs=3, layers=2, readout="all", h0=True),
+    Case("RNN", batch=40, time=5, hidden=20, bidirectional=True, ragged="mask", h0=True),
+    Case("RNN", batch=70, time=3, hidden=1, inputs=1, outputs=1, layers=3, bidirectional=True),
+    Case("RNN", batch=2, time=2500, hidden=3, layers=2, tokens=True, ragged="mask", h0=True),
+    Case("RNN", batch=3, time=600, hidden=6, layers=2, bidirectional=True, readout="all"),
+    Case("RNN", batch=35, time=6, hidden=17, layers=2, skip=2, ragged="mask", h0=True),
+    Case("RNN", batch=2, time=3000, hidden=2, skip=5, readout="all", trainable=True),
+    Case("LSTM", batch=33, time=4, hidden=16, inputs=5, layers=2, ragged="list", readout="all"),
+    Case("LSTM", batch=20, time=150, hidden=4, layers=2, bidirectional=True, trainable=True),
+    Case("GRU", batch=17, time=3, hidden=16, inputs=6, outputs=9, bidirectional=True, h0=True),
+    Case("GRU", batch=18, time=200, hidden=5, layers=3, readout="all", ragged="lengths"),
+]
