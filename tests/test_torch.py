@@ -176,3 +176,126 @@ def gated_pair(kind, H, **options):
     net = getattr(rc, kind)(3, H, 4, loss="mse", dtype="float64", **options)
     net.load_state_dict(twin.state())
     return net, twin
+
+
+# ---- stacks and directions ----------------------------------------------------------
+
+
+class DeepTwin(torch.nn.Module):
+    """Layers in both directions; the "last" read-out as ours: each direction's last state."""
+
+    def __init__(self, kind, layers, both, readout, nonlinearity, D=3, H=5, K=4):
+        super().__init__()
+        options = {"nonlinearity": nonlinearity} if kind == "RNN" else {}
+        self.rnn = getattr(torch.nn, kind)(
+            D, H, num_layers=layers, bidirectional=both, batch_first=True, **options
+        )
+        self.head = torch.nn.Linear((1 + both) * H, K)
+        self.directions, self.readout = 1 + both, readout
+        self.double()
+
+    def run(self, x, states, lengths=None):
+        if lengths is not None:
+            x = torch.nn.utils.rnn.pack_padded_sequence(
+                x, torch.tensor(lengths), batch_first=True, enforce_sorted=False
+            )
+        out, final = self.rnn(x, states)
+        if lengths is not None:
+            out, _ = torch.nn.utils.rnn.pad_packed_sequence(out, batch_first=True)
+        h = final[0] if isinstance(final, tuple) else final
+        last = torch.cat(list(h[-self.directions :]), dim=1)
+        return self.head(out if self.readout == "all" else last), out, final
+
+    state, grads = Twin.state, Twin.grads
+
+
+def deep_pair(kind, layers, both, readout, nonlinearity="tanh"):
+    torch.manual_seed(0)
+    twin = DeepTwin(kind, layers, both, readout, nonlinearity)
+    options = {"nonlinearity": nonlinearity} if kind == "RNN" else {}
+    net = getattr(rc, kind)(
+        3, 5, 4, num_layers=layers, bidirectional=both, readout=readout, loss="mse",
+        dtype="float64", **options,
+    )  # fmt: skip
+    net.load_state_dict(twin.state())
+    return net, twin
+
+
+DEEP = [
+    (kind, layers, both)
+    for kind in ("RNN", "LSTM", "GRU")
+    for layers, both in ((1, True), (2, False), (2, True), (3, True))
+]
+
+
+@pytest.mark.parametrize(("kind", "layers", "both"), DEEP)
+@pytest.mark.parametrize("readout", ["last", "all"])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_stacks_and_directions(build, kind, layers, both, readout, ragged):
+    """Outputs, states, every gradient, those of x and of the first states."""
+    rng = np.random.default_rng(0)
+    net, twin = deep_pair(kind, layers, both, readout)
+    x, y = rng.standard_normal((20, 9, 3)), rng.standard_normal((20, 9, 4))
+    lengths = rng.integers(1, 10, 20) if ragged else None
+    if ragged:
+        lengths[3] = 9  # torch pads to the longest only
+    y = y if readout == "all" else y[:, 0]
+    rows = layers * (1 + both)
+    pair = rng.standard_normal((2 if kind == "LSTM" else 1, 20, rows, 5))
+    states = [torch.tensor(v).transpose(0, 1).contiguous().requires_grad_() for v in pair]
+    x_t = torch.tensor(x, requires_grad=True)
+    z, out, final = twin.run(x_t, tuple(states) if kind == "LSTM" else states[0], lengths)
+    counts = torch.ones(20, 9, dtype=bool)
+    if ragged:
+        counts = torch.arange(9) < torch.tensor(lengths)[:, None]
+    error = ((z - torch.tensor(y)) ** 2)[counts] if readout == "all" else (z - torch.tensor(y)) ** 2
+    expected = error.mean()
+    expected.backward()
+    h0 = tuple(pair) if kind == "LSTM" else pair[0]
+    loss, grads = net.loss_and_grad(x, y, h0=h0, lengths=lengths)
+    assert loss == pytest.approx(expected.item(), rel=1e-12)
+    for name, values in twin.grads().items():
+        assert difference(grads[name], values) < 1e-10, name
+    got = net(x, h0=h0, lengths=lengths)
+    assert difference(got.hidden, out.detach().numpy()) < 1e-12
+    dy = 2 * (got.y - y) / error.numel()
+    _, dx, dh0 = net.vjp(x, dy, h0=h0, lengths=lengths)
+    assert difference(dx, x_t.grad.numpy()) < 1e-10
+    finals = final if kind == "LSTM" else (final,)
+    for k, state in enumerate(states):
+        of_start, of_end = (dh0[k], got.final[k]) if kind == "LSTM" else (dh0, got.final)
+        assert difference(of_start, state.grad.numpy().transpose(1, 0, 2)) < 1e-10
+        assert difference(of_end, finals[k].detach().numpy().transpose(1, 0, 2)) < 1e-12
+
+
+@pytest.mark.parametrize(("kind", "layers", "both"), DEEP)
+def test_thirty_updates_of_stacks(build, kind, layers, both):
+    rng = np.random.default_rng(1)
+    net, twin = deep_pair(kind, layers, both, "last")
+    x, y = rng.standard_normal((20, 8, 3)), rng.standard_normal((20, 4))
+    net.fit(x, y, epochs=30, batch_size=20, shuffle=False, optimizer="adam", lr=0.02)
+    optimiser = torch.optim.Adam(twin.parameters(), lr=0.02)
+    for _ in range(30):
+        optimiser.zero_grad()
+        ((twin.run(torch.tensor(x), None)[0] - torch.tensor(y)) ** 2).mean().backward()
+        optimiser.step()
+    for name, values in twin.state().items():
+        assert np.abs(net.parameters()[name] - values.numpy()).max() < 1e-8, name
+
+
+def test_trained_first_states_of_an_lstm():
+    """torch has none: a first state expanded over the batch is one."""
+    rng = np.random.default_rng(2)
+    torch.manual_seed(0)
+    twin = DeepTwin("LSTM", 2, True, "last", "tanh")
+    net = rc.LSTM(3, 5, 4, num_layers=2, bidirectional=True, trainable_h0=True, loss="mse",
+                  dtype="float64")  # fmt: skip
+    pair = rng.standard_normal((2, 4, 5))
+    net.load_state_dict(twin.state() | {"h0": pair[0], "c0": pair[1]})
+    states = [torch.tensor(v, requires_grad=True) for v in pair]
+    x, y = rng.standard_normal((6, 4, 3)), rng.standard_normal((6, 4))
+    full = tuple(v[:, None].expand(-1, 6, -1).contiguous() for v in states)
+    ((twin.run(torch.tensor(x), full)[0] - torch.tensor(y)) ** 2).mean().backward()
+    _, grads = net.loss_and_grad(x, y)
+    for name, state in zip(("h0", "c0"), states, strict=True):
+        assert difference(grads[name], state.grad.numpy()) < 1e-10
