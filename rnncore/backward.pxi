@@ -16,7 +16,7 @@ cdef inline void cell_back(
     const Plan* plan, const Layer* layer, Py_ssize_t at, real* da, const real* hold,
 ) noexcept nogil:
     """dL/da of the step at that place into da, and layer.dh (and dc) from after it to before
-    it; where steps may not count, hold says which do."""
+    it; where steps are masked, hold says which count."""
     cdef Py_ssize_t H = plan.net.hidden
     cdef bint onto = hold != NULL or plan.net.cell == GRU
     cdef const real* saved = saved_at(plan, layer, at)
@@ -39,6 +39,46 @@ cdef inline void cell_back(
         plan.vectors, layer.dh, layer.back_weight, plan.no_bias, recurrent, H,
         plan.net.gates * H, onto,
     )
+
+
+# Of sequences without masked steps in between, a lane is idle after its end. There dL/dh is zero,
+# and with it every dL/da: what belongs to the state after the last step waits aside until the
+# backward pass comes to that step. Of the reverse direction, whose first state a lane holds
+# before it begins, what has come to it is put aside.
+
+
+cdef inline void cross_ends(
+    const Plan* plan, const Layer* layer, Py_ssize_t t,
+) noexcept nogil:
+    """Before step t, backwards: let lanes in that end with it, put those aside that end before."""
+    cdef Py_ssize_t end = t + 1 - layer.reverse, lane
+    if not plan.ragged or plan.masked or not plan.held_from <= end < plan.time:
+        return
+    for lane in range(plan.lanes):
+        if plan.length[lane] == end:
+            cross_end(plan, layer, lane)
+
+
+cdef void cross_end(const Plan* plan, const Layer* layer, Py_ssize_t lane) noexcept nogil:
+    cdef Py_ssize_t i, at
+    cdef real kept
+    for i in range(plan.net.hidden):
+        at = i * plan.lanes + lane
+        kept = layer.dh[at]
+        layer.dh[at] = layer.dh_aside[at]
+        layer.dh_aside[at] = kept
+        kept = layer.dc[at]
+        layer.dc[at] = layer.dc_aside[at]
+        layer.dc_aside[at] = kept
+
+
+cdef void set_aside(const Plan* plan, const Layer* layer) noexcept nogil:
+    """What has come to the last states, where a lane ends before the block."""
+    cdef Py_ssize_t lane
+    if plan.ragged and not plan.masked and not layer.reverse:
+        for lane in range(plan.lanes):
+            if plan.length[lane] < plan.time:
+                cross_end(plan, layer, lane)
 
 
 cdef inline const real* slopes_above(
@@ -70,14 +110,15 @@ cdef void steps_back(
         free = max(0, min(n, plan.held_from - t0))  # steps at which every lane counts
     for k in range(n - free):
         t = k if layer.reverse else n - 1 - k
+        cross_ends(plan, layer, t0 + t)
         if out:
             out_to_state(plan, layer, layer.dh, t)
         elif above != NULL:
             add_rows(plan, layer.dh, above + t * plan.net.directions * H * plan.lanes, H)
-        hold = NULL
-        if t0 + t >= plan.held_from:
-            hold = hold_of(plan, t0) + t * plan.lanes
+        hold = hold_of(plan, t0) + t * plan.lanes if plan.masked else NULL
         cell_back(plan, layer, first + t, plan.da + t * plan.gate_rows * plan.lanes, hold)
+    if free > 0:
+        cross_ends(plan, layer, t0 + free - 1)
     scalar_backward(plan, layer, saved_at(plan, layer, first), free)
 
 

@@ -210,6 +210,9 @@ cdef inline void end_slopes(Plan* plan, const Layer* layer) noexcept nogil:
     cdef Py_ssize_t size = plan.net.hidden * plan.lanes, s = plan.net.skip
     memset(layer.dh, 0, size * sizeof(real))
     memset(layer.dc, 0, size * sizeof(real))
+    if plan.ragged:
+        memset(layer.dh_aside, 0, size * sizeof(real))
+        memset(layer.dc_aside, 0, size * sizeof(real))
     if s:
         memset(
             leap_to(plan, layer, 0 if layer.reverse else 1 - s), 0,
@@ -284,6 +287,7 @@ cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept
         end_slopes(plan, &plan.layers[i])
     if not plan.net.every_step:
         slopes_of_last(plan, seqs, grad, last_place(plan))
+        set_aside(plan, top_layer(plan))
     elif plan.net.directions == 2:
         slopes_of_both(plan, seqs, grad)
     if plan.net.directions == 1:
@@ -303,6 +307,9 @@ cdef void finish_start(
     """What reaches the states before the first step: to the caller, and where they are
     parameters to their gradient."""
     cdef Py_ssize_t first = plan.time if layer.reverse else 0, k, H = plan.net.hidden
+    if plan.ragged:
+        add_rows(plan, layer.dh, layer.dh_aside, H)
+        add_rows(plan, layer.dc, layer.dc_aside, H)
     if plan.net.skip:
         add_rows(plan, layer.dh, leap_to(plan, layer, first), H)
     scatter_state(plan, layer.dh, layer.state_row, seqs.dh0)

@@ -38,8 +38,9 @@ cdef inline void hold_rows(
 cdef inline void hold_step(
     const Plan* plan, const Layer* layer, Py_ssize_t at,
 ) noexcept nogil:
-    """Where a step does not count the state stays as it was: no factor that was saved counts,
-    and of a gated cell the last one, by which the state is kept, is 1."""
+    """Where a step does not count the state stays as it was. With steps that count before and
+    after it: no factor that was saved counts, and of a gated cell the last one, by which the
+    state is kept, is 1."""
     cdef Py_ssize_t H = plan.net.hidden, i, old = before(layer, at), new = after(layer, at)
     cdef const real* hold = plan.hold + at * plan.lanes
     cdef real* saved = saved_at(plan, layer, at)
@@ -49,7 +50,7 @@ cdef inline void hold_step(
     hold_rows(plan, state(plan, layer, old), state(plan, layer, new), hold)
     if plan.net.cell == LSTM:
         hold_rows(plan, memory(plan, layer, old), memory(plan, layer, new), hold)
-    if saved == NULL:
+    if saved == NULL or not plan.masked:
         return
     for i in range(plan.saved_rows):
         other = vset1(plan.net.cell != ELMAN and i >= plan.saved_rows - H)

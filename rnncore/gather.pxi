@@ -46,11 +46,38 @@ cdef void fill_hold(
         hold += plan.lanes
 
 
-cdef inline Py_ssize_t all_count(
-    const Plan* plan, Py_ssize_t t0, Py_ssize_t n, const real* hold,
+cdef inline Py_ssize_t run_of(
+    const Plan* plan, Py_ssize_t lane, Py_ssize_t t0, Py_ssize_t n, const real* hold,
 ) noexcept nogil:
-    """At how many of the steps t0 .. t0 + n, from the first on, every lane surely counts."""
-    return n if hold == NULL else max(0, min(n, plan.held_from - t0))
+    """How many of the steps t0 .. t0 + n, from the first on, surely count in a lane."""
+    if hold == NULL:
+        return n
+    return max(0, min(n, (plan.held_from if plan.masked else plan.length[lane]) - t0))
+
+
+cdef inline vreal load_part(const real* source, Py_ssize_t left) noexcept nogil:
+    """A vector of which `left` numbers are there; zeros for the others."""
+    cdef real part[LANES]
+    cdef Py_ssize_t k
+    if left >= LANES:
+        return vload_any(source)
+    if left <= 0:
+        return vset1(0)
+    for k in range(LANES):
+        part[k] = source[k] if k < left else 0
+    return vload_any(part)
+
+
+cdef inline void store_part(real* target, vreal values, Py_ssize_t left) noexcept nogil:
+    """Of a vector so many numbers."""
+    cdef real part[LANES]
+    cdef Py_ssize_t k
+    if left >= LANES:
+        vstore_any(target, values)
+    elif left > 0:
+        vstore_any(part, values)
+        for k in range(left):
+            target[k] = part[k]
 
 
 cdef void gather_rows(
@@ -59,22 +86,26 @@ cdef void gather_rows(
 ) noexcept nogil:
     """lanes[t, d, lane] = rows[first_row[lane] + t0 + t, d]; 0 where hold (if given) is 0."""
     cdef const real* source[MAX_LANES]
+    cdef Py_ssize_t run[MAX_LANES]
     cdef vreal square[64]
     cdef vreal check[4]
-    cdef Py_ssize_t t, d, lane, whole = all_count(plan, t0, n, hold), i = 0
+    cdef Py_ssize_t t = 0, d = 0, lane, i = 0, whole = 0
     cdef real* target
     cdef int v, k
     for lane in range(plan.lanes):
         source[lane] = rows + (first_row[lane] + t0) * width
+        run[lane] = run_of(plan, lane, t0, n, hold) * width
+        whole = max(whole, run[lane])
+    if hold != NULL and not plan.masked:
+        whole = n * width     # zeros after the end of each run
     for k in range(4):
         check[k] = vset1(0)
     # What a lane gets is one run of numbers: squares of LANES numbers by LANES lanes.
-    t = 0
-    d = 0
-    while i + LANES <= whole * width:
+    while i + LANES <= whole:
         for v in range(plan.vectors):
             for k in range(LANES):
-                square[k] = vload_any(source[v * LANES + k] + i)
+                lane = v * LANES + k
+                square[k] = load_part(source[lane] + i, run[lane] - i)
                 # 0 times a number is 0, 0 times infinity or NaN is NaN
                 check[k & 3] = vfma(square[k], vset1(0), check[k & 3])
             vtranspose(square)
@@ -86,7 +117,7 @@ cdef void gather_rows(
     while t < n:
         target = lanes + t * lanes_step + d * plan.lanes
         for lane in range(plan.lanes):
-            if t < whole or hold[t * plan.lanes + lane] > 0:
+            if hold == NULL or hold[t * plan.lanes + lane] > 0:
                 target[lane] = source[lane][t * width + d]
             else:
                 target[lane] = 0
@@ -122,10 +153,14 @@ cdef void scatter_rows(
 ) noexcept nogil:
     """rows[first_row[lane] + t0 + t, d] = lanes[t, d, lane], but not where hold is 0."""
     cdef vreal square[64]
-    cdef Py_ssize_t t, d, at, lane, whole = all_count(plan, t0, n, hold), i = 0
+    cdef Py_ssize_t run[MAX_LANES]
+    cdef Py_ssize_t t, d, at, lane, whole = 0, i = 0
     cdef real* target
     cdef int v, k
-    while i + LANES <= whole * width:
+    for lane in range(plan.used):
+        run[lane] = run_of(plan, lane, t0, n, hold) * width
+        whole = max(whole, run[lane])
+    while i + LANES <= whole:
         for v in range(plan.vectors):
             t = i // width
             d = i - t * width
@@ -141,14 +176,15 @@ cdef void scatter_rows(
             for k in range(LANES):
                 lane = v * LANES + k
                 if lane < plan.used:
-                    vstore_any(rows + (first_row[lane] + t0) * width + i, square[k])
+                    target = rows + (first_row[lane] + t0) * width
+                    store_part(target + i, square[k], run[lane] - i)
         i += LANES
     for lane in range(plan.used):
         target = rows + (first_row[lane] + t0) * width
         t = i // width
         d = i - t * width
         while t < n:
-            if t < whole or hold[t * plan.lanes + lane] > 0:
+            if hold == NULL or hold[t * plan.lanes + lane] > 0:
                 target[t * width + d] = lanes[t * lanes_step + d * plan.lanes + lane]
             d += 1
             if d == width:

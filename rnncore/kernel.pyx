@@ -279,7 +279,8 @@ cdef class Engine:
         memcpy(plan.layers, self.layers, passes * sizeof(Layer))
         plan.net, plan.passes = self.net, passes
         plan.tokens = batch.seqs.tokens != NULL
-        plan.ragged = batch.seqs.length != NULL or batch.seqs.mask != NULL
+        plan.masked = batch.seqs.mask != NULL
+        plan.ragged = batch.seqs.length != NULL or plan.masked
         plan.backward = backward
         plan.want_dx = want_dx
         choose_block(plan, count, batch.seqs.time)

@@ -63,6 +63,8 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
         plan.ragged = True    # the last chunks may be a step shorter
         count = time // 24    # chunks in which a network has time to forget
         widest = 2
+    if plan.ragged and not plan.masked and not plan.chunked:
+        count //= 4           # narrow blocks rather than few, of more equal lengths
     plan.vectors = 1
     while plan.vectors < widest and plan.vectors * LANES < count:
         plan.vectors *= 2
@@ -158,6 +160,8 @@ cdef inline size_t lay_out_layer(Plan* plan, Layer* layer, char* base) noexcept 
     layer.grad_bias = carve_reals(base, &used, plan.gate_rows)
     layer.dh = carve_reals(base, &used, H * L)
     layer.dc = carve_reals(base, &used, H * L)
+    layer.dh_aside = carve_reals(base, &used, H * L if plan.ragged else 0)
+    layer.dc_aside = carve_reals(base, &used, H * L if plan.ragged else 0)
     return used
 
 

@@ -21,6 +21,7 @@ Of every layer, in every direction:
     memory  (slots, H, lanes)         c_{t-1} of an LSTM
     dh      (H, lanes)                dL/dh_t
     dc      (H, lanes)                dL/dc_t
+    dh_aside, dc_aside  (H, lanes)    what waits for the end of a shorter sequence, see `cross_ends`
     leaps   (slots, H, lanes)         what the skip connection brings to dL/dh_t, by its slot
     origin  (T + s, lanes)            the slot of h_{t-s}, where steps may not count
 
@@ -83,6 +84,8 @@ cdef struct Layer:
     real* memory
     real* dh
     real* dc
+    real* dh_aside
+    real* dc_aside
     real* leaps
     int32_t* origin
     real* grad_rows           # (rows, width) dL/d[W_ih W_hh]^T of the blocks so far
@@ -92,6 +95,7 @@ cdef struct Plan:
     Network net
     bint tokens               # the input is integers
     bint ragged               # steps of some sequences do not count
+    bint masked               # and not only those after the last
     bint chunked              # a block is one sequence, chunks of its time in the lanes
     bint backward             # gradients are wanted
     bint whole                # the tape is kept whole

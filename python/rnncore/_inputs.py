@@ -58,7 +58,6 @@ class Inputs:
     tokens: Array | None = None
     start: Array | None = None
     lengths: Array | None = None
-    order: Array | None = None
     mask: Array | None = None
     h0: Array | None = None
     latest = False  # h0 was given without the states before the latest
@@ -93,14 +92,16 @@ class Inputs:
         if mask is not None:
             self._set_mask(mask)
         self.ragged = self.lengths is not None or self.mask is not None
-        if self.lengths is not None:  # like by like, so that a block ends with its sequences
-            self.order = np.argsort(self.lengths, kind="stable").astype(np.int64)
         if h0 is not None:
             self.h0 = self._state(h0)
+        start, lengths, order = self.start, self.lengths, None
+        if lengths is not None and lengths.min() == self.time:  # rows one after another
+            start = lengths = None
+        elif lengths is not None:  # like by like, so that a block ends with its sequences
+            order = np.argsort(lengths, kind="stable").astype(np.int64)
         self.batch = self.form.core.Batch(
-            self.count, self.time, self.x, self.tokens, self.start, self.lengths,
-            self.order, self.mask, self.h0,
-        )  # fmt: skip
+            self.count, self.time, self.x, self.tokens, start, lengths, order, self.mask, self.h0
+        )
 
     def _from_array(self, x: Array) -> None:
         width = self.form.input_size
