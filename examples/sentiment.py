@@ -75,7 +75,7 @@ def run_rnncore(train, test, vocabulary: int, args, seed: int) -> tuple[float, f
         rng=seed, progress=args.progress,
     )  # fmt: skip
     x, y = test
-    return float((net.predict(x) == y).mean()), history.seconds / args.epochs
+    return float((net.predict(x) == y).mean()), history.seconds.sum() / args.epochs
 
 
 def run_torch(train, test, vocabulary: int, args, seed: int) -> tuple[float, float]:

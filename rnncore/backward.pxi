@@ -41,6 +41,23 @@ cdef inline void cell_back(
     )
 
 
+cdef void add_activation(
+    const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t t,
+) noexcept nogil:
+    """The slope of a penalty on h_t^2, at the t-th step of a segment where it counts."""
+    cdef const real* hold = hold_of(plan, t0)
+    cdef const real* h = state(plan, layer, after(layer, place(plan, t0) + t))
+    cdef real factor[MAX_LANES]
+    cdef Py_ssize_t i, lane
+    for lane in range(plan.lanes):
+        factor[lane] = 0
+        if lane < plan.used and (hold == NULL or hold[t * plan.lanes + lane] > 0):
+            factor[lane] = <real>plan.activation
+    for i in range(plan.net.hidden):
+        for lane in range(plan.lanes):
+            layer.dh[i * plan.lanes + lane] += factor[lane] * h[i * plan.lanes + lane]
+
+
 # Of sequences without masked steps in between, a lane is idle after its end. There dL/dh is zero,
 # and with it every dL/da: what belongs to the state after the last step waits aside until the
 # backward pass comes to that step. Of the reverse direction, whose first state a lane holds
@@ -106,7 +123,7 @@ cdef void steps_back(
         above == NULL and plan.net.every_step and layer.number == plan.net.layers - 1
     )
     cdef const real* hold
-    if scalar(plan) and not layer.reverse and above == NULL and not out:
+    if scalar(plan) and not layer.reverse and above == NULL and not out and plain(plan):
         free = max(0, min(n, plan.held_from - t0))  # steps at which every lane counts
     for k in range(n - free):
         t = k if layer.reverse else n - 1 - k
@@ -115,8 +132,12 @@ cdef void steps_back(
             out_to_state(plan, layer, layer.dh, t)
         elif above != NULL:
             add_rows(plan, layer.dh, above + t * plan.net.directions * H * plan.lanes, H)
+        if plan.activation != 0:
+            add_activation(plan, layer, t0, t)
         hold = hold_of(plan, t0) + t * plan.lanes if plan.masked else NULL
         cell_back(plan, layer, first + t, plan.da + t * plan.gate_rows * plan.lanes, hold)
+        if plan.truncate:
+            cut(plan, layer, t0 + t)
     if free > 0:
         cross_ends(plan, layer, t0 + free - 1)
     scalar_backward(plan, layer, saved_at(plan, layer, first), free)

@@ -259,6 +259,14 @@ cdef void slopes_of_both(Plan* plan, const Sequences* seqs, real* grad) noexcept
         t0 += n
 
 
+cdef inline Py_ssize_t first_step_back(const Plan* plan) noexcept nogil:
+    """Before it, no step of the block has a slope."""
+    if plan.truncate and plan.activation == 0 and not plan.net.every_step:
+        if plan.net.directions == 1:
+            return max(0, plan.held_from - plan.truncate)
+    return 0
+
+
 cdef void backward_passes(
     Plan* plan, const Sequences* seqs, real* grad, Py_ssize_t first, Py_ssize_t end,
 ) noexcept nogil:
@@ -267,6 +275,8 @@ cdef void backward_passes(
     cdef const Layer* layer
     for k in range((plan.time + plan.segment - 1) // plan.segment):
         t0 = next_segment(plan, not plan.layers[first].reverse, k, &n)
+        if t0 + n <= first_step_back(plan):
+            break
         if not plan.whole and k > 0:  # the last one's tape is still there
             forward_again(plan, seqs, t0, n)
         if plan.net.every_step and plan.net.directions == 1:

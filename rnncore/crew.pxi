@@ -123,6 +123,7 @@ cdef class Crew:
             memset(grad, 0, mine.net.size * sizeof(real))
         mine.loss, mine.faults, mine.scale = 0, 0, self.plan.scale
         mine.dropout, mine.dropout_seed = self.plan.dropout, self.plan.dropout_seed
+        mine.activation = self.plan.activation
         work(mine, self.seqs, self.first + begin, end - begin, grad)
         self.losses[group], self.faults[group] = mine.loss, mine.faults
 

@@ -33,6 +33,93 @@ cdef void sort_by_length(
         order[i] = keys[i] & ((<int64_t>1 << 32) - 1)
 
 
+# What of an epoch is recorded.
+cdef enum:
+    LOSS, VALIDATION, NORM, RATE, SECONDS, COLUMNS
+
+# What a trainer's state is made of besides vectors, in this order.
+cdef struct Progress:
+    int64_t updates           # of the optimiser
+    uint64_t random
+    int64_t epochs            # finished
+    int64_t waited            # epochs without a better validation loss
+    int64_t plateau_waited
+    double best               # validation loss
+    double plateau_best
+    double rate_scale         # what the plateaus so far have made of the learning rate
+
+# When to lower the learning rate: ReduceLROnPlateau of PyTorch.
+cdef struct Plateau:
+    double factor             # 0: never
+    double least              # learning rate
+    int64_t patience
+
+
+cdef class Held:
+    """Sequences that are only looked at, after every epoch."""
+
+    cdef Batch batch
+    cdef cnp.ndarray target, classes, order
+    cdef Arena block
+    cdef Plan plan
+    cdef Sequences seqs
+    cdef Py_ssize_t count
+    cdef double counted
+
+    def __cinit__(
+        self, Engine engine not None, Batch batch not None, cnp.ndarray target,
+        cnp.ndarray classes, cnp.ndarray order not None,
+    ):
+        """order: which of the sequences, in which order."""
+        self.batch, self.target, self.classes = batch, target, classes
+        self.order, self.block = order, Arena()
+        self.count = cnp.PyArray_SIZE(order)
+        self.seqs = batch.seqs
+        self.seqs.order = indices("order", order, self.count)
+        check_order(self.seqs.order, self.count, batch.seqs.count)
+        engine.set_targets(&self.seqs, batch, target, classes)
+        engine.prepare(&self.plan, batch, self.count, False, False)
+        set_out(self.block, &self.plan)
+        self.counted = count_targets(&self.plan.net, &self.seqs, 0, self.count)
+        if engine.net.cell == LSTM:
+            split_states(&self.seqs, engine.states(batch.seqs.count) // 2)
+
+    cdef double loss(self, const real* parameters) noexcept nogil:
+        self.plan.parameters = parameters
+        self.plan.loss = 0
+        pack_weights(&self.plan)
+        work(&self.plan, &self.seqs, 0, self.count, NULL)
+        return self.plan.loss / self.counted
+
+
+cdef int check_order(const int64_t* order, Py_ssize_t count, Py_ssize_t sequences) except -1:
+    cdef Py_ssize_t i
+    if count < 1:
+        raise ValueError("order: expected at least one sequence")
+    for i in range(count):
+        if not 0 <= order[i] < sequences:
+            raise ValueError(f"order: no sequence {order[i]}")
+    return 0
+
+
+cdef double count_steps(
+    const Sequences* seqs, Py_ssize_t first, Py_ssize_t count,
+) noexcept nogil:
+    """Steps that count, of sequences first .. first + count of the order."""
+    cdef Py_ssize_t i, s, t, start, length
+    cdef double steps = 0
+    for i in range(first, first + count):
+        s = seqs.order[i] if seqs.order != NULL else i
+        start = seqs.start[s] if seqs.start != NULL else s * seqs.time
+        length = seqs.length[s] if seqs.length != NULL else seqs.time
+        if seqs.mask == NULL:
+            steps += length
+            continue
+        for t in range(start, start + length):
+            steps += seqs.mask[t] != 0
+    return steps
+
+
 cdef class Trainer:
     """A fit of an engine's network to a batch, epoch by epoch.
 
@@ -42,66 +129,92 @@ cdef class Trainer:
 
     cdef Engine engine
     cdef Batch batch
-    cdef cnp.ndarray target, classes
-    cdef int64_t[::1] order
-    cdef Arena keys
-    cdef Arena block, vectors
+    cdef cnp.ndarray target, classes, order
+    cdef int64_t* sequences        # what order holds
+    cdef Py_ssize_t count          # of sequences to train on
+    cdef Arena keys, block, vectors
     cdef Py_ssize_t batch_size
     cdef bint shuffled
-    cdef uint64_t random
     cdef Optimiser optimiser
+    cdef Progress now
+    cdef Plateau plateau
+    cdef Held held
+    cdef int64_t patience          # 0: without end
+    cdef Py_ssize_t truncate
+    cdef double activation
+    cdef real* best                # parameters with the best validation loss
     cdef double since_signals      # multiply-adds
     cdef Crew crew
 
     def __cinit__(
         self, Engine engine not None, Batch batch not None, cnp.ndarray target,
-        cnp.ndarray classes, int64_t[::1] order not None, Py_ssize_t batch_size, *,
-        Rule rule, double lr, double momentum, double beta1, double beta2, double eps,
-        double clip_norm, double clip_value, bint shuffled, uint64_t seed,
+        cnp.ndarray classes, cnp.ndarray order not None, Py_ssize_t batch_size, *,
+        Rule rule, double momentum, double alpha, double beta1, double beta2, double eps,
+        double clip_norm, double clip_value, cnp.ndarray decay, cnp.ndarray l1,
+        double activation, Py_ssize_t truncate, bint shuffled, uint64_t seed, Held held,
+        int64_t patience, tuple plateau,
     ):
-        """order (B): the sequences in the order of the first epoch; it is shuffled in place."""
+        """order: the sequences to train on, as in the first epoch; it is sorted and shuffled in
+        place.  decay, l1 (size): strengths for each parameter, or None.  plateau: (factor,
+        least, patience)."""
         cdef Optimiser* o = &self.optimiser
-        cdef Py_ssize_t i, padded
-        if batch_size < 1:
+        cdef Py_ssize_t padded, size = engine.net.size
+        if batch_size < 1 or truncate < 0:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
-        expect("order", order.shape[0], batch.seqs.count)
-        for i in range(order.shape[0]):
-            if not 0 <= order[i] < batch.seqs.count:
-                raise ValueError(f"order: no sequence {order[i]}")
-        self.engine, self.batch, self.target, self.classes = engine, batch, target, classes
-        self.order, self.shuffled, self.random = order, shuffled, seed
-        self.batch_size = min(batch_size, batch.seqs.count)
-        o.rule, o.lr, o.momentum, o.beta1, o.beta2, o.eps = rule, lr, momentum, beta1, beta2, eps
-        o.clip_norm, o.clip_value, o.updates = clip_norm, clip_value, 0
-        padded = (engine.net.size + MAX_LANES - 1) // MAX_LANES * MAX_LANES
-        o.vectors = padded // LANES
-        self.block, self.vectors, self.keys = Arena(), Arena(), Arena()
         if batch.seqs.count >> 31:
             raise ValueError("a batch has at most 2**31 - 1 sequences")
+        self.count = cnp.PyArray_SIZE(order)
+        self.sequences = <int64_t*>indices("order", order, self.count)
+        check_order(self.sequences, self.count, batch.seqs.count)
+        self.engine, self.batch, self.target, self.classes = engine, batch, target, classes
+        self.order, self.shuffled, self.held, self.patience = order, shuffled, held, patience
+        self.truncate, self.activation = truncate, activation
+        self.batch_size = min(batch_size, self.count)
+        self.plateau.factor, self.plateau.least, self.plateau.patience = plateau
+        self.now.random, self.now.rate_scale = seed, 1
+        self.now.best = self.now.plateau_best = float("inf")
+        o.rule, o.momentum, o.alpha = rule, momentum, alpha
+        o.beta1, o.beta2, o.eps = beta1, beta2, eps
+        o.clip_norm, o.clip_value = clip_norm, clip_value
+        padded = (size + MAX_LANES - 1) // MAX_LANES * MAX_LANES
+        o.vectors = padded // LANES
+        self.block, self.vectors, self.keys = Arena(), Arena(), Arena()
         self.keys.fit(self.batch_size * sizeof(int64_t))
-        self.vectors.fit(4 * padded * sizeof(real))
-        memset(self.vectors.base, 0, 4 * padded * sizeof(real))
+        self.vectors.fit(7 * padded * sizeof(real))
+        memset(self.vectors.base, 0, 7 * padded * sizeof(real))
         o.parameters = <real*>self.vectors.base
         o.gradient = o.parameters + padded
         o.first = o.gradient + padded
         o.second = o.first + padded
+        self.best = o.second + padded
+        if decay is not None:
+            o.decay = self.best + padded
+            memcpy(o.decay, reals("decay", decay, size), size * sizeof(real))
+        if l1 is not None:
+            o.l1 = self.best + 2 * padded
+            memcpy(o.l1, reals("l1", l1, size), size * sizeof(real))
 
-    def run(self, double[::1] losses not None, threads=1):
-        """As many epochs as `losses` has room for, the mean loss of each into it.
+    def run(self, double[:, ::1] records not None, threads=1):
+        """As many epochs as there are records, (epochs, COLUMNS); of each the learning rate is
+        read.
 
         Returns how many were finished: fewer where the loss or a parameter was no longer
-        finite, or where numbers of the batch were changed into impossible ones meanwhile;
-        then the network is that of the last finished one.
+        finite, where numbers of the batch were changed into impossible ones meanwhile, or where
+        the patience is over; then the network is that of the last finished one.
         """
         cdef Plan plan
         cdef Sequences seqs = self.batch.seqs
         cdef Py_ssize_t finished
         cdef Crew crew = Crew()
+        expect("records", records.shape[1], COLUMNS)
         self.engine.set_targets(&seqs, self.batch, self.target, self.classes)
-        self.engine.prepare(&plan, self.batch, self.batch_size, True, False)
+        self.engine.prepare(
+            &plan, self.batch, self.batch_size, True, False, self.truncate, self.activation
+        )
         set_out(self.block, &plan)
         plan.parameters = self.optimiser.parameters
-        seqs.order = &self.order[0]
+        plan.dropout = plan.net.dropout
+        seqs.order = self.sequences
         crew.plan, crew.seqs, crew.grad = &plan, &seqs, self.optimiser.gradient
         crew.count = self.batch_size
         self.crew = crew
@@ -110,46 +223,142 @@ cdef class Trainer:
             crew.divide()
             crew.call_helpers(threads, BATCH_WORTH_SHARING)
             with nogil:
-                finished = self.epochs(&plan, &seqs, &self.engine.flat[0], losses)
+                finished = self.epochs(&plan, &seqs, &self.engine.flat[0], records)
         finally:
             crew.dismiss()
             self.engine.end_writing()
         return finished
 
+    @property
+    def impatient(self):
+        """Whether the validation loss has not become better for too long."""
+        return self.patience > 0 and self.now.waited >= self.patience
+
+    def use_best(self):
+        """Make the network that with the best validation loss."""
+        if self.now.best < float("inf"):
+            self.engine.begin_writing()
+            memcpy(&self.engine.flat[0], self.best, self.engine.net.size * sizeof(real))
+            self.engine.end_writing()
+
+    # ---- its state, between two runs
+
+    def state(self):
+        """All that the next epoch depends on, as arrays by name."""
+        cdef cnp.ndarray progress = cnp.PyArray_ZEROS(1, [sizeof(Progress)], cnp.NPY_UINT8, 0)
+        memcpy(cnp.PyArray_DATA(progress), &self.now, sizeof(Progress))
+        arrays = {"progress": progress, "order": self.order.copy()}
+        for name in STATE_VECTORS:
+            vector = new_reals(1, self.engine.net.size, 0)
+            memcpy(cnp.PyArray_DATA(vector), self.vector(name), cnp.PyArray_NBYTES(vector))
+            arrays[name] = vector
+        return arrays
+
+    def restore(self, dict arrays not None):
+        """Go on from what `state` returned; the network becomes the one it had then."""
+        cdef cnp.ndarray progress = arrays["progress"], order = arrays["order"]
+        cdef const int64_t* sequences = indices("order", order, self.count)
+        cdef Py_ssize_t size = self.engine.net.size
+        contents("progress", progress, c"u", 1, sizeof(Progress))
+        check_order(sequences, self.count, self.batch.seqs.count)
+        for name in STATE_VECTORS:
+            reals(name, arrays[name], size)
+        memcpy(&self.now, cnp.PyArray_DATA(progress), sizeof(Progress))
+        memcpy(self.sequences, sequences, self.count * sizeof(int64_t))
+        for name in STATE_VECTORS:
+            memcpy(self.vector(name), reals(name, arrays[name], size), size * sizeof(real))
+        self.engine.begin_writing()
+        memcpy(&self.engine.flat[0], self.optimiser.parameters, size * sizeof(real))
+        self.engine.end_writing()
+
+    cdef real* vector(self, str name):
+        if name == "parameters":
+            return self.optimiser.parameters
+        if name == "best":
+            return self.best
+        return self.optimiser.first if name == "first" else self.optimiser.second
+
+    # ---- the loop over epochs
+
     cdef Py_ssize_t epochs(
-        self, Plan* plan, const Sequences* seqs, real* flat, double[::1] losses,
+        self, Plan* plan, const Sequences* seqs, real* flat, double[:, ::1] records,
     ) except -1 nogil:
         cdef Optimiser* o = &self.optimiser
         cdef Py_ssize_t epoch, size = plan.net.size * sizeof(real)
+        cdef double begun = seconds_now()
         memcpy(o.parameters, flat, size)
-        for epoch in range(losses.shape[0]):
+        o.updates = self.now.updates
+        for epoch in range(records.shape[0]):
+            if self.patience > 0 and self.now.waited >= self.patience:
+                return epoch
+            records[epoch, RATE] = o.lr = max(
+                self.plateau.least, records[epoch, RATE] * self.now.rate_scale
+            )
             if self.shuffled:
-                shuffle(&self.order[0], seqs.count, &self.random)
-            losses[epoch] = self.epoch(plan, seqs)
-            if plan.faults or not isfinite(losses[epoch]):
+                shuffle(self.sequences, self.count, &self.now.random)
+            records[epoch, LOSS] = self.epoch(plan, seqs, &records[epoch, NORM])
+            if plan.faults or not isfinite(records[epoch, LOSS]):
                 return epoch
             if not all_finite(o.parameters, o.vectors):
                 return epoch
             memcpy(flat, o.parameters, size)
-        return losses.shape[0]
+            self.now.updates = o.updates
+            self.now.epochs += 1
+            if self.held is not None:
+                records[epoch, VALIDATION] = self.held.loss(o.parameters)
+                self.look(records[epoch, VALIDATION])
+            self.look_for_plateau(
+                records[epoch, LOSS if self.held is None else VALIDATION], records[epoch, RATE]
+            )
+            records[epoch, SECONDS] = seconds_now() - begun
+            begun += records[epoch, SECONDS]
+        return records.shape[0]
 
-    cdef double epoch(self, Plan* plan, const Sequences* seqs) except? -1 nogil:
-        """One pass over all sequences; the mean of the counted losses."""
+    cdef void look(self, double loss) noexcept nogil:
+        """Remember the best network, and how long ago it was."""
+        self.now.waited += 1
+        if loss < self.now.best:
+            self.now.best, self.now.waited = loss, 0
+            memcpy(self.best, self.optimiser.parameters, self.engine.net.size * sizeof(real))
+
+    cdef void look_for_plateau(self, double loss, double rate) noexcept nogil:
+        """Lower the learning rate where the loss has not become smaller for a while."""
+        cdef Plateau* plateau = &self.plateau
+        if plateau.factor == 0:
+            return
+        if loss < self.now.plateau_best * (1 - 1e-4):
+            self.now.plateau_best, self.now.plateau_waited = loss, 0
+            return
+        self.now.plateau_waited += 1
+        if self.now.plateau_waited > plateau.patience:
+            self.now.plateau_waited = 0
+            if rate > plateau.least:
+                self.now.rate_scale *= plateau.factor
+
+    cdef double epoch(
+        self, Plan* plan, const Sequences* seqs, double* norm,
+    ) except? -1 nogil:
+        """One pass over all sequences; the mean of the counted losses, and the largest norm of a
+        batch's gradient."""
         cdef Py_ssize_t first = 0, size
         cdef double total = 0, counted = 0, count
         cdef unsigned long long mode
-        while first < seqs.count:
-            size = min(self.batch_size, seqs.count - first)
+        norm[0] = 0
+        while first < self.count:
+            size = min(self.batch_size, self.count - first)
             if seqs.length != NULL:
                 sort_by_length(
-                    &self.order[first], size, seqs.length, <int64_t*>self.keys.base
+                    self.sequences + first, size, seqs.length, <int64_t*>self.keys.base
                 )
             count = count_targets(&plan.net, seqs, first, size)
             if count > 0:
                 plan.scale = 1 / count
-                plan.dropout = plan.net.dropout
                 if plan.dropout > 0:
-                    plan.dropout_seed = next_random(&self.random)
+                    plan.dropout_seed = next_random(&self.now.random)
+                if self.activation > 0:
+                    plan.activation = 2 * self.activation / (
+                        count_steps(seqs, first, size) * plan.passes * plan.net.hidden
+                    )
                 memset(self.optimiser.gradient, 0, self.optimiser.vectors * LANES * sizeof(real))
                 pack_weights(plan)
                 self.crew.first, self.crew.count = first, size
@@ -159,9 +368,14 @@ cdef class Trainer:
                 mode = flush_subnormals()
                 update(&self.optimiser)
                 restore_subnormals(mode)
+                norm[0] = max(norm[0], self.optimiser.norm)
             first += size
             self.since_signals += cost(plan, size, seqs.time) + plan.net.size
             if self.since_signals > SIGNALS_EVERY:
                 self.since_signals = 0
                 check_signals()
         return total / counted
+
+
+STATE_VECTORS = ("parameters", "first", "second", "best")
+RECORDS = ("loss", "validation", "gradient_norm", "lr", "seconds")

@@ -36,16 +36,21 @@ from rnncore.network cimport (
     NO_LOSS, RELU, SIGMOID, TANH, Cell, Loss, Network, Nonlinearity, Sequences, history,
     input_block, state_block, state_rows,
 )
-from rnncore.optimisers cimport ADAM, MOMENTUM, SGD, Optimiser, Rule, update
+from rnncore.optimisers cimport (
+    ADAM, ADAMW, MOMENTUM, NESTEROV, RMSPROP, SGD, Optimiser, Rule, update,
+)
 from rnncore.plan cimport (
-    MAX_LANES, MOST_PASSES, Layer, Plan, after, before, hold_of, memory, place, saved_at, scalar,
-    slopes_at, slot_of, state, top_layer,
+    MAX_LANES, MOST_PASSES, Layer, Plan, after, before, hold_of, memory, place, plain, saved_at,
+    scalar, slopes_at, slot_of, state, top_layer,
 )
 from rnncore.products cimport affine, contract, lanes_to_rows, outer_sum, pack, row_sums
 from rnncore.shuffle cimport next_random, shuffle
 from rnncore.units cimport affine_units, pack_units, padded, units_tile
 
 from _thread import start_new_thread
+
+cdef extern from "clock.h":
+    double seconds_now() nogil
 
 cdef extern from "memory.h":
     void* aligned_block(size_t size, char** aligned)
@@ -56,6 +61,7 @@ cdef extern from "Python.h":
 include "arrays.pxi"
 include "gather.pxi"
 include "scalar.pxi"
+include "truncate.pxi"
 include "skip.pxi"
 include "forward.pxi"
 include "backward.pxi"
@@ -67,7 +73,10 @@ include "chunks.pxi"
 CELLS = {"RNN": ELMAN, "LSTM": LSTM, "GRU": GRU}
 NONLINEARITIES = {"tanh": TANH, "relu": RELU, "sigmoid": SIGMOID, "identity": IDENTITY}
 LOSSES = {None: NO_LOSS, "bce": BCE, "mse": MSE, "cross_entropy": CROSS_ENTROPY}
-OPTIMISERS = {"sgd": SGD, "momentum": MOMENTUM, "adam": ADAM}
+OPTIMISERS = {
+    "sgd": SGD, "momentum": MOMENTUM, "nesterov": NESTEROV, "rmsprop": RMSPROP, "adam": ADAM,
+    "adamw": ADAMW,
+}
 
 cdef enum:
     KEEP_BYTES = 1 << 28      # the largest arena a network holds on to between calls
@@ -267,6 +276,7 @@ cdef class Engine:
 
     cdef int prepare(
         self, Plan* plan, Batch batch, Py_ssize_t count, bint backward, bint want_dx,
+        Py_ssize_t truncate=0, double activation=0,
     ) except -1:
         """A plan for blocks of `count` sequences of the batch, but for its memory."""
         cdef double reals
@@ -283,6 +293,7 @@ cdef class Engine:
         plan.ragged = batch.seqs.length != NULL or plan.masked
         plan.backward = backward
         plan.want_dx = want_dx
+        plan.truncate, plan.activation = truncate, activation
         choose_block(plan, count, batch.seqs.time)
         reals = <double>(plan.slots + plan.net.skip) * plan.lanes * (tape_rows(plan) + 2)
         if reals * sizeof(real) > PY_SSIZE_T_MAX // 4:
@@ -421,10 +432,11 @@ cdef class Engine:
     def gradient(
         self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray dy,
         cnp.ndarray dx=None, cnp.ndarray dh0=None, threads=1, dropout_seed=None,
+        Py_ssize_t truncate=0,
     ):
         """Gradients of the loss against the targets or, given dy (B or rows, K), of
         sum(dy * y); those with respect to x into dx (rows, D), to h0 into dh0, shaped as h0.
-        With a dropout_seed there is dropout.
+        With a dropout_seed there is dropout; truncate: after how many steps slopes stop.
 
         Returns (mean loss, gradients by name, faults).
         """
@@ -444,7 +456,7 @@ cdef class Engine:
             seqs.dx = room("dx", dx, batch.rows * self.net.inputs)
         if dh0 is not None:
             seqs.dh0 = room("dh0", dh0, self.states(seqs.count))
-        self.prepare(&plan, batch, seqs.count, True, dx is not None)
+        self.prepare(&plan, batch, seqs.count, True, dx is not None, truncate)
         plan.scale = 1 / count if count else 0
         if dropout_seed is not None:
             plan.dropout, plan.dropout_seed = self.net.dropout, dropout_seed

@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t
 
 from rnncore.lanes cimport LANES, real
 from rnncore.network cimport ELMAN, GRU, LSTM, Cell, history
-from rnncore.plan cimport Layer, Plan, scalar
+from rnncore.plan cimport Layer, Plan, plain, scalar
 
 cdef enum:
     SEGMENT_BYTES = 524288    # of tape and buffers in one segment: half of a common L2
@@ -57,7 +57,7 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
             widest = 4
     plan.chunked = (
         scalar(plan) and plan.passes == 1 and not plan.ragged and not plan.tokens
-        and count <= FEW and time >= 16 * LANES
+        and plain(plan) and count <= FEW and time >= 16 * LANES
     )
     if plan.chunked:
         plan.ragged = True    # the last chunks may be a step shorter

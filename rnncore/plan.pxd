@@ -100,6 +100,8 @@ cdef struct Plan:
     bint backward             # gradients are wanted
     bint whole                # the tape is kept whole
     bint want_dx
+    Py_ssize_t truncate       # steps that slopes go back at most; 0: all the way
+    double activation         # dL/dh_t has this times h_t from a penalty on the states
     Py_ssize_t passes         # layers times directions
     Py_ssize_t gate_rows      # of a_t: H for each gate; a GRU keeps W_in x and W_hn h apart
     Py_ssize_t saved_rows
@@ -143,6 +145,11 @@ cdef struct Plan:
 cdef inline bint scalar(const Plan* plan) noexcept nogil:
     """Whether the loops for one unit apply."""
     return plan.net.hidden == 1 and plan.net.cell == ELMAN and plan.net.skip == 0
+
+
+cdef inline bint plain(const Plan* plan) noexcept nogil:
+    """Whether dL/dh_{t-1} is nothing but W_hh^T dL/da_t and what comes from above."""
+    return plan.truncate == 0 and plan.activation == 0
 
 
 cdef inline const Layer* top_layer(const Plan* plan) noexcept nogil:

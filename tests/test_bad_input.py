@@ -207,7 +207,7 @@ def test_bad_networks(options, error, text):
         ({"epochs": 0}, ValueError, "epochs: expected at least 1, got 0"),
         ({"epochs": 1.5}, TypeError, "epochs: expected an integer, got 1.5"),
         ({"batch_size": 0}, ValueError, "batch_size: expected at least 1, got 0"),
-        ({"optimizer": "adaam"}, ValueError, "optimizer: expected one of 'sgd', 'momentum', 'adam', got 'adaam'; did you mean 'adam'?"),
+        ({"optimizer": "adaam"}, ValueError, "optimizer: expected one of 'sgd', 'momentum', 'nesterov', 'rmsprop', 'adam', 'adamw', got 'adaam'; did you mean 'adam'?"),
         ({"lr": 0}, ValueError, "lr: expected more than 0 and finite, got 0"),
         ({"lr": float("nan")}, ValueError, "lr: expected more than 0 and finite, got nan"),
         ({"lr": float("inf")}, ValueError, "lr: expected more than 0 and finite, got inf"),

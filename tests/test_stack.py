@@ -230,10 +230,10 @@ def passing(dropout, H=64, **options):
 
 def seen(net, x, rng):
     """What of each step's unit reaches the second layer: dL/dx of ones, unit by unit."""
-    H = net.hidden_size
+    width = net(x).hidden.shape[2]
     hits = []
-    for k in range(H):
-        dy = np.zeros((*x.shape[:2], H))
+    for k in range(width):
+        dy = np.zeros((*x.shape[:2], width))
         dy[:, :, k] = 1
         hits.append(net.vjp(x, dy, rng=rng)[1][:, :, 0])
     return np.stack(hits, axis=2)
@@ -264,13 +264,22 @@ def test_dropout_depends_on_the_sequence_not_on_its_place(build):
     assert same(together, seen(net, x, 1))
     assert not same(together, seen(net, x, 2))
     lengths = np.full(50, 6)
-    lengths[:30] = 2
+    lengths[30:] = 2  # these come first inside
     ragged = []
     for k in range(3):
         dy = np.zeros((50, 6, 3))
         dy[:, :, k] = 1
         ragged.append(net.vjp(x, dy, lengths=lengths, rng=1)[1][:, :, 0])
-    assert same(np.stack(ragged, axis=2)[30:], together[30:])
+    assert same(np.stack(ragged, axis=2)[:30], together[:30])
+
+
+def test_each_direction_is_dropped_on_its_own(build):
+    net, x = passing(0.5, H=3, bidirectional=True), np.ones((50, 6, 1))
+    reverse = net.parameters()["weight_ih_l1_reverse"]
+    reverse[:] = np.roll(reverse, 3, axis=1)  # what it gets from the reverse direction below
+    kept = seen(net, x, 1)
+    forwards, backwards = kept[:, :, :3] > 0, kept[:, :, 3:] > 0
+    assert 0.4 < (forwards == backwards).mean() < 0.6
 
 
 def test_without_rng_nothing_is_dropped(build):

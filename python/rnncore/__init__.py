@@ -10,13 +10,24 @@
 >>> loss, grads = net.loss_and_grad(x, y)  # exact backpropagation through time
 """
 
+from rnncore import schedules
 from rnncore._builds import show_config
+from rnncore._function import Output
 from rnncore._gru import GRU
+from rnncore._history import History
 from rnncore._load import load
 from rnncore._lstm import LSTM
-from rnncore._network import Output
 from rnncore._rnn import RNN
-from rnncore._training import History
 from rnncore._version import __version__
 
-__all__ = ["GRU", "LSTM", "RNN", "History", "Output", "__version__", "load", "show_config"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "History",
+    "Output",
+    "__version__",
+    "load",
+    "schedules",
+    "show_config",
+]

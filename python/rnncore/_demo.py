@@ -70,8 +70,9 @@ def sentiment() -> dict[str, Array]:
             raise AssertionError(f"{name}: the terms do not sum to the gradient")
 
     history = net.fit(x, y, epochs=2000, batch_size=3, optimizer="sgd", lr=0.5, rng=0)
+    took = 1e3 * history.seconds.sum()
     print(
-        f"\n   Plain gradient descent, {len(history)} epochs in {1e3 * history.seconds:.2f} ms: "
+        f"\n   Plain gradient descent, {len(history)} epochs in {took:.2f} ms: "
         f"loss {history.loss[0]:.3f} -> {history.loss[-1]:.4f}"
     )
     for text, d, p in zip(SENTENCES, y, net.predict_proba(x)[:, 0], strict=True):
@@ -100,7 +101,7 @@ def sunspots() -> tuple[Array, Array, Array]:
 
     print(
         f"   8 hidden units, {len(history)} epochs of {train.sum()} windows in "
-        f"{1e3 * history.seconds:.0f} ms"
+        f"{1e3 * history.seconds.sum():.0f} ms"
     )
     print(
         f"   root mean square error {when[test][0]:.0f}-{when[test][-1]:.0f}: "

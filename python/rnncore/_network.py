@@ -1,342 +1,25 @@
-"""A network as a function: its outputs, losses and gradients, and its training."""
+"""A network: a function that can be trained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import isfinite
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore import _checks as check
 from rnncore import _training as training
-from rnncore._checks import Array
-from rnncore._inputs import Inputs, State
-from rnncore._stream import Streaming
-from rnncore._training import History
+from rnncore._function import Function
+from rnncore._history import History
+from rnncore._objective import Objective
+from rnncore._options import options
+from rnncore.schedules import Schedule
 
 
-class Output(NamedTuple):
-    """What a network makes of its input.
-
-    Attributes
-    ----------
-    y : ndarray
-        The read-out's logits: (B, K), or (B, T, K) with ``readout="all"``. Without an
-        ``output_size``, the states in their place (K = H, or 2 H).
-    hidden : ndarray
-        The last layer's states after every step, (B, T, H), of both directions (B, T, 2 H).
-    final : ndarray, or pair of ndarray
-        The state after each sequence's last counted step, (B, 1, H), or (B, R, H) with a row for
-        each layer and direction; of an LSTM a pair (h, c).
-
-    Steps that do not count (masked, or past the end) have zeros in ``y`` and ``hidden``.
-    """
-
-    y: Array
-    hidden: Array
-    final: State
-
-
-class Network(Streaming):
-    """What every network does with its input; see `rnncore.RNN` for the forms x may take."""
-
-    # ---- running --------------------------------------------------------------------
-
-    def _forward(
-        self, inputs: Inputs, hidden: Array | None, final: Array | None, threads: int | None
-    ) -> Array:
-        if self._every_step:
-            y = inputs.new_rows(self._outputs)
-        else:
-            y = np.empty((inputs.count, self._outputs), self._dtype)
-        if self._engine.forward(inputs.batch, y, hidden, final, check.threads(threads)):
-            inputs.explain()
-        return inputs.padded(y) if self._every_step else y
-
-    def __call__(
-        self,
-        x: npt.ArrayLike,
-        h0: npt.ArrayLike | None = None,
-        lengths: npt.ArrayLike | None = None,
-        mask: npt.ArrayLike | None = None,
-        threads: int | None = None,
-    ) -> Output:
-        """Run the network.
-
-        Parameters
-        ----------
-        x, h0, lengths, mask, threads
-            See the notes of the class.
-
-        Returns
-        -------
-        Output
-            ``y``, ``hidden`` and ``final``; lists of sequences come back padded with zeros.
-
-        Raises
-        ------
-        TypeError, ValueError
-            For input of the wrong shape or type, not finite, or tokens out of range.
-
-        Examples
-        --------
-        >>> import numpy as np, rnncore as rc
-        >>> out = rc.RNN(3, 5, 2)(np.zeros((4, 7, 3)))
-        >>> out.y.shape, out.hidden.shape, out.final.shape
-        ((4, 2), (4, 7, 5), (4, 1, 5))
-        """
-        inputs = self._inputs(x, h0, lengths, mask)
-        hidden, final = inputs.new_rows(inputs.form.width), inputs.new_final()
-        y = self._forward(inputs, hidden, final, threads)
-        return Output(y, inputs.padded(hidden), inputs.state_of(final))
-
-    def predict(
-        self,
-        x: npt.ArrayLike,
-        h0: npt.ArrayLike | None = None,
-        lengths: npt.ArrayLike | None = None,
-        mask: npt.ArrayLike | None = None,
-        threads: int | None = None,
-    ) -> Array:
-        """What the network says of each sequence (or step), in the form of fit's targets.
-
-        Returns
-        -------
-        ndarray
-            For "cross_entropy" the likeliest class, (B,) or (B, T); for "bce" 0 or 1, and else
-            the output itself, (B, K) or (B, T, K), without the last axis where K = 1.
-
-        Examples
-        --------
-        >>> import numpy as np, rnncore as rc
-        >>> rc.RNN(3, 5, 1, loss="bce").predict(np.zeros((4, 7, 3))).shape
-        (4,)
-        """
-        inputs = self._inputs(x, h0, lengths, mask)
-        y = self._forward(inputs, None, None, threads)
-        if self._loss == "cross_entropy":
-            return self._only_counted(inputs, y.argmax(axis=-1))
-        if self._loss == "bce":
-            y = self._only_counted(inputs, (y >= self._zero).astype(int))
-        return y[..., 0] if self._outputs == 1 else y
-
-    def predict_proba(
-        self,
-        x: npt.ArrayLike,
-        h0: npt.ArrayLike | None = None,
-        lengths: npt.ArrayLike | None = None,
-        mask: npt.ArrayLike | None = None,
-        threads: int | None = None,
-    ) -> Array:
-        """Probabilities: of 1 at every output for "bce", of every class for "cross_entropy".
-
-        Returns
-        -------
-        ndarray
-            (B, K), or (B, T, K) with ``readout="all"``, as ``net(x).y``.
-
-        Raises
-        ------
-        ValueError
-            Where the network's loss is neither of the two.
-
-        Examples
-        --------
-        >>> import numpy as np, rnncore as rc
-        >>> p = rc.RNN(3, 5, 4, loss="cross_entropy").predict_proba(np.zeros((2, 7, 3)))
-        >>> p.shape, bool(np.allclose(p.sum(axis=1), 1))
-        ((2, 4), True)
-        """
-        if self._loss not in ("bce", "cross_entropy"):
-            raise ValueError(
-                "predict_proba: expected a network with loss 'bce' or 'cross_entropy', "
-                f"got loss {self._loss!r}"
-            )
-        inputs = self._inputs(x, h0, lengths, mask)
-        y = self._forward(inputs, None, None, threads)
-        p = np.empty_like(y)
-        if self._loss == "bce":
-            self._core.evaluate("logistic", y, p)
-        else:
-            self._core.evaluate("exp", y - y.max(axis=-1, keepdims=True), p)
-            p /= p.sum(axis=-1, keepdims=True)
-        return self._only_counted(inputs, p)
-
-    def _only_counted(self, inputs: Inputs, values: Array) -> Array:
-        """Values of every step, zeros where a step does not count."""
-        if self._every_step and inputs.ragged:
-            values[~inputs.counted] = 0
-        return values
-
-    # ---- loss and gradient ----------------------------------------------------------
-
-    def loss(
-        self,
-        x: npt.ArrayLike,
-        y: npt.ArrayLike,
-        h0: npt.ArrayLike | None = None,
-        lengths: npt.ArrayLike | None = None,
-        mask: npt.ArrayLike | None = None,
-        threads: int | None = None,
-    ) -> float:
-        """The mean loss over the counted targets.
-
-        Parameters
-        ----------
-        x, h0, lengths, mask, threads
-            See the notes of the class.
-        y : array_like
-            Targets: integers (B,) for "cross_entropy", else numbers (B, K), or (B,) where
-            K = 1. With ``readout="all"`` one for every step: (B, T) or (B, T, K), or a list as
-            long as that of x.
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        TypeError, ValueError
-            For bad input, a class that does not exist, a probability outside [0, 1], or a
-            network without a loss.
-
-        Examples
-        --------
-        >>> import numpy as np, rnncore as rc
-        >>> net = rc.RNN(1, 1, 1, bias=False, loss="mse")
-        >>> net.loss(np.zeros((2, 3, 1)), [1.0, 2.0])
-        2.5
-        """
-        inputs = self._inputs(x, h0, lengths, mask)
-        target, classes = inputs.targets(y)
-        value: float
-        value, faults = self._engine.loss(inputs.batch, target, classes, check.threads(threads))
-        if faults or not isfinite(value):
-            inputs.explain(y)
-        return value
-
-    def loss_and_grad(
-        self,
-        x: npt.ArrayLike,
-        y: npt.ArrayLike,
-        h0: npt.ArrayLike | None = None,
-        lengths: npt.ArrayLike | None = None,
-        mask: npt.ArrayLike | None = None,
-        threads: int | None = None,
-        rng: int | np.random.Generator | None = None,
-    ) -> tuple[float, dict[str, Array]]:
-        """The loss and its exact gradient with respect to every parameter, by BPTT. [1]_
-
-        Parameters
-        ----------
-        x, y, h0, lengths, mask, threads
-            As for `loss`.
-        rng : int or numpy.random.Generator, optional
-            With it, between-layer dropout acts as in `fit`, drawn from it; without, none does.
-
-        Returns
-        -------
-        loss : float
-        grads : dict of str to ndarray
-            Named and shaped as in `parameters`, and like those views into one new vector.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As `loss`.
-
-        References
-        ----------
-        .. [1] P. J. Werbos, "Backpropagation through time: what it does and how to do it",
-           Proceedings of the IEEE 78 (1990) 1550-1560.
-
-        Examples
-        --------
-        >>> import numpy as np, rnncore as rc
-        >>> net = rc.RNN(2, 3, 1, loss="mse", seed=0)
-        >>> loss, grads = net.loss_and_grad(np.ones((4, 5, 2)), np.ones(4))
-        >>> for name, values in net.parameters().items():
-        ...     values -= 0.1 * grads[name]
-        >>> net.loss(np.ones((4, 5, 2)), np.ones(4)) < loss
-        True
-        """
-        inputs = self._inputs(x, h0, lengths, mask)
-        target, classes = inputs.targets(y)
-        value: float
-        value, grads, faults = self._engine.gradient(
-            inputs.batch, target, classes, None, None, None, check.threads(threads),
-            self._dropout_seed(rng),
-        )  # fmt: skip
-        if faults or not isfinite(value):
-            inputs.explain(y)
-        return value, grads
-
-    def vjp(
-        self,
-        x: npt.ArrayLike,
-        dy: npt.ArrayLike,
-        h0: npt.ArrayLike | None = None,
-        lengths: npt.ArrayLike | None = None,
-        mask: npt.ArrayLike | None = None,
-        threads: int | None = None,
-        rng: int | np.random.Generator | None = None,
-    ) -> tuple[dict[str, Array], Array | list[Array] | None, State]:
-        """Backpropagate a slope of your own: the gradient of ``sum(dy * net(x).y)``.
-
-        With ``dy = dL/dy`` of any loss L of the outputs, these are the gradients of L.
-
-        Parameters
-        ----------
-        x, h0, lengths, mask, threads
-            See the notes of the class.
-        dy : array_like
-            Shaped as ``net(x).y``; a last axis of length 1 may be left out.
-        rng : int or numpy.random.Generator, optional
-            As for `loss_and_grad`.
-
-        Returns
-        -------
-        grads : dict of str to ndarray
-            As from `loss_and_grad`.
-        dx : ndarray, list of ndarray, or None
-            With respect to x, in its form; None for tokens.
-        dh0 : ndarray, or pair of ndarray
-            With respect to the initial state: shaped as h0; as ``Output.final`` where none was
-            given.
-
-        Raises
-        ------
-        TypeError, ValueError
-            For input of the wrong shape or type, or not finite.
-
-        Examples
-        --------
-        >>> import numpy as np, rnncore as rc
-        >>> net, x = rc.RNN(2, 3, 1, seed=0), np.ones((4, 5, 2))
-        >>> grads, dx, dh0 = net.vjp(x, np.ones((4, 1)))
-        >>> dx.shape, dh0.shape
-        ((4, 5, 2), (4, 1, 3))
-        """
-        inputs = self._inputs(x, h0, lengths, mask)
-        slopes = inputs.reals("dy", dy)
-        dx = None if inputs.x is None else inputs.new_rows(self.input_size)
-        dh0 = inputs.new_state()
-        _, grads, faults = self._engine.gradient(
-            inputs.batch, None, None, slopes, dx, dh0, check.threads(threads),
-            self._dropout_seed(rng),
-        )  # fmt: skip
-        if faults:
-            inputs.explain()
-            where = inputs.counted[:, :, None] if self._every_step else None
-            check.all_finite("dy", inputs.outputs_of(slopes), where)
-        return grads, None if dx is None else inputs.like_x(dx), inputs.slopes_of_state(dh0)
-
-    def _dropout_seed(self, rng: int | np.random.Generator | None) -> int | None:
-        return None if rng is None else check.seed("rng", rng)
-
-    # ---- training -------------------------------------------------------------------
+class Network(Function):
+    """What every network learns by."""
 
     def fit(
         self,
@@ -346,19 +29,27 @@ class Network(Streaming):
         epochs: int,
         batch_size: int = 32,
         optimizer: str = "adam",
-        lr: float = 0.01,
+        lr: float | Schedule | Callable[[int], float] = 0.01,
         momentum: float = 0.9,
+        alpha: float = 0.99,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        weight_decay: float | Mapping[str, float] = 0.0,
+        l1: float | Mapping[str, float] = 0.0,
+        activation: float = 0.0,
+        truncate: int | None = None,
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        validation: Any = None,
+        patience: int | None = None,
         shuffle: bool = True,
         rng: int | np.random.Generator | None = None,
         threads: int | None = None,
         progress: bool | None = None,
         callback: Callable[[int, float], object] | None = None,
+        checkpoint: str | PathLike[str] | None = None,
     ) -> History:
         """Train the network: all epochs in one compiled call, without the GIL.
 
@@ -370,42 +61,69 @@ class Network(Streaming):
             Passes over the sequences.
         batch_size : int
             Sequences per update; the last batch of an epoch may be smaller.
-        optimizer : {"adam", "sgd", "momentum"}
+        optimizer : {"adam", "adamw", "rmsprop", "sgd", "momentum", "nesterov"}
             Update rule, in PyTorch's formulas.
-        lr : float
-            Learning rate.
-        momentum, betas, eps : float, pair of float, float
-            Of "momentum", and of "adam" [1]_.
+        lr : float, schedule or callable
+            Learning rate: a number, one of `rnncore.schedules`, or a function of the epoch,
+            counted from 1.
+        momentum, alpha, betas, eps : float, float, pair of float, float
+            Of "momentum" and "nesterov", of "rmsprop", and of "adam" [1]_ and "adamw" [2]_.
         clip_norm, clip_value : float, optional
             Scale the gradient down to this norm; limit each of its entries to this size
             (first, where both are given).
+        weight_decay, l1 : float or mapping
+            Add d p, or d sign(p), to the gradient of every parameter p ("adamw" decays
+            apart from it); the latter before clipping, the former after. A mapping gives d by
+            the beginnings of names: ``{"weight_hh": 0.01}`` is for recurrent weights only.
+        activation : float
+            Times the mean of h^2 over all states that count: a penalty added to the loss that is
+            minimised, not to the one that is reported.
+        truncate : int, optional
+            Truncated BPTT: sequences are cut into pieces of so many steps, counted from their
+            ends, and gradients stay within a piece; states are carried on. After a "last"
+            read-out, the gradient is then the sum of the terms of the last steps.
+        validation : float, pair (x, y) or mapping, optional
+            A share of the sequences, drawn at random, to be set apart; or others, as a mapping
+            with their ``lengths`` or ``mask`` too. Their loss is recorded after every epoch.
+        patience : int, optional
+            Stop after so many epochs without a smaller validation loss, and end with the network
+            that had the smallest.
         shuffle : bool
             Take the sequences in a new random order in every epoch.
         rng : int or numpy.random.Generator, optional
-            For the shuffling and dropout; the same gives the same fit.
+            For shuffling, dropout and the share set apart; the same gives the same fit.
         threads : int, optional
             How many threads share each batch; None chooses. The result is the same.
         progress : bool, optional
             Show the epochs as they pass: with tqdm where it is installed, else as a line.
         callback : callable, optional
-            Called as ``callback(epoch, loss)`` after every epoch, epochs counted from 1.
+            Called as ``callback(epoch, loss)`` after every epoch, epochs counted from 1. Where it
+            returns True, the fit ends.
+        checkpoint : path, optional
+            A file to save the fit's state in, several times a second at most and whole or not at
+            all. Where it is there, the fit goes on from it, to the bits it would have come to.
 
         Returns
         -------
         History
-            The mean loss of every epoch, each as met by its batches before their updates.
+            Losses, norms of the gradient, learning rates and seconds, epoch by epoch.
 
         Raises
         ------
         TypeError, ValueError
-            As `loss`; for options that make no sense. The network is then unchanged.
+            As `loss`; for options that make no sense; for a checkpoint of another fit. The
+            network is then unchanged.
         FloatingPointError
             Where the loss or a parameter stops being finite. The network is then that of the
-            last epoch in which both were; so it is after Ctrl-C.
+            last epoch in which both were; so it is after Ctrl-C, or an error of the callback's.
+            The error's ``history`` has the epochs before.
+        OSError
+            Where the checkpoint cannot be written; the one before it is still there.
 
         References
         ----------
         .. [1] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+        .. [2] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 
         Examples
         --------
@@ -416,17 +134,86 @@ class Network(Streaming):
         >>> history.loss.shape, bool(history.loss[-1] < 0.1 * history.loss[0])
         ((100,), True)
         """
-        inputs = self._inputs(x, None, lengths, mask)
-        target, classes = inputs.targets(y)
+        data = training.data_of(self._inputs(x, None, lengths, mask), y)
         self._check_parameters()
-
-        def explain() -> None:
-            inputs.explain(y)
-
-        explain()
-        trainer = training.prepare(
-            self._core, self._engine, inputs, target, classes,
-            batch_size=batch_size, optimizer=optimizer, lr=lr, momentum=momentum, betas=betas,
-            eps=eps, clip_norm=clip_norm, clip_value=clip_value, shuffle=shuffle, rng=rng,
+        chosen = options(
+            self._core, self._parameters, self._dtype,
+            epochs=epochs, batch_size=batch_size, optimizer=optimizer, lr=lr, momentum=momentum,
+            alpha=alpha, betas=betas, eps=eps, clip_norm=clip_norm, clip_value=clip_value,
+            weight_decay=weight_decay, l1=l1, activation=activation, truncate=truncate,
+            patience=patience, shuffle=shuffle, threads=threads, progress=progress,
+            callback=callback, checkpoint=checkpoint,
         )  # fmt: skip
-        return training.run(trainer, explain, epochs, check.threads(threads), progress, callback)
+        return training.Fit(
+            self._core, self._engine, f"{self._kind} {self._config}", data, validation, chosen,
+            check.seed("rng", rng), self._validation,
+        ).run()  # fmt: skip
+
+    def _validation(self, given: Any) -> training.Data:
+        """Validation data from a pair (x, y), or a mapping of these and what else `loss` takes."""
+        if isinstance(given, Mapping):
+            known = {"x", "y", "lengths", "mask"}
+            if not {"x", "y"} <= set(given) <= known:
+                raise ValueError(
+                    "validation: expected a mapping with x, y, and maybe lengths or mask, got "
+                    f"{', '.join(map(str, given))}"
+                )
+        elif isinstance(given, list | tuple) and len(given) == 2:
+            given = {"x": given[0], "y": given[1]}
+        else:
+            raise TypeError(
+                "validation: expected a share of the sequences, a pair (x, y) or a mapping, got "
+                f"{check.kind(given)}"
+            )
+        try:
+            inputs = self._inputs(given["x"], None, given.get("lengths"), given.get("mask"))
+            data = training.data_of(inputs, given["y"])
+            inputs.explain(given["y"])
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation: {error}") from None
+        return data
+
+    def objective(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        h0: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> Objective:
+        """The loss on all of the data as a function of the flat vector of parameters.
+
+        It is what ``scipy.optimize.minimize(..., jac=True)`` takes, whose second-order methods are
+        hard to beat where a network and its data are small.
+
+        Parameters
+        ----------
+        x, y, h0, lengths, mask, threads
+            As for `loss`.
+
+        Returns
+        -------
+        callable
+            ``objective(flat) -> (loss, gradient)``, in float64. It has a network of its own; this
+            one stays as it is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `loss`.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> net = rc.RNN(1, 2, 1, loss="mse", dtype="float64", seed=0)
+        >>> x = np.random.default_rng(0).standard_normal((32, 6, 1))
+        >>> objective = net.objective(x, x[:, -1, 0])
+        >>> loss, gradient = objective(net.flat)
+        >>> gradient.shape == net.flat.shape
+        True
+
+        With scipy: ``net.flat[:] = minimize(objective, net.flat, jac=True, method="L-BFGS-B").x``
+        """
+        return Objective(self, x, y, {"h0": h0, "lengths": lengths, "mask": mask,
+                                      "threads": threads})  # fmt: skip

@@ -1,167 +1,218 @@
-"""Around a compiled trainer: what Python sees of a fit while it runs and after."""
+"""A fit seen from Python: its data, its epochs in groups, its checkpoint and its end."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from math import isfinite
 from time import perf_counter
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnncore import _checkpoint as checkpoints
 from rnncore import _checks as check
 from rnncore._checks import Array
+from rnncore._history import History
 from rnncore._inputs import Inputs
+from rnncore._options import Options
+
+LOSS, VALIDATION, NORM, RATE, SECONDS, COLUMNS = range(6)  # of a record, as the core has them
+
+#: Epochs in one call of the core: their records have to be kept.
+MOST_AT_ONCE = 1 << 16
+
+#: Seconds between two looks at a fit that somebody watches.
+GLANCE = 0.1
 
 
-class History:
-    """What a fit did.
+class Data(NamedTuple):
+    """Sequences, their targets, and which of them are meant."""
 
-    Attributes
-    ----------
-    loss : ndarray
-        Mean loss of every epoch, (epochs,).
-    seconds : float
-        Time the fit took.
+    inputs: Inputs
+    given: Any  # the targets as they were passed
+    target: Array | None
+    classes: Array | None
+    order: Array
 
-    Examples
-    --------
-    >>> import numpy as np, rnncore as rc
-    >>> net = rc.RNN(1, 1, 1, loss="mse", seed=0)
-    >>> history = net.fit(np.ones((8, 3, 1)), np.ones(8), epochs=5)
-    >>> len(history)
-    5
-    """
+    def for_core(self) -> tuple[Any, Array | None, Array | None, Array]:
+        return self.inputs.batch, self.target, self.classes, self.order
 
-    def __init__(self, loss: Array, seconds: float) -> None:
-        self.loss = loss
-        self.seconds = seconds
 
-    def __len__(self) -> int:
-        return len(self.loss)
+def data_of(inputs: Inputs, y: Any) -> Data:
+    """All sequences, in the order in which they stand."""
+    return Data(inputs, y, *inputs.targets(y), np.arange(inputs.count, dtype=np.int64))
 
-    def __repr__(self) -> str:
-        return (
-            f"History({len(self)} epochs, loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}, "
-            f"{self.seconds:.3g} s)"
+
+def held_out(validation: Any, inputs: Inputs, seed: int) -> tuple[Array, Array]:
+    """Which sequences are trained on, and which of them a fraction sets apart."""
+    share = check.number("validation", validation, 0, 1, above=True)
+    count = inputs.count
+    apart = max(1, round(share * count))
+    if apart >= count:
+        raise ValueError(
+            f"validation: expected to leave a sequence to train on, got {validation!r} of {count}"
         )
+    shuffled = np.random.default_rng(seed).permutation(count).astype(np.int64)
+    return np.sort(shuffled[apart:]), np.sort(shuffled[:apart])
 
 
-def prepare(
-    core: ModuleType, engine: Any, inputs: Inputs, target: Array | None, classes: Array | None, *,
-    batch_size: Any, optimizer: Any, lr: Any, momentum: Any, betas: Any, eps: Any,
-    clip_norm: Any, clip_value: Any, shuffle: Any, rng: Any,
-) -> Any:  # fmt: skip
-    """A compiled trainer, from checked options."""
-    try:
-        beta1, beta2 = betas
-    except (TypeError, ValueError):
-        raise TypeError(f"betas: expected two numbers, got {betas!r}") from None
-    rules = core.OPTIMISERS
-    eps = check.number("eps", eps, 0, above=True)
-    if inputs.form.dtype.type(eps) == 0:
-        raise ValueError(f"eps: expected more than 0 in {inputs.form.dtype}, got {eps!r}")
-    return core.Trainer(
-        engine,
-        inputs.batch,
-        target,
-        classes,
-        np.arange(inputs.count, dtype=np.int64),
-        check.whole("batch_size", batch_size, 1),
-        rule=rules[check.choice("optimizer", optimizer, rules)],
-        lr=check.number("lr", lr, 0, above=True),
-        momentum=check.number("momentum", momentum, 0, 1, above=False),
-        beta1=check.number("betas", beta1, 0, 1, above=False),
-        beta2=check.number("betas", beta2, 0, 1, above=False),
-        eps=eps,
-        clip_norm=limit("clip_norm", clip_norm),
-        clip_value=limit("clip_value", clip_value),
-        shuffled=check.flag("shuffle", shuffle),
-        seed=check.seed("rng", rng),
-    )
+class Fit:
+    """A fit to be run: a trainer, fresh or from a checkpoint, and the records so far."""
 
+    def __init__(
+        self, core: ModuleType, engine: Any, name: str, data: Data, validation: Any,
+        chosen: Options, seed: int, look: Callable[[Any], Data],
+    ) -> None:  # fmt: skip
+        """`look` makes validation data of what the caller passed as such; `name` says what
+        network it is."""
+        share = isinstance(validation, int | float | np.number) and not isinstance(validation, bool)
+        held = None if validation is None or share else look(validation)
+        self.chosen, self.parts = chosen, [data] if held is None else [data, held]
+        self.explain()
+        self.records, state = np.zeros((0, COLUMNS)), None
+        if chosen.checkpoint is not None:
+            self.told = self.identity(name, validation if share else None)
+            found = checkpoints.read(chosen.checkpoint, self.told)
+            if found is not None:
+                seed, self.records, state = found
+        self.seed = seed
+        if share:
+            train, apart = held_out(validation, data.inputs, seed)
+            held, data = data._replace(order=apart), data._replace(order=train)
+        if chosen.core["patience"] and held is None:
+            raise ValueError("patience: expected validation= with it, whose loss is waited for")
+        self.validated = held is not None
+        self.trainer = core.Trainer(
+            engine, *data.for_core(), batch_size=chosen.told["batch_size"], seed=seed,
+            held=None if held is None else core.Held(engine, *held.for_core()), **chosen.core,
+        )  # fmt: skip
+        if state is not None:
+            self.restore(state)
 
-def limit(name: str, value: Any) -> float:
-    """A clipping limit for the core, where 0 is none."""
-    return 0.0 if value is None else check.number(name, value, 0, above=True)
+    def identity(self, name: str, share: float | None) -> dict[str, Any]:
+        """What a checkpoint must be of to go on from it."""
+        arrays = []
+        for part in self.parts:
+            x = part.inputs
+            arrays += [x.x, x.tokens, x.lengths, x.mask, part.target, part.classes]
+        data = checkpoints.fingerprint(*arrays)
+        return {"network": name, "data": data, "validation": share, **self.chosen.told}
 
+    def restore(self, state: dict[str, Array]) -> None:
+        try:
+            if self.records.shape != (len(self.records), COLUMNS):
+                raise ValueError(f"records of shape {self.records.shape}")
+            self.trainer.restore(state)
+        except (KeyError, ValueError, TypeError) as error:
+            raise ValueError(
+                f"checkpoint: expected a file written by fit, got {self.chosen.checkpoint!r}: "
+                f"{error}"
+            ) from None
 
-def run(
-    trainer: Any,
-    explain: Callable[[], None],
-    epochs: Any,
-    threads: int | None,
-    progress: bool | None,
-    callback: Callable[[int, float], object] | None,
-) -> History:
-    """All epochs in one call of the core; one call each where somebody wants to watch.
+    def save(self) -> None:
+        if self.chosen.checkpoint is not None:
+            state = self.trainer.state()
+            checkpoints.write(self.chosen.checkpoint, self.told, self.seed, self.records, state)
 
-    `explain` raises the error for impossible numbers in the data, where there are some.
-    """
-    progress = check.flag("progress", False if progress is None else progress)
-    epochs = check.whole("epochs", epochs, 1)
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback: expected a function, got {callback!r}")
-    losses = np.empty(epochs)
-    begun = perf_counter()
-    show = Progress(epochs) if progress else None
-    at_once = 1 if progress or callback is not None else epochs
-    try:
-        for done in range(0, epochs, at_once):
-            part = losses[done : done + at_once]
-            finished = trainer.run(part, threads)
-            if finished < len(part):
-                explain()
-                stop(losses, done + finished)
+    def explain(self) -> None:
+        """Raise the error for impossible numbers in the data, where there are some."""
+        for part in self.parts:
+            part.inputs.explain(part.given)
+
+    def run(self) -> History:
+        """The epochs there are no records of yet: in one call of the core where nobody watches,
+        else as many at a time as take a glance."""
+        chosen, stopped, at_once = self.chosen, "epochs", 1
+        done, epochs = len(self.records), self.chosen.epochs
+        watched = chosen.progress or chosen.callback is not None or chosen.checkpoint is not None
+        show = Progress(epochs, done) if chosen.progress else None
+        try:
+            while done < epochs:
+                begun = perf_counter()
+                done = self.advance(min(at_once if watched else MOST_AT_ONCE, epochs - done))
+                if show is not None:
+                    show(done, self.records[-1])
+                self.save()
+                if self.trainer.impatient:
+                    stopped = "patience"
+                    break
+                if chosen.callback is not None:
+                    if chosen.callback(done, float(self.records[-1, LOSS])) is True:
+                        stopped = "callback"
+                        break
+                elif perf_counter() - begun < GLANCE / 2:
+                    at_once *= 2
+        finally:
             if show is not None:
-                show(done + 1, part[0])
-            if callback is not None:
-                callback(done + 1, float(part[0]))
-    finally:
-        if show is not None:
-            show.close()
-    return History(losses, perf_counter() - begun)
+                show.close()
+        if chosen.core["patience"]:
+            self.trainer.use_best()
+        return History(self.records[:epochs], self.validated, stopped)
+
+    def advance(self, count: int) -> int:
+        """So many epochs more, unless the patience is over before; how many there are now."""
+        done = len(self.records)
+        part = np.zeros((count, COLUMNS))
+        part[:, RATE] = self.chosen.rates(done + 1, count)
+        finished = self.trainer.run(part, self.chosen.threads)
+        self.records = np.concatenate([self.records, part[:finished]])
+        if finished < count and not self.trainer.impatient:
+            self.explain()
+            raise diverged(np.concatenate([self.records, part[finished : finished + 1]]), self)
+        return len(self.records)
 
 
-def stop(losses: Array, finished: int) -> None:
+def diverged(records: Array, fit: Fit) -> FloatingPointError:
+    """The error for a last epoch that did not end well, with what led to it."""
+    finished, loss, norms = len(records) - 1, records[:, LOSS], records[:, NORM]
     before = f"that of epoch {finished}" if finished else "unchanged"
-    after = f" after {losses[finished - 1]:.4g}" if finished else ""
-    raise FloatingPointError(
-        f"fit: expected a finite loss and parameters, got loss {losses[finished]:.4g}{after} in "
-        f"epoch {finished + 1}; the network is {before}. A smaller lr or clip_norm= helps "
-        "against exploding gradients"
+    after = f" after {loss[-2]:.4g}" if finished else ""
+    shown = " -> ".join(f"{norm:.3g}" for norm in norms[-6:])
+    if not isfinite(norms[-1]) or (finished and norms[-1] > 10 * np.median(norms[:-1])):
+        cause = "The gradient exploded"
+    else:
+        cause = "The updates are too large, or the numbers of the data"
+    error = FloatingPointError(
+        f"fit: expected a finite loss and parameters, got loss {loss[-1]:.4g}{after} in epoch "
+        f"{finished + 1}; the network is {before}. {cause} (largest norms of the gradient in the "
+        f"last epochs: {shown}). clip_norm= with a usual norm helps against exploding gradients, "
+        "a smaller lr against large updates; net.gradient_flow(x, y) shows where gradients come "
+        "from"
     )
+    error.history = History(records[:-1], fit.validated, "error")  # type: ignore[attr-defined]
+    return error
 
 
 class Progress:
     """A line that shows how far a fit is: tqdm's, or a plain one."""
 
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-        self.shown = 0.0
+    def __init__(self, epochs: int, done: int) -> None:
+        self.epochs, self.first, self.done = epochs, done, done
         self.begun = perf_counter()
         self.bar: Any = None
         try:
             from tqdm import tqdm
         except ImportError:
             return
-        self.bar = tqdm(total=epochs, unit="epoch", leave=True)
+        self.bar = tqdm(total=epochs, initial=done, unit="epoch", leave=True)
 
-    def __call__(self, epoch: int, loss: float) -> None:
+    def __call__(self, epoch: int, record: Array) -> None:
+        text = f"loss {record[LOSS]:.4f}"
+        if record[VALIDATION]:
+            text += f", validation {record[VALIDATION]:.4f}"
         if self.bar is not None:
-            self.bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-            self.bar.update()
-            return
-        now = perf_counter()
-        if now - self.shown > 0.1 or epoch == self.epochs:
-            self.shown = now
-            each = (now - self.begun) / epoch
-            text = f"\repoch {epoch}/{self.epochs}  loss {loss:.4f}  {each:.3g} s/epoch "
-            print(text, end="", file=sys.stderr, flush=True)
+            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.update(epoch - self.done)
+        else:
+            each = (perf_counter() - self.begun) / max(1, epoch - self.first)
+            line = f"\repoch {epoch}/{self.epochs}  {text}  {each:.3g} s/epoch "
+            print(line, end="", file=sys.stderr, flush=True)
+        self.done = epoch
 
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
-        elif self.shown:
+        elif self.done > self.first:
             print(file=sys.stderr)

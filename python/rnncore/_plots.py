@@ -1,0 +1,65 @@
+"""Figures, where matplotlib is installed: drawn to be read at the width of a paper's column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rnncore._history import History
+
+WIDTH = 3.4  # inches, of one column
+COLOURS = ("#1f5fa8", "#c8501e", "#5c8a2a", "#7a7a7a")
+
+
+def panels(axes: Any, count: int, height: float) -> Any:
+    """So many axes one above the other: those given, or new ones."""
+    if axes is not None:
+        given = np.atleast_1d(np.asarray(axes, object))
+        if given.shape != (count,):
+            raise ValueError(f"axes: expected {count} axes, got {given.shape}")
+        return given
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError("plot: expected matplotlib (pip install matplotlib)") from error
+    _figure, new = pyplot.subplots(
+        count, 1, figsize=(WIDTH, height), sharex=True, layout="constrained"
+    )
+    return np.atleast_1d(new)
+
+
+def tidy(axis: Any, label: str) -> None:
+    axis.set_ylabel(label, fontsize=8)
+    axis.tick_params(labelsize=7)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color="#dddddd", linewidth=0.5)
+    axis.set_axisbelow(True)
+
+
+def history(of: History, axes: Any) -> Any:
+    upper, lower = panels(axes, 2, 3.4)
+    epochs = np.arange(1, len(of) + 1)
+    upper.plot(epochs, of.loss, color=COLOURS[0], linewidth=1.2, label="training")
+    if of.validation is not None and of.best_epoch is not None:
+        upper.plot(epochs, of.validation, color=COLOURS[1], linewidth=1.2, label="validation")
+        best = of.validation[of.best_epoch - 1]
+        upper.plot(of.best_epoch, best, "o", color=COLOURS[1], markersize=4)
+        upper.annotate(
+            f"{best:.3g} in epoch {of.best_epoch}", (of.best_epoch, best), (0, 6),
+            textcoords="offset points", fontsize=7, ha="center",
+        )  # fmt: skip
+        upper.legend(fontsize=7, frameon=False)
+    if len(of) and of.loss.min() > 0 and of.loss.max() > 10 * of.loss.min():
+        upper.set_yscale("log")
+    upper.set_title(f"{len(of)} epochs, {of.seconds.sum():.3g} s", fontsize=9)
+    tidy(upper, "loss")
+    lower.plot(epochs, of.gradient_norm, color=COLOURS[2], linewidth=1.0, label="gradient norm")
+    lower.plot(epochs, of.lr, color=COLOURS[3], linewidth=1.0, label="learning rate")
+    if (of.gradient_norm > 0).any():
+        lower.set_yscale("log")
+    lower.set_xlabel("epoch", fontsize=8)
+    lower.legend(fontsize=7, frameon=False)
+    tidy(lower, "norm, rate")
+    return upper.figure
