@@ -76,30 +76,78 @@ def test_gradients(build, loss, readout, nonlinearity, bias, H):
         assert difference(got[name], values) < 1e-10, name
 
 
-@pytest.mark.parametrize(
-    ("options", "make"),
-    [
-        ({"optimizer": "sgd", "lr": 0.1}, lambda p: torch.optim.SGD(p, lr=0.1)),
-        (
-            {"optimizer": "momentum", "lr": 0.05},
-            lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
-        ),
-        ({"optimizer": "adam", "lr": 0.02}, lambda p: torch.optim.Adam(p, lr=0.02)),
-    ],
-)
+OPTIMISERS = [
+    ({"optimizer": "sgd", "lr": 0.1}, torch.optim.SGD, {"lr": 0.1}),
+    ({"optimizer": "momentum", "lr": 0.05}, torch.optim.SGD, {"lr": 0.05, "momentum": 0.9}),
+    (
+        {"optimizer": "nesterov", "lr": 0.02, "momentum": 0.8},
+        torch.optim.SGD,
+        {"lr": 0.02, "momentum": 0.8, "nesterov": True},
+    ),
+    ({"optimizer": "rmsprop", "lr": 0.01}, torch.optim.RMSprop, {"lr": 0.01}),
+    ({"optimizer": "rmsprop", "lr": 0.01, "alpha": 0.9, "eps": 1e-6}, torch.optim.RMSprop,
+     {"lr": 0.01, "alpha": 0.9, "eps": 1e-6}),
+    ({"optimizer": "adam", "lr": 0.02}, torch.optim.Adam, {"lr": 0.02}),
+    ({"optimizer": "adam", "lr": 0.02, "betas": (0.8, 0.95)}, torch.optim.Adam,
+     {"lr": 0.02, "betas": (0.8, 0.95)}),
+    ({"optimizer": "adamw", "lr": 0.02}, torch.optim.AdamW, {"lr": 0.02, "weight_decay": 0.0}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "rule", "theirs"), OPTIMISERS)
+@pytest.mark.parametrize("decay", [0.0, 0.05])
 @pytest.mark.parametrize("clip", [None, 0.1])
-def test_thirty_updates_from_the_same_weights(build, options, make, clip):
+def test_fifty_updates_from_the_same_weights(build, options, rule, theirs, decay, clip):
     rng = np.random.default_rng(1)
     net, twin = pair(loss="bce", K=2)
     x, y = rng.standard_normal((20, 8, 3)), targets(rng, "bce", (20,), 2)
-    net.fit(x, y, epochs=30, batch_size=20, shuffle=False, clip_norm=clip, **options)
-    optimiser = make(twin.parameters())
-    for _ in range(30):
+    net.fit(
+        x, y, epochs=50, batch_size=20, shuffle=False, clip_norm=clip, weight_decay=decay,
+        **options,
+    )  # fmt: skip
+    optimiser = rule(twin.parameters(), **{**theirs, "weight_decay": decay})
+    for _ in range(50):
         optimiser.zero_grad()
         LOSSES["bce"](twin(torch.tensor(x)), torch.tensor(y)).backward()
         if clip:
             torch.nn.utils.clip_grad_norm_(twin.parameters(), clip)
         optimiser.step()
+    for name, values in twin.state().items():
+        assert np.abs(net.parameters()[name] - values.numpy()).max() < 1e-10, name
+
+
+SCHEDULES = [
+    (rc.schedules.Step(0.1, every=7, factor=0.5),
+     lambda o: torch.optim.lr_scheduler.StepLR(o, 7, 0.5)),
+    (rc.schedules.Cosine(0.1, end=0.01),
+     lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 50, 0.01)),
+    (rc.schedules.WarmUp(5, 0.1),
+     lambda o: torch.optim.lr_scheduler.LinearLR(o, 0.2, 1.0, 4)),
+    (rc.schedules.Plateau(0.1, factor=0.5, patience=2, least=0.002),
+     lambda o: torch.optim.lr_scheduler.ReduceLROnPlateau(o, factor=0.5, patience=2,
+                                                          min_lr=0.002)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schedule", "make"), SCHEDULES, ids=lambda v: type(v).__name__)
+def test_schedules(build, schedule, make):
+    """Rates and what becomes of the weights, of a loss that does not always fall."""
+    rng = np.random.default_rng(1)
+    net, twin = pair(loss="mse", K=2)
+    x, y = rng.standard_normal((20, 8, 3)), rng.standard_normal((20, 2))
+    history = net.fit(x, y, epochs=50, batch_size=20, shuffle=False, optimizer="adam", lr=schedule)
+    optimiser = torch.optim.Adam(twin.parameters(), lr=0.1)
+    scheduler, rates = make(optimiser), []
+    for _ in range(50):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.zero_grad()
+        loss = LOSSES["mse"](twin(torch.tensor(x)), torch.tensor(y))
+        loss.backward()
+        optimiser.step()
+        plateau = isinstance(schedule, rc.schedules.Plateau)
+        scheduler.step(*([loss.item()] if plateau else []))
+    assert history.lr == pytest.approx(rates, rel=1e-12)
+    assert len(set(rates)) > 3
     for name, values in twin.state().items():
         assert np.abs(net.parameters()[name] - values.numpy()).max() < 1e-10, name
 

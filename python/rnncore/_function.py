@@ -223,6 +223,7 @@ class Function(Streaming):
         mask: npt.ArrayLike | None = None,
         threads: int | None = None,
         rng: int | np.random.Generator | None = None,
+        truncate: int | None = None,
     ) -> tuple[float, dict[str, Array]]:
         """The loss and its exact gradient with respect to every parameter, by BPTT. [1]_
 
@@ -232,6 +233,8 @@ class Function(Streaming):
             As for `loss`.
         rng : int or numpy.random.Generator, optional
             With it, between-layer dropout acts as in `fit`, drawn from it; without, none does.
+        truncate : int, optional
+            Truncated BPTT, as in `fit`: gradients stay within pieces of so many steps.
 
         Returns
         -------
@@ -264,7 +267,7 @@ class Function(Streaming):
         value: float
         value, grads, faults = self._engine.gradient(
             inputs.batch, target, classes, None, None, None, check.threads(threads),
-            self._dropout_seed(rng),
+            self._dropout_seed(rng), pieces(truncate),
         )  # fmt: skip
         if faults or not isfinite(value):
             inputs.explain(y)
@@ -279,6 +282,7 @@ class Function(Streaming):
         mask: npt.ArrayLike | None = None,
         threads: int | None = None,
         rng: int | np.random.Generator | None = None,
+        truncate: int | None = None,
     ) -> tuple[dict[str, Array], Array | list[Array] | None, State]:
         """Backpropagate a slope of your own: the gradient of ``sum(dy * net(x).y)``.
 
@@ -290,7 +294,7 @@ class Function(Streaming):
             See the notes of the class.
         dy : array_like
             Shaped as ``net(x).y``; a last axis of length 1 may be left out.
-        rng : int or numpy.random.Generator, optional
+        rng, truncate
             As for `loss_and_grad`.
 
         Returns
@@ -322,7 +326,7 @@ class Function(Streaming):
         dh0 = inputs.new_state()
         _, grads, faults = self._engine.gradient(
             inputs.batch, None, None, slopes, dx, dh0, check.threads(threads),
-            self._dropout_seed(rng),
+            self._dropout_seed(rng), pieces(truncate),
         )  # fmt: skip
         if faults:
             inputs.explain()
@@ -332,3 +336,8 @@ class Function(Streaming):
 
     def _dropout_seed(self, rng: int | np.random.Generator | None) -> int | None:
         return None if rng is None else check.seed("rng", rng)
+
+
+def pieces(truncate: int | None) -> int:
+    """Steps in a piece of truncated BPTT for the core, where 0 is all of them."""
+    return 0 if truncate is None else check.whole("truncate", truncate, 1)

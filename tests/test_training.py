@@ -1,0 +1,645 @@
+"""What a fit offers beyond plain descent: penalties, truncation, schedules, validation, patience,
+checkpoints; against the oracle where there is a number to compare."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import oracle
+import pytest
+from cases import Case, Problem, difference
+
+import rnncore as rc
+
+KINDS = ["RNN", "LSTM", "GRU"]
+
+
+def data(B=30, T=9, D=2, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((B, T, D)), rng.standard_normal((B, 1))
+
+
+def network(kind="RNN", dtype="float64", **options):
+    return getattr(rc, kind)(2, 4, 1, loss="mse", dtype=dtype, seed=0, **options)
+
+
+def one_step(net, x, y, **options):
+    """What one update of plain descent at lr 1 takes from the parameters: the gradient."""
+    before = net.flat.copy()
+    net.fit(x, y, epochs=1, batch_size=len(x), optimizer="sgd", lr=1.0, **options)
+    step, net.flat[:] = before - net.flat, before
+    return step
+
+
+def flat(grads):
+    return np.concatenate([g.ravel() for g in grads.values()])
+
+
+# ---- truncation ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", [
+    Case(time=7), Case(time=7, h0=True, nonlinearity="sigmoid"), Case(time=6, ragged="lengths"),
+    Case(time=7, hidden=1, outputs=1), Case(time=7, ragged="mask", batch=4),
+    Case(time=7, readout="all"), Case(time=7, readout="all", ragged="lengths", batch=4),
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("k", [1, 2, 3, 7, 100])
+def test_truncated_gradient_equals_the_terms_of_its_pieces(build, dtype, case, k):
+    problem = Problem(case, dtype)
+    net, T = problem.net, case.time
+    parameters = {name: v.astype(float).tolist() for name, v in net.parameters().items()}
+    sums, count = dict.fromkeys(parameters, 0.0), 0
+    for b in range(case.batch):
+        counts = problem.counts[b]
+        end = T if case.ragged == "" else int(np.flatnonzero(counts)[-1]) + 1
+        steps = [t + 1 for t in range(T) if counts[t]] if case.readout == "all" else [T]
+        for t in steps:
+            wanted = problem.y[b, t - 1] if case.readout == "all" else problem.y[b]
+            count += len(wanted)
+            _, terms = oracle.loss_and_terms(
+                parameters, case.nonlinearity, problem.rows[b].astype(float).tolist(),
+                problem.first_state(b), counts.tolist(), case.loss, {t: wanted.tolist()},
+            )  # fmt: skip
+            piece = (end - min(t, end)) // k
+            for name in parameters:
+                mine = terms[name]
+                for j in range(1, len(mine) + 1):
+                    whole = name.startswith("head") or (end - min(j, end)) // k == piece
+                    sums[name] = sums[name] + np.array(mine[j - 1]) * whole
+    _, grads = net.loss_and_grad(problem.x, problem.targets, **problem.options, truncate=k)
+    for name, values in grads.items():
+        assert difference(values, sums[name] / count) < (1e-12 if dtype == "float64" else 1e-5)
+
+
+STACKS = [
+    {}, {"num_layers": 2}, {"skip": 2}, {"skip": 3, "num_layers": 2}, {"bidirectional": False},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("options", STACKS, ids=str)
+@pytest.mark.parametrize("readout", ["last", "all"])
+@pytest.mark.parametrize("k", [1, 2, 4, 9, 20])
+def test_truncated_gradient_equals_that_of_pieces_on_their_own(build, kind, options, readout, k):
+    if kind != "RNN" and "skip" in options:
+        pytest.skip("only an RNN skips")
+    rng = np.random.default_rng(0)
+    net = network(kind, readout=readout, **options)
+    x = rng.standard_normal((5, 9, 2))
+    y = rng.standard_normal((5, 9, 1) if readout == "all" else (5, 1))
+    _, grads = net.loss_and_grad(x, y, truncate=k)
+    end, total = 9, 0.0
+    while end > 0:
+        start = max(0, end - k)
+        h0 = net(x[:, :start]).final if start else None
+        if readout == "all":
+            _, part = net.loss_and_grad(x[:, start:end], y[:, start:end], h0=h0)
+            total = total + flat(part) * (end - start) / 9
+        elif end == 9:
+            total = flat(net.loss_and_grad(x[:, start:], y, h0=h0)[1])
+        end = start
+    assert difference(flat(grads), total) < 1e-12
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pieces_of_the_reverse_direction_begin_at_its_end(build, kind):
+    """Of a "last" read-out, what the reverse direction saw last are the first steps."""
+    rng = np.random.default_rng(0)
+    net = network(kind, bidirectional=True)
+    x, dy = rng.standard_normal((5, 9, 2)), np.ones((5, 1))
+    _, dx, dh0 = net.vjp(x, dy, truncate=3)
+    assert (dx[:, 3:6] == 0).all()
+    assert (dx[:, :3] != 0).all()
+    assert (dx[:, 6:] != 0).all()
+    for part in dh0 if kind == "LSTM" else (dh0,):
+        assert (part == 0).all()
+    lengths = np.array([9, 4, 5, 9, 1])
+    together = net.vjp(x, dy, lengths=lengths, truncate=3)[1]
+    for s, n in enumerate(lengths):
+        alone = net.vjp(x[s : s + 1, :n], dy[:1], truncate=3)[1]
+        assert alone[0].tobytes() == together[s, :n].tobytes()
+
+
+def test_long_pieces_are_the_whole_gradient(build, dtype):
+    for kind in KINDS:
+        net = network(kind, dtype)
+        x, y = data()
+        whole = net.loss_and_grad(x, y)[1]
+        for k in (9, 10, 10**6):
+            assert flat(net.loss_and_grad(x, y, truncate=k)[1]).tobytes() == flat(whole).tobytes()
+
+
+def test_a_long_sequence_truncated(build):
+    """Chunks of time, and tapes formed twice, give way to truncation."""
+    net = rc.RNN(1, 1, 1, loss="mse", dtype="float64", seed=0)
+    x, y = np.random.default_rng(0).standard_normal((1, 3000, 1)), np.ones((1, 1))
+    h0 = net(x[:, :2980]).final
+    expected = net.loss_and_grad(x[:, 2980:], y, h0=h0)[1]
+    assert difference(flat(net.loss_and_grad(x, y, truncate=20)[1]), flat(expected)) < 1e-12
+
+
+def test_fits_are_truncated(build):
+    net = network("GRU")
+    x, y = data()
+    expected = flat(net.loss_and_grad(x, y, truncate=3)[1])
+    assert difference(one_step(net, x, y, truncate=3), expected) < 1e-12
+    assert difference(one_step(net, x, y), expected) > 1e-3
+
+
+# ---- penalties ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_penalties_on_chosen_parameters(build, optimizer):
+    net = network()
+    x, y = data()
+    grads = net.loss_and_grad(x, y)[1]
+    if optimizer == "sgd":
+        for option, slope in (("l1", np.sign), ("weight_decay", lambda p: p)):
+            expected = {name: g.copy() for name, g in grads.items()}
+            for name, strength in (("weight_hh_l0", 0.3), ("bias_ih_l0", 0.01)):
+                expected[name] += strength * slope(net.parameters()[name])
+            chosen = {option: {"weight_hh": 0.3, "bias_ih_l0": 0.01}}
+            assert difference(one_step(net, x, y, **chosen), flat(expected)) < 1e-12
+            everywhere = flat(grads) + 0.1 * slope(net.flat)
+            assert difference(one_step(net, x, y, **{option: 0.1}), everywhere) < 1e-12
+    else:
+        other = network()
+        for each, decay in ((net, 0.0), (other, {"weight_hh": 0.5})):
+            each.fit(x, y, epochs=1, batch_size=30, optimizer="adamw", lr=0.1, weight_decay=decay)
+        start = network().parameters()["weight_hh_l0"]
+        change = net.parameters()["weight_hh_l0"] - other.parameters()["weight_hh_l0"]
+        assert difference(change, 0.1 * 0.5 * start) < 1e-12
+
+
+def test_the_longest_beginning_of_a_name_counts(build):
+    net = network()
+    x, y = data()
+    expected = flat(net.loss_and_grad(x, y)[1]) + np.where(
+        np.arange(net.flat.size) < 8, 0.5, 0.0
+    ) * np.sign(net.flat)
+    got = one_step(net, x, y, l1={"weight": 0.0, "weight_ih_l0": 0.5})
+    assert difference(got, expected) < 1e-12
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("readout", ["last", "all"])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"bidirectional": True}], ids=str)
+def test_a_penalty_on_the_states(build, kind, readout, options):
+    """The gradient of strength times the mean of h^2, by central differences."""
+    rng = np.random.default_rng(0)
+    net = network(kind, readout=readout, **options)
+    x, lengths = rng.standard_normal((6, 5, 2)), np.array([5, 2, 3, 5, 1, 4])
+    y = rng.standard_normal((6, 5, 1) if readout == "all" else (6, 1))
+    counted = np.arange(5) < lengths[:, None]
+
+    def mean_square():
+        squares, below, layers = 0.0, x, options.get("num_layers", 1)
+        for layer in range(layers):
+            single = rc_layer(net, kind, layer, options)
+            below = single(below, lengths=lengths).hidden
+            squares += (below[counted] ** 2).sum()
+        units = layers * (2 if "bidirectional" in options else 1) * 4
+        return squares / (counted.sum() * units)
+
+    penalty = one_step(net, x, y, lengths=lengths, activation=0.7) - flat(
+        net.loss_and_grad(x, y, lengths=lengths)[1]
+    )
+    kept = net.flat.copy()
+    for direction in rng.standard_normal((3, net.flat.size)):
+        ends = []
+        for step in (1e-5, -1e-5):
+            net.flat[:] = kept + step * direction
+            ends.append(mean_square())
+        net.flat[:] = kept
+        assert penalty @ direction == pytest.approx(0.7 * (ends[0] - ends[1]) / 2e-5, rel=1e-7)
+
+
+def rc_layer(net, kind, layer, options):
+    """One layer of a network as a network of its own."""
+    both = options.get("bidirectional", False)
+    single = getattr(rc, kind)(
+        2 if layer == 0 else 4 * (1 + both), 4, bidirectional=both, readout="all", dtype="float64"
+    )
+    for name, values in single.parameters().items():
+        values[:] = net.parameters()[name.replace("_l0", f"_l{layer}")]
+    return single
+
+
+# ---- learning rates -----------------------------------------------------------------
+
+
+def test_rates_are_recorded_and_used(build):
+    x, y = data()
+    net, twin = network(), network()
+    history = net.fit(x, y, epochs=4, lr=lambda epoch: 0.1 / epoch, optimizer="sgd", rng=0)
+    assert history.lr == pytest.approx([0.1, 0.05, 0.1 / 3, 0.025])
+    rng = np.random.default_rng(0)  # one seed is drawn from it, as for the whole fit
+    order = history.lr
+    for rate in order:
+        twin.fit(x, y, epochs=1, lr=float(rate), optimizer="sgd", batch_size=30, shuffle=False)
+    net = network()
+    net.fit(x, y, epochs=4, lr=lambda epoch: 0.1 / epoch, optimizer="sgd", batch_size=30,
+            shuffle=False, rng=rng)  # fmt: skip
+    assert net.flat.tobytes() == twin.flat.tobytes()
+
+
+def test_a_plateau_lowers_the_rate(build):
+    x, y = data()
+    plateau = rc.schedules.Plateau(1e-12, factor=0.5, patience=2, least=2e-13)
+    history = network().fit(x, y, epochs=12, lr=plateau, optimizer="sgd", shuffle=False)
+    expected = np.repeat([1e-12, 5e-13, 2.5e-13, 2e-13], 3)
+    assert history.lr[:1] == 1e-12
+    assert history.lr[1:] == pytest.approx(expected[:11])
+
+
+def test_warm_up_leads_to_any_schedule():
+    warm = rc.schedules.WarmUp(4, rc.schedules.Plateau(0.1, patience=1))
+    assert warm.plateau == (0.1, 0.0, 1)
+    assert [warm(e, 8) for e in (1, 4, 8)] == pytest.approx([0.025, 0.1, 0.1])
+
+
+# ---- validation and patience --------------------------------------------------------
+
+
+def test_validation_losses_are_those_of_the_network_after_each_epoch(build):
+    x, y = data()
+    other = data(B=11, seed=1)
+    losses = []
+    net = network("GRU")
+    history = net.fit(
+        x, y, epochs=5, rng=0, validation=other,
+        callback=lambda *_: losses.append(net.loss(*other)),
+    )  # fmt: skip
+    assert history.validation == pytest.approx(losses, rel=1e-12)
+    twin = network("GRU")
+    twin.fit(x, y, epochs=5, rng=0)
+    assert twin.flat.tobytes() == net.flat.tobytes()  # looking changes nothing
+    assert history.best_epoch == int(np.argmin(losses)) + 1
+
+
+def test_validation_with_lengths_and_lists(build):
+    x, y = data()
+    vx, vy = data(B=7, seed=1)
+    lengths = np.array([9, 1, 3, 5, 9, 2, 4])
+    listed = [row[:n] for row, n in zip(vx, lengths, strict=True)]
+    both = [
+        network().fit(x, y, epochs=2, rng=0, validation=given).validation
+        for given in ({"x": vx, "y": vy, "lengths": lengths}, (listed, vy))
+    ]
+    assert both[0] == pytest.approx(both[1], rel=1e-12)
+
+
+def test_a_share_is_set_apart(build):
+    x, y = data(B=40)
+    net = network()
+    seen = []
+    history = net.fit(
+        x, y, epochs=3, rng=5, validation=0.25, batch_size=40, shuffle=False,
+        callback=lambda epoch, loss: seen.append(loss),
+    )  # fmt: skip
+    again = network().fit(x, y, epochs=3, rng=5, validation=0.25, batch_size=40, shuffle=False)
+    assert (history.validation == again.validation).all()
+    start = network()
+    losses = np.array([start.loss(x[s : s + 1], y[s : s + 1]) for s in range(40)])
+    # the first epoch's loss is the mean of thirty of these, that of the whole is known
+    rest = (losses.sum() - 30 * seen[0]) / 10
+    assert 0 < rest
+    assert not np.isclose(seen[0], losses.mean())
+
+
+def test_patience_ends_with_the_best_network(build):
+    x, y = data(B=12)
+    other = data(B=40, seed=1)
+    net, flats = network(), []
+    history = net.fit(
+        x, y, epochs=500, lr=0.05, rng=0, validation=other, patience=6,
+        callback=lambda *_: flats.append(net.flat.copy()),
+    )  # fmt: skip
+    assert history.stopped == "patience"
+    assert len(history) == history.best_epoch + 6 < 500
+    assert (history.validation[history.best_epoch - 1 :] >= history.validation.min()).all()
+    assert net.flat.tobytes() == flats[history.best_epoch - 1].tobytes()
+    assert net.loss(*other) == pytest.approx(history.validation.min(), rel=1e-12)
+    quick = network()
+    assert quick.fit(
+        x, y, epochs=500, lr=0.05, rng=0, validation=other, patience=6
+    ).loss.tolist() == history.loss.tolist()  # fmt: skip
+    assert quick.flat.tobytes() == net.flat.tobytes()
+
+
+def test_a_callback_can_end_a_fit(build):
+    history = network().fit(*data(), epochs=100, callback=lambda epoch, loss: epoch == 4)
+    assert len(history) == 4
+    assert history.stopped == "callback"
+
+
+def test_a_raising_callback_leaves_a_usable_network(build):
+    x, y = data()
+    net, twin = network(), network()
+
+    def fail(epoch, loss):
+        if epoch == 3:
+            raise OverflowError("enough")
+
+    with pytest.raises(OverflowError, match="enough"):
+        net.fit(x, y, epochs=10, rng=0, callback=fail)
+    twin.fit(x, y, epochs=3, rng=0)
+    assert net.flat.tobytes() == twin.flat.tobytes()
+    net.fit(x, y, epochs=1)
+
+
+def test_a_history_can_be_taken_away(build):
+    x, y = data()
+    history = network().fit(x, y, epochs=3, validation=0.2, rng=0)
+    kept = json.loads(json.dumps(history.to_dict()))
+    assert kept["loss"] == history.loss.tolist()
+    assert kept["stopped"] == "epochs"
+    assert "best validation" in repr(history)
+    norms = []
+    net = network()
+    for _ in range(3):
+        norms.append(np.linalg.norm(flat(net.loss_and_grad(x, y)[1])))
+        net.fit(x, y, epochs=1, batch_size=30, optimizer="sgd", lr=0.1, clip_norm=0.01)
+    net = network()
+    history = net.fit(x, y, epochs=3, batch_size=30, optimizer="sgd", lr=0.1, clip_norm=0.01)
+    assert history.gradient_norm == pytest.approx(norms, rel=1e-9)
+
+
+def test_a_history_is_drawn():
+    pytest.importorskip("matplotlib").use("Agg")
+    history = network().fit(*data(), epochs=30, validation=0.2, rng=0)
+    figure = history.plot()
+    upper, lower = figure.axes
+    assert upper.get_ylabel() == "loss"
+    assert lower.get_xlabel() == "epoch"
+    assert len(upper.lines) == 3
+    with pytest.raises(ValueError, match="axes: expected 2 axes"):
+        history.plot(axes=[upper])
+
+
+# ---- explosions ---------------------------------------------------------------------
+
+
+def test_an_exploding_gradient_is_explained(build):
+    rng = np.random.default_rng(0)
+    net = rc.RNN(1, 4, 1, nonlinearity="relu", loss="mse", init="identity", init_scale=1.9, seed=0)
+    x = rng.standard_normal((8, 200, 1)) ** 2
+    with pytest.raises(FloatingPointError, match="largest norms of the gradient") as caught:
+        net.fit(x, np.ones(8), epochs=50, optimizer="sgd", lr=1.0)
+    text = str(caught.value)
+    assert "clip_norm=" in text
+    assert "gradient_flow" in text
+    assert len(caught.value.history) < 50
+    assert np.isfinite(net.flat).all()
+
+
+# ---- checkpoints --------------------------------------------------------------------
+
+FIT = {"epochs": 60, "batch_size": 8, "lr": 0.01, "rng": 3}
+
+
+def test_a_fit_goes_on_from_its_checkpoint(build, dtype, tmp_path):
+    """Whatever it depends on: moments, shuffling, dropout, patience, plateaus."""
+    x, y = data()
+    lengths = np.random.default_rng(0).integers(1, 10, 30)
+    options = {
+        "lengths": lengths, "validation": 0.2, "patience": 1000, "weight_decay": 0.01,
+        "lr": rc.schedules.WarmUp(5, rc.schedules.Plateau(0.05, patience=1, factor=0.7)),
+    }  # fmt: skip
+    make = {"kind": "GRU", "dtype": dtype, "num_layers": 2, "dropout": 0.3}
+    whole = network(**make)
+    expected = whole.fit(x, y, **{**FIT, **options})
+    path = tmp_path / "fit.npz"
+    for epochs in (1, 17, 18, 60, 60):
+        net = network(**make)
+        if path.exists():
+            net.flat[:] = 0.5  # what it was before no longer matters
+        history = net.fit(x, y, **{**FIT, **options, "epochs": epochs}, checkpoint=path)
+        assert len(history) == epochs
+    assert net.flat.tobytes() == whole.flat.tobytes()
+    assert history.loss.tolist() == expected.loss.tolist()
+    assert history.validation.tolist() == expected.validation.tolist()
+    assert history.lr.tolist() == expected.lr.tolist()
+    assert os.listdir(tmp_path) == ["fit.npz"]
+
+
+def test_a_fit_without_a_seed_goes_on_as_well(build, tmp_path):
+    x, y = data()
+    path, options = tmp_path / "fit", {**FIT, "rng": None, "validation": 0.3}
+    net, twin = network(), network()
+    net.fit(x, y, **{**options, "epochs": 10}, checkpoint=path)
+    (tmp_path / "copy").write_bytes(path.read_bytes())
+    net.fit(x, y, **options, checkpoint=path)
+    twin.fit(x, y, **options, checkpoint=tmp_path / "copy")
+    assert net.flat.tobytes() == twin.flat.tobytes()
+
+
+def test_patience_that_was_over_stays_over(build, tmp_path):
+    x, y = data(B=12)
+    options = {"epochs": 500, "lr": 0.05, "rng": 0, "validation": data(B=40, seed=1),
+               "patience": 6, "checkpoint": tmp_path / "fit"}  # fmt: skip
+    net, twin = network(), network()
+    first, second = net.fit(x, y, **options), twin.fit(x, y, **options)
+    assert first.stopped == second.stopped == "patience"
+    assert len(first) == len(second) < 500
+    assert net.flat.tobytes() == twin.flat.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"lr": 0.02}, "lr=0.01"),
+        ({"optimizer": "sgd"}, "optimizer='adam'"),
+        ({"batch_size": 9}, "batch_size=8"),
+        ({"y": np.zeros((30, 1))}, "other data"),
+    ],
+)
+def test_a_checkpoint_of_another_fit(build, tmp_path, change, text):
+    x, y = data()
+    path = tmp_path / "fit"
+    network().fit(x, y, **FIT, checkpoint=path)
+    net = network()
+    before, kept = net.flat.copy(), path.read_bytes()
+    options = {**FIT, **change}
+    with pytest.raises(ValueError, match=f"checkpoint: expected one of this fit.*{text}"):
+        net.fit(x, options.pop("y", y), **options, checkpoint=path)
+    assert net.flat.tobytes() == before.tobytes()
+    assert path.read_bytes() == kept
+    with pytest.raises(ValueError, match="network="):
+        rc.RNN(2, 5, 1, loss="mse", dtype="float64").fit(x, y, **FIT, checkpoint=path)
+
+
+def test_a_damaged_checkpoint(build, tmp_path):
+    x, y = data()
+    path, net = tmp_path / "fit", network()
+    net.fit(x, y, **FIT, checkpoint=path)
+    good = path.read_bytes()
+    other = tmp_path / "net"
+    net.save(other)
+    for content in (b"", b"nothing", good[: len(good) // 2], other.read_bytes()):
+        path.write_bytes(content)
+        net = network()
+        before = net.flat.copy()
+        with pytest.raises(ValueError, match="checkpoint: expected a file written by fit"):
+            net.fit(x, y, **FIT, checkpoint=path)
+        assert net.flat.tobytes() == before.tobytes()
+
+
+CHILD = """
+import sys, numpy as np, rnncore as rc
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((64, 40, 2)), rng.standard_normal((64, 1))
+net = rc.GRU(2, 8, 1, loss="mse", seed=0, num_layers=2, dropout=0.2)
+net.fit(x, y, epochs=int(sys.argv[2]), lr=0.01, rng=1, validation=0.2, patience=10**6,
+        checkpoint=sys.argv[1] or None)
+sys.stdout.write(net.flat.tobytes().hex())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+def test_a_fit_killed_at_any_moment_comes_to_the_same_end(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "RNNCORE_THREADS": "1"}
+
+    def start(path, epochs):
+        command = [sys.executable, "-c", CHILD, str(path), str(epochs)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+
+    begun = time.perf_counter()
+    epochs = 300
+    expected = start("", epochs).communicate()[0]
+    took = time.perf_counter() - begun
+    assert expected
+    moments = np.random.default_rng(0).uniform(0.3 * took, 1.1 * took, 20)
+    killed = 0
+    path = tmp_path / "fit"
+    for moment in moments:
+        child = start(path, epochs)
+        try:
+            child.communicate(timeout=moment)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            killed += 1
+        if path.exists():
+            with np.load(path) as archive:  # whole, whenever it was
+                assert archive["records"].shape[1] == 5
+        if killed % 5 == 0:  # from the beginning now and then
+            assert start(path, epochs).communicate()[0] == expected
+            path.unlink()
+    assert start(path, epochs).communicate()[0] == expected
+    assert killed >= 5
+
+
+FULL = """
+import resource, signal, sys, numpy as np, rnncore as rc
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((64, 40, 2)), rng.standard_normal((64, 1))
+net = rc.GRU(2, 40, 1, loss="mse", seed=0)
+net.fit(x, y, epochs=2, rng=1, checkpoint=sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    net.fit(x, y, epochs=4, rng=1, checkpoint=sys.argv[1])
+except OSError as error:
+    print(error.errno)
+net.fit(x, y, epochs=1)
+print(np.isfinite(net.flat).all())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
+    path = tmp_path / "fit"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    out = subprocess.run(
+        [sys.executable, "-c", FULL, str(path)], env=environment, capture_output=True, text=True,
+        check=True,
+    ).stdout.split()  # fmt: skip
+    assert out == ["27", "True"]
+    assert os.listdir(tmp_path) == ["fit"]
+    with np.load(path) as archive:
+        assert len(archive["records"]) == 2
+
+
+# ---- the loss as a function ---------------------------------------------------------
+
+
+def test_objective_is_the_loss_and_leaves_the_network_alone(build):
+    x, y = data()
+    net = network("LSTM", trainable_h0=True)
+    before = net.flat.copy()
+    objective = net.objective(x, y, lengths=np.full(30, 5))
+    other = before + 0.1
+    loss, gradient = objective(other)
+    assert net.flat.tobytes() == before.tobytes()
+    net.flat[:] = other
+    expected, grads = net.loss_and_grad(x, y, lengths=np.full(30, 5))
+    assert loss == expected
+    assert gradient.tobytes() == flat(grads).tobytes()
+    with pytest.raises(ValueError, match="flat: expected"):
+        objective(other[:-1])
+    with pytest.raises(ValueError, match="x: expected"):
+        net.objective(x[0], y)
+
+
+def test_second_order_methods(build):
+    optimize = pytest.importorskip("scipy.optimize")
+    x = np.random.default_rng(0).standard_normal((40, 5, 1))
+    net = rc.RNN(1, 2, 1, loss="mse", dtype="float64", seed=0)
+    y = x[:, -1, 0] * 0.5
+    objective = net.objective(x, y)
+    result = optimize.minimize(objective, net.flat, jac=True, method="L-BFGS-B")
+    assert result.fun < 1e-3 * objective(net.flat)[0]
+
+
+# ---- bad input ----------------------------------------------------------------------
+
+X, Y = np.zeros((4, 3, 2)), np.zeros((4, 1))
+BAD = [
+    ({"truncate": 0}, ValueError, "truncate: expected at least 1, got 0"),
+    ({"activation": -1}, ValueError, "activation: expected at least 0"),
+    ({"l1": {"weight_xx": 1}}, ValueError, "l1: expected beginnings of weight_ih_l0"),
+    ({"weight_decay": {"weight": "a"}}, TypeError, r"weight_decay\['weight'\]: expected a number"),
+    ({"weight_decay": -0.1}, ValueError, "weight_decay: expected at least 0"),
+    ({"patience": 3}, ValueError, "patience: expected validation= with it"),
+    ({"validation": 1.5}, ValueError, "validation: expected more than 0 and less than 1"),
+    ({"validation": 0.9999}, ValueError, "validation: expected to leave a sequence to train on"),
+    ({"validation": True}, TypeError, "validation: expected a share"),
+    ({"validation": (X,)}, TypeError, "validation: expected a share of the sequences, a pair"),
+    ({"validation": {"x": X}}, ValueError, "validation: expected a mapping with x, y"),
+    ({"validation": (X[:, :, :1], Y)}, ValueError, r"validation: x: expected \(batch, time, 2\)"),
+    ({"validation": (X, Y * np.nan)}, ValueError, "validation: y: expected finite numbers"),
+    ({"lr": lambda epoch: "fast"}, TypeError, r"lr\(1\): expected a number, got 'fast'"),
+    ({"lr": lambda epoch: -1.0}, ValueError, r"lr\(1\): expected at least 0"),
+    ({"alpha": 1.0}, ValueError, "alpha: expected at least 0 and less than 1"),
+    ({"checkpoint": 3}, TypeError, "path: expected a file's path, got 3"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "text"), BAD)
+def test_bad_options(options, error, text):
+    net = network()
+    before = net.flat.copy()
+    with pytest.raises(error, match=text):
+        net.fit(X, Y, **({"epochs": 2} | options))
+    assert net.flat.tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: rc.schedules.Step(0, every=2), "lr: expected more than 0"),
+        (lambda: rc.schedules.Step(0.1, every=0), "every: expected at least 1"),
+        (lambda: rc.schedules.Cosine(0.1, end=-1), "end: expected at least 0"),
+        (lambda: rc.schedules.WarmUp(0, 0.1), "epochs: expected at least 1"),
+        (lambda: rc.schedules.Plateau(0.1, factor=1), "factor: expected more than 0 and less"),
+    ],
+)
+def test_bad_schedules(make, text):
+    with pytest.raises(ValueError, match=text):
+        make()
