@@ -135,8 +135,10 @@ def test_schedules(build, schedule, make):
     rng = np.random.default_rng(1)
     net, twin = pair(loss="mse", K=2)
     x, y = rng.standard_normal((20, 8, 3)), rng.standard_normal((20, 2))
-    history = net.fit(x, y, epochs=50, batch_size=20, shuffle=False, optimizer="adam", lr=schedule)
-    optimiser = torch.optim.Adam(twin.parameters(), lr=0.1)
+    history = net.fit(
+        x, y, epochs=50, batch_size=20, shuffle=False, optimizer="momentum", lr=schedule
+    )
+    optimiser = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
     scheduler, rates = make(optimiser), []
     for _ in range(50):
         rates.append(optimiser.param_groups[0]["lr"])
