@@ -47,27 +47,52 @@ def test_every_peer_agrees_with_rnncore(name, task, threads, dtype):
                 race.check(f"{row} {contestant.variant}", answer, expected, dtype)
             checked += 1
     able = {
-        "onnxruntime": task != "train" and dtype == "float32",
-        "numba-lanes": task != "step",
-    }.get(name, True)
+        "onnxruntime": task in ("forward", "step") and dtype == "float32",
+        "numba-lanes": task not in ("ragged", "step"),
+    }.get(name, task != "ragged" or name == "torch")
     assert checked >= len(SIZES) if able else checked == 0
 
 
-@pytest.mark.parametrize("task", grid.TASKS)
+def variants_that_agree(name, row, dtype):
+    """Of a peer, each checked against rnncore."""
+    peer, itself = load(name), peers.load("rnncore", 1)
+    net, (x, y) = row.network(dtype), row.data(dtype)
+    own = itself.contestants(row, net, x, y)[0]
+    expected = own.answer(own.call())
+    variants = []
+    for contestant in peer.contestants(row, net, x, y):
+        answer = contestant.answer(contestant.call())
+        race.check(f"{row} {contestant.variant}", answer, expected, dtype)
+        variants.append(contestant.variant)
+    return variants
+
+
+@pytest.mark.parametrize("task", ["train", "forward", "step"])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("name", ["torch", "jax"])
 @pytest.mark.filterwarnings("ignore")
 def test_peers_agree_on_gated_cells(name, cell, task, dtype):
-    peer, itself = load(name), peers.load("rnncore", 1)
-    row = Row(cell, 5, 3, 40, 7, task)
-    net, (x, y) = row.network(dtype), row.data(dtype)
-    own = itself.contestants(row, net, x, y)[0]
-    contestants = peer.contestants(row, net, x, y)
-    assert contestants
-    for contestant in contestants:
-        race.check(
-            contestant.variant, contestant.answer(contestant.call()), own.answer(own.call()), dtype
-        )
+    assert variants_that_agree(name, Row(cell, 5, 3, 40, 7, task), dtype)
+
+
+@pytest.mark.parametrize("task", ["train", "ragged", "forward"])
+@pytest.mark.parametrize(
+    ("layers", "bidirectional"), [(1, False), (1, True), (2, False), (2, True)]
+)
+@pytest.mark.parametrize("cell", grid.CELLS)
+@pytest.mark.filterwarnings("ignore")
+def test_torch_agrees_on_stacks_and_ragged_sequences(cell, layers, bidirectional, task, dtype):
+    row = Row(cell, 5, 3, 40, 20, task, layers, bidirectional)
+    ways = {variant.split(",")[0] for variant in variants_that_agree("torch", row, dtype)}
+    both = {"packed"} if bidirectional else {"packed", "padded"}
+    assert ways == (both if task == "ragged" else {"time-first", "batch-first"})
+
+
+def test_who_does_not_know_stacks_takes_no_part():
+    for row in (Row("rnn", 2, 3, 4, 5, layers=2), Row("rnn", 2, 3, 4, 5, bidirectional=True)):
+        assert variants_that_agree("rnncore", row, "float64")
+        assert not variants_that_agree("oracle", row, "float64")
+        assert not variants_that_agree("numpy", row, "float64")
 
 
 def answer_of(row):
@@ -156,11 +181,13 @@ def test_the_document_has_what_the_docs_say(document):
 def test_the_document_tells_what_was_run(document):
     first, second = document["runs"]
     assert first["mode"]["build"] == _builds.selected
-    assert [row["row"]["task"] for row in first["rows"]] == ["train", "forward", "step", "train"]
+    *quick, flat = [Row(**row["row"]) for row in first["rows"]]
+    assert quick == grid.QUICK
+    assert flat == Row("rnn", 1, 1, 2, 3)
     assert set(first["rows"][0]["contestants"]) == {"rnncore", "oracle", "numpy"}
-    assert set(first["rows"][3]["contestants"]) == {"rnncore"}
+    assert set(first["rows"][-1]["contestants"]) == {"rnncore"}
     assert second["mode"]["dtype"] == "float64"
-    assert len(second["rows"]) == 3
+    assert len(second["rows"]) == len(grid.QUICK)
     for row in first["rows"]:
         own = row["contestants"]["rnncore"]["median"]
         assert row["limit"] == pytest.approx(row["share"] * own)
@@ -274,15 +301,52 @@ def test_limits_are_measured_and_used(dtype):
     assert some.fma_share(row, 1e-3) == pytest.approx(2e-6 * row.multiply_adds())
 
 
+def test_limits_count_layers_directions_and_steps():
+    row = Row("gru", 4, 3, 5, 7)
+    steps, first, above, state = 5 * 7, 3 + 4, 4 + 4, 4  # inputs of a step; H
+    both = row._replace(bidirectional=True)
+    assert both.multiply_adds() == 2 * row.multiply_adds()
+    assert both.activations() == 2 * row.activations()
+    assert both.chain == row.chain == 7
+    two = row._replace(layers=2)
+    backward = state + above  # W_hh^T of the first layer, both matrices of the second
+    assert two.multiply_adds() == 3 * 4 * (2 * first + 2 * above + backward) * steps
+    assert two._replace(task="forward").multiply_adds() == 3 * 4 * (first + above) * steps
+    assert two.chain == 8
+    all_of_it = row._replace(layers=2, bidirectional=True)
+    above = 2 * 4 + 4
+    backward = state + above
+    assert all_of_it.multiply_adds() == 2 * 3 * 4 * (2 * first + 2 * above + backward) * steps
+    assert all_of_it.activations() == 4 * row.activations()
+    assert all_of_it.chain == 14
+    ragged = row._replace(B=100, T=50, task="ragged")
+    lengths = ragged.lengths()
+    assert lengths.min() == 5
+    assert lengths.max() == 50
+    assert 15 < lengths.mean() < 25
+    full = ragged._replace(task="train")
+    assert ragged.multiply_adds() * 5000 == full.multiply_adds() * lengths.sum()
+    assert ragged.activations() * 5000 == full.activations() * lengths.sum()
+    assert ragged._replace(T=3).lengths().tolist() == [3] * 100
+
+
 def test_rows_are_parsed():
     assert grid.parse("16,8,32,50") == grid.TABLE[4]
     assert grid.parse("forward,2,3,4,5") == Row("rnn", 2, 3, 4, 5, "forward")
     assert grid.parse("step,16,8,7,100") == grid.STEP[0]
-    for text in ("1,2,3", "1,2,3,x", "dance,1,2,3,4", ""):
+    assert grid.parse("gru,bi,64,32,32,100") in grid.STACKED
+    assert grid.parse("ragged,16,8,256,50").target == 8
+    every = Row("lstm", 2, 3, 4, 5, "forward", 3, True)
+    assert grid.parse("forward,lstm,x3,bi,2,3,4,5") == every
+    assert str(every) == "forward lstm x3 bi 2, 3, 4, 5"
+    with pytest.raises(ValueError, match="rows: expected one layer and one direction of a step"):
+        grid.parse("step,bi,2,3,4,5")
+    for text in ("1,2,3", "1,2,3,x", "dance,1,2,3,4", "", "5,1,2,3,4", "xx,1,2,3,4"):
         with pytest.raises(ValueError, match="rows: expected four sizes"):
             grid.parse(text)
-    with pytest.raises(ValueError, match="rows: expected sizes of at least 1"):
-        grid.parse("1,2,0,4")
+    for text in ("1,2,0,4", "x0,1,2,3,4"):
+        with pytest.raises(ValueError, match="rows: expected sizes of at least 1"):
+            grid.parse(text)
 
 
 def test_contestants_take_turns():

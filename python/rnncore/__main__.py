@@ -19,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bench = commands.add_parser("bench", help="side by side with what is installed, a minute")
     bench.add_argument(
         "--rows", nargs="+", default=[], metavar="H,D,B,T",
-        help="hidden units, inputs, sequences, steps; 'forward,' or 'step,' may come before",
+        help="hidden units, inputs, sequences, steps; before them 'ragged,', 'forward,', 'step,'; "
+        "'lstm,' or 'gru,'; 'x2,' for two layers; 'bi,' for both directions",
     )  # fmt: skip
     bench.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     bench.add_argument("--rounds", type=int, default=7, help="timings of each contestant")

@@ -1,8 +1,9 @@
-"""What is timed: a cell, its sizes, and a task.
+"""What is timed: a cell, how many layers and directions of it, its sizes, and a task.
 
 Tasks, all of them on a many-to-one network with one output:
 
 ``train``    the loss (binary cross-entropy) and its gradient with respect to every parameter
+``ragged``   the same on sequences of different lengths, see `Row.lengths`
 ``forward``  the logits of a batch
 ``step``     one time step of one stream, called from Python; a call makes T of them
 """
@@ -10,7 +11,7 @@ Tasks, all of them on a many-to-one network with one output:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,11 +34,15 @@ CELLS = {
     "lstm": Cell(rc.LSTM, rows=4, activations=5),
     "gru": Cell(rc.GRU, rows=3, activations=3),
 }
-TASKS = ("train", "forward", "step")
+TASKS = ("train", "ragged", "forward", "step")
+
+#: Of ``ragged`` rows: the shortest sequence, and the mean of how many steps more the others would
+#: have, were none of them cut off.
+SHORTEST, MORE = 5, 15
 
 
 class Row(NamedTuple):
-    """One line of the table: hidden units, inputs, sequences, time steps.
+    """One line of the table: hidden units, inputs, sequences, time steps, layers, directions.
 
     ``target`` is how many times faster than the fastest peer rnncore means to be, in float32
     on one thread.
@@ -49,10 +54,28 @@ class Row(NamedTuple):
     B: int
     T: int
     task: str = "train"
+    layers: int = 1
+    bidirectional: bool = False
     target: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.task} {self.cell} {self.H}, {self.D}, {self.B}, {self.T}"
+        return f"{self.task} {self.label}"
+
+    @property
+    def label(self) -> str:
+        """The network and its sizes: "lstm 4, 8, 32, 50", "rnn x2 bi 4, 8, 32, 50"."""
+        stack = f" x{self.layers}" * (self.layers > 1) + " bi" * self.bidirectional
+        return f"{self.cell}{stack} {self.H}, {self.D}, {self.B}, {self.T}"
+
+    @property
+    def stacked(self) -> bool:
+        """Several layers, or both directions."""
+        return self.layers > 1 or self.bidirectional
+
+    @property
+    def trains(self) -> bool:
+        """Whether the task asks for gradients."""
+        return self.task in ("train", "ragged")
 
     @property
     def calls(self) -> int:
@@ -64,26 +87,53 @@ class Row(NamedTuple):
 
         Without a loss for `forward` and `step`: then ``net.predict`` gives the logits.
         """
-        loss = "bce" if self.task == "train" else None
-        return CELLS[self.cell].make(self.D, self.H, 1, loss=loss, dtype=dtype, seed=0)
+        return CELLS[self.cell].make(
+            self.D, self.H, 1, num_layers=self.layers, bidirectional=self.bidirectional,
+            loss="bce" if self.trains else None, dtype=dtype, seed=0,
+        )  # fmt: skip
 
     def data(self, dtype: str) -> tuple[Array, Array]:
-        """x (B, T, D) and y (B,), always the same."""
+        """x (B, T, D) and y (B,), always the same; steps after a sequence's end are there, and
+        not zero, so that an answer shows whether they were counted."""
         rng = np.random.default_rng(0)
         x = rng.standard_normal((self.B, self.T, self.D), np.float32).astype(dtype)
         return x, rng.integers(0, 2, self.B).astype(dtype)
 
+    def lengths(self) -> Array:
+        """How many steps each sequence has, always the same: T, but for ``ragged`` 5 and more,
+        geometrically distributed, and cut off at T (of the grid's rows, 21 on average)."""
+        if self.task != "ragged":
+            return np.full(self.B, self.T)
+        draws = np.random.default_rng(0).geometric(1 / (1 + MORE), self.B)  # from 1
+        return np.minimum(SHORTEST - 1 + draws, self.T)
+
+    @property
+    def steps(self) -> int:
+        """Of all sequences."""
+        return int(self.lengths().sum())
+
+    @property
+    def chain(self) -> int:
+        """How many steps have to wait for each other: those of the longest sequence, and for a
+        layer the first one below it; in both directions, all those below it."""
+        longest = int(self.lengths().max())
+        return longest * self.layers if self.bidirectional else longest + self.layers - 1
+
     def multiply_adds(self) -> int:
-        """Of the products of one call: of [x ; h] forward, and for `train` of W_hh^T backward
-        and of both gradients too; element-wise work and the read-out are left out."""
-        rows = CELLS[self.cell].rows * self.H
-        forward = rows * (self.D + self.H)
-        train = rows * self.H + forward if self.task == "train" else 0
-        return (forward + train) * self.B * self.T
+        """Of the products of one call: of [x ; h] forward, and for training of both gradients and,
+        backward, of W_hh^T and above the first layer W_ih^T; element-wise work and the read-out
+        are left out."""
+        directions = 1 + self.bidirectional
+        states = self.layers * self.H
+        above = (self.layers - 1) * directions * self.H  # inputs of all layers but the first
+        forward = self.D + above + states
+        train = forward + states + above if self.trains else 0
+        return CELLS[self.cell].rows * self.H * directions * (forward + train) * self.steps
 
     def activations(self) -> int:
         """How many times one call evaluates tanh or its like."""
-        return CELLS[self.cell].activations * self.H * self.B * self.T
+        units = self.layers * (1 + self.bidirectional) * self.H
+        return CELLS[self.cell].activations * units * self.steps
 
 
 #: The train steps that rnncore is judged by.
@@ -111,6 +161,20 @@ GATED = [
     Row("gru", 128, 64, 32, 100, target=1.6),
 ]
 
+#: Both directions, and two layers.
+STACKED = [
+    *(Row(cell, 16, 8, 32, 50, bidirectional=True) for cell in CELLS),
+    Row("gru", 64, 32, 32, 100, bidirectional=True),
+    *(Row(cell, 16, 8, 32, 50, layers=2) for cell in CELLS),
+]
+
+#: Sequences of 5 to 50 steps.
+RAGGED = [
+    Row(cell, 16, 8, B, 50, "ragged", target=8 if cell == "rnn" else None)
+    for cell in CELLS
+    for B in (32, 256)
+]
+
 #: The same networks at work, and one stream of steps.
 FORWARD = [row._replace(task="forward", target=None) for row in TABLE]
 STEP = [Row(cell, 16, 8, 1, 100, "step", target=15) for cell in CELLS]
@@ -130,26 +194,45 @@ FLAT = {
 }
 
 LIGHT = [TABLE[0], TABLE[1], TABLE[3], TABLE[4], TABLE[6], GATED[1], GATED[5], FORWARD[4], *STEP]
-FULL = list(dict.fromkeys([*TABLE, *GATED, *FORWARD, *STEP, *AXES["B"], *AXES["T"]]))
-QUICK = [Row("rnn", 2, 3, 4, 5, task) for task in TASKS]
+FULL = list(
+    dict.fromkeys([*TABLE, *GATED, *STACKED, *RAGGED, *FORWARD, *STEP, *AXES["B"], *AXES["T"]])
+)
+QUICK = [
+    *(Row("rnn", 2, 3, 4, 5, task) for task in TASKS),
+    Row("rnn", 2, 3, 4, 5, layers=2, bidirectional=True),
+]
 
 
 def parse(text: str, target_of: Iterable[Row] = FULL) -> Row:
-    """A row from "H,D,B,T", with a task, a cell or both before it, and the target of its like in
-    the grid."""
-    task, cell, sizes = "train", "rnn", text.split(",")
-    if sizes[0] in TASKS:
-        task, *sizes = sizes
-    if sizes and sizes[0] in CELLS:
-        cell, *sizes = sizes
+    """A row from "H,D,B,T", before them a task, a cell, "x2" for two layers and "bi" for both
+    directions, or none of these; with the target of its like in the grid."""
+    words = text.split(",")
+    row = Row("rnn", 0, 0, 0, 0)
     try:
-        H, D, B, T = (int(size) for size in sizes)
+        for word in words[:-4]:
+            row = row._replace(**meaning(word))
+        H, D, B, T = (int(size) for size in words[-4:])
     except ValueError:
         raise ValueError(
-            f"rows: expected four sizes H,D,B,T, before them {', '.join(TASKS)} or not, then "
-            f"{', '.join(CELLS)} or not, got {text!r}"
+            f"rows: expected four sizes H,D,B,T, before them {', '.join(TASKS)} or not, "
+            f"{', '.join(CELLS)} or not, x2 (layers) or not, bi or not, got {text!r}"
         ) from None
-    if min(H, D, B, T) < 1:
+    row = row._replace(H=H, D=D, B=1 if row.task == "step" else B, T=T)
+    if min(H, D, B, T, row.layers) < 1:
         raise ValueError(f"rows: expected sizes of at least 1, got {text!r}")
-    row = Row(cell, H, D, 1 if task == "step" else B, T, task)
-    return next((known for known in target_of if known[:6] == row[:6]), row)
+    if row.task == "step" and row.stacked:
+        raise ValueError(f"rows: expected one layer and one direction of a step, got {text!r}")
+    return next((known for known in target_of if known._replace(target=None) == row), row)
+
+
+def meaning(word: str) -> dict[str, Any]:
+    """What a word before the sizes says of a row."""
+    if word in TASKS:
+        return {"task": word}
+    if word in CELLS:
+        return {"cell": word}
+    if word == "bi":
+        return {"bidirectional": True}
+    if word.startswith("x"):
+        return {"layers": int(word[1:])}
+    raise ValueError(word)

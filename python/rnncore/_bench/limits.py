@@ -11,9 +11,12 @@ The *limit* of a row is the time below which its work cannot be done step by ste
 the larger of
 
 * its products at the fma peak, and then its tanh at the tanh rate.  A train step has
-  2 H (D + H) B T flops forward, 2 H H B T backward and 2 H (D + H) B T in the gradient;
-* T steps of the chain, since no sequence can start a step before the last one is done.  This
-  is what binds one scalar sequence.
+  2 H (D + H) B T flops forward, 2 H H B T backward and 2 H (D + H) B T in the gradient, so many
+  times the gates of its cell, and of every layer and direction; a layer above the first has the
+  states below it for its D inputs, and 2 H D B T flops more backward.  Of sequences of different
+  lengths the steps that they have count, not B T;
+* T steps of the chain, since no sequence can start a step before the last one is done; with
+  more layers `Row.chain` steps.  This is what binds one scalar sequence.
 
 The *share* of a row is its limit over the time measured: 1 is perfect.  Its *fma share* is the
 flops of its products over what the peak could have done in the time measured.
@@ -47,7 +50,7 @@ class Limits(NamedTuple):
         """The limit of one call of a row."""
         products = 2 * row.multiply_adds() / self.flops_per_second
         tanh = row.activations() * self.seconds_per_tanh
-        return max(products + tanh, row.T * self.seconds_per_chain_step)
+        return max(products + tanh, row.chain * self.seconds_per_chain_step)
 
     def fma_share(self, row: Row, seconds: float) -> float:
         """Of the fma peak, when a call took so many seconds."""

@@ -100,7 +100,7 @@ def share(rows: list[dict[str, Any]], about: str) -> Figure:
     figure = Figure(figsize=(SIZE[0], 0.6 + 0.22 * len(rows)), layout="constrained")
     axes = figure.subplots()
     axes.set_title(f"Where a train step's time goes, {about}", fontsize=10)
-    labels = ["{cell} {H}, {D}, {B}, {T}".format(**row["row"]) for row in rows]
+    labels = [Row(**row["row"]).label for row in rows]
     left = [0.0] * len(rows)
     parts = {
         "products at peak": [row["fma_share"] for row in rows],

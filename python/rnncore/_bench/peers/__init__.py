@@ -50,6 +50,7 @@ class Peer:
 
     name: ClassVar[str]
     cells: ClassVar[tuple[str, ...]] = ("rnn",)  # that it knows
+    stacks: ClassVar[bool] = False  # whether it knows layers and both directions
     version: str
 
     def __init__(self, threads: int) -> None:
@@ -57,6 +58,10 @@ class Peer:
 
     def train(self, net: Network, x: Array, y: Array) -> list[Contestant]:
         """The loss and every gradient, from x (B, T, D) and y (B,)."""
+        return []
+
+    def ragged(self, net: Network, x: Array, y: Array, lengths: Array) -> list[Contestant]:
+        """As `train`, of each sequence its first `lengths` (B,) steps."""
         return []
 
     def forward(self, net: Network, x: Array) -> list[Contestant]:
@@ -68,11 +73,13 @@ class Peer:
         return []
 
     def contestants(self, row: Row, net: Network, x: Array, y: Array) -> list[Contestant]:
-        """For the row's cell and task."""
-        if row.cell not in self.cells:
+        """For the row's network and task."""
+        if row.cell not in self.cells or (row.stacked and not self.stacks):
             return []
         if row.task == "train":
             return self.train(net, x, y)
+        if row.task == "ragged":
+            return self.ragged(net, x, y, row.lengths())
         return self.forward(net, x) if row.task == "forward" else self.step(net, x[0])
 
 

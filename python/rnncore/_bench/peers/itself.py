@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnncore._bench.grid import CELLS
-from rnncore._bench.peers import Contestant, Peer
+from rnncore._bench.peers import Answer, Contestant, Peer
 from rnncore._checks import Array
 from rnncore._network import Network
 from rnncore._version import __version__
@@ -16,15 +16,15 @@ class Itself(Peer):
 
     name = "rnncore"
     cells = tuple(CELLS)
+    stacks = True
     version = __version__
 
     def train(self, net: Network, x: Array, y: Array) -> list[Contestant]:
+        return [Contestant("loss_and_grad", lambda: net.loss_and_grad(x, y), loss_and_grads)]
+
+    def ragged(self, net: Network, x: Array, y: Array, lengths: Array) -> list[Contestant]:
         return [
-            Contestant(
-                "loss_and_grad",
-                lambda: net.loss_and_grad(x, y),
-                lambda result: {"loss": np.array(result[0]), **result[1]},
-            )
+            Contestant("lengths", lambda: net.loss_and_grad(x, y, lengths=lengths), loss_and_grads)
         ]
 
     def forward(self, net: Network, x: Array) -> list[Contestant]:
@@ -41,3 +41,7 @@ class Itself(Peer):
             return outputs
 
         return [Contestant("step", run, lambda outputs: {"y": np.concatenate(outputs)})]
+
+
+def loss_and_grads(result: tuple[float, dict[str, Array]]) -> Answer:
+    return {"loss": np.array(result[0]), **result[1]}
