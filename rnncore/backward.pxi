@@ -21,8 +21,6 @@ cdef inline void cell_back(
     cdef bint onto = hold != NULL or plan.net.cell == GRU
     cdef const real* saved = saved_at(plan, layer, at)
     cdef const real* recurrent = da
-    if plan.net.skip:
-        add_rows(plan, layer.dh, leap_to(plan, layer, after(layer, at)), H)
     if plan.net.cell == GRU:
         gru_da(plan, saved, layer.dh, da)
         recurrent = da + H * plan.lanes
@@ -123,7 +121,7 @@ cdef void steps_back(
         above == NULL and plan.net.every_step and layer.number == plan.net.layers - 1
     )
     cdef const real* hold
-    if scalar(plan) and not layer.reverse and above == NULL and not out and plain(plan):
+    if scalar(plan) and not layer.reverse and above == NULL and not out and plain(plan) and not plan.term:
         free = max(0, min(n, plan.held_from - t0))  # steps at which every lane counts
     for k in range(n - free):
         t = k if layer.reverse else n - 1 - k
@@ -134,6 +132,10 @@ cdef void steps_back(
             add_rows(plan, layer.dh, above + t * plan.net.directions * H * plan.lanes, H)
         if plan.activation != 0:
             add_activation(plan, layer, t0, t)
+        if plan.net.skip:
+            add_rows(plan, layer.dh, leap_to(plan, layer, after(layer, first + t)), H)
+        if plan.squares != NULL:
+            note_slopes(plan, layer, after(layer, first + t))
         hold = hold_of(plan, t0) + t * plan.lanes if plan.masked else NULL
         cell_back(plan, layer, first + t, plan.da + t * plan.gate_rows * plan.lanes, hold)
         if plan.truncate:

@@ -251,7 +251,7 @@ cdef void slopes_of_both(Plan* plan, const Sequences* seqs, real* grad) noexcept
     memset(above, 0, plan.time * 2 * H * sizeof(real))
     while t0 < plan.time:
         n = min(plan.segment, plan.time - t0)
-        slopes_of_steps(plan, seqs, grad, t0, n)
+        slopes_of_steps(plan, seqs, grad + t0 * plan.term, t0, n)
         for t in range(n):
             for d in range(2):
                 out_to_state(plan, &top_layer(plan)[d], above, t)
@@ -280,23 +280,29 @@ cdef void backward_passes(
         if not plan.whole and k > 0:  # the last one's tape is still there
             forward_again(plan, seqs, t0, n)
         if plan.net.every_step and plan.net.directions == 1:
-            slopes_of_steps(plan, seqs, grad, t0, n)
+            slopes_of_steps(plan, seqs, grad + t0 * plan.term, t0, n)
         for i in range(end - 1, first - 1, -1):
             layer = &plan.layers[i]
             steps_back(plan, layer, t0, n)
-            step_gradient(plan, layer, grad, t0, n)
+            step_gradient(plan, layer, grad + t0 * plan.term, t0, n)
+            if plan.term:
+                finish_gradient(plan, layer, grad + t0 * plan.term)
+                clear_sums(plan, layer)
             slopes_to_lower(plan, seqs, layer, t0, n)
             if plan.net.directions == 1:
                 swap_slopes(plan)
 
 
 cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
-    """From the tape to the gradients: grad += those of this block."""
+    """From the tape to the gradients: grad += those of this block, or with plan.term a row for
+    every step."""
     cdef Py_ssize_t i
     for i in range(plan.passes):
         end_slopes(plan, &plan.layers[i])
     if not plan.net.every_step:
-        slopes_of_last(plan, seqs, grad, last_place(plan))
+        slopes_of_last(
+            plan, seqs, grad + (plan.time - 1) * plan.term, last_place(plan)
+        )
         set_aside(plan, top_layer(plan))
     elif plan.net.directions == 2:
         slopes_of_both(plan, seqs, grad)
@@ -322,6 +328,8 @@ cdef void finish_start(
         add_rows(plan, layer.dc, layer.dc_aside, H)
     if plan.net.skip:
         add_rows(plan, layer.dh, leap_to(plan, layer, first), H)
+    if plan.squares != NULL:
+        note_slopes(plan, layer, first)
     scatter_state(plan, layer.dh, layer.state_row, seqs.dh0)
     scatter_state(plan, layer.dc, layer.state_row, seqs.dc0)
     for k in range(1, plan.net.skip):
@@ -388,18 +396,20 @@ cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t t) noexcept
             deliver_history(plan, seqs, layer)
 
 
+cdef inline void clear_sums(const Plan* plan, const Layer* layer) noexcept nogil:
+    memset(layer.grad_rows, 0, layer.rows * plan.width * sizeof(real))
+    memset(layer.grad_bias, 0, plan.gate_rows * sizeof(real))
+
+
 cdef void work(
     Plan* plan, const Sequences* seqs, Py_ssize_t first, Py_ssize_t count, real* grad,
 ) noexcept nogil:
     """Sequences first .. first + count, block by block; grad (of plan.backward) is added to."""
     cdef Py_ssize_t done = 0, i
-    cdef const Layer* layer
     cdef unsigned long long mode = flush_subnormals()
     if plan.backward:
         for i in range(plan.passes):
-            layer = &plan.layers[i]
-            memset(layer.grad_rows, 0, layer.rows * plan.width * sizeof(real))
-            memset(layer.grad_bias, 0, plan.gate_rows * sizeof(real))
+            clear_sums(plan, &plan.layers[i])
     if plan.chunked:
         for i in range(first, first + count):
             work_in_chunks(plan, seqs, seqs.order[i] if seqs.order != NULL else i, grad)

@@ -286,7 +286,7 @@ cdef void gather_targets(
         for lane in range(plan.lanes):
             plan.weight[t * plan.lanes + lane] = plan.counts_from <= lane < plan.used and (
                 hold == NULL or t0 + t < plan.held_from or hold[t * plan.lanes + lane] > 0
-            )
+            ) and (not plan.last_only or t0 + t == plan.length[lane] - 1)
     if plan.net.loss != CROSS_ENTROPY:
         gather_rows(
             plan, seqs.target, K, first_row, t0, n, hold, plan.target, K * plan.lanes

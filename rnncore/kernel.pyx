@@ -64,6 +64,7 @@ include "scalar.pxi"
 include "truncate.pxi"
 include "skip.pxi"
 include "forward.pxi"
+include "flow.pxi"
 include "backward.pxi"
 include "stack.pxi"
 include "batch.pxi"
@@ -276,7 +277,7 @@ cdef class Engine:
 
     cdef int prepare(
         self, Plan* plan, Batch batch, Py_ssize_t count, bint backward, bint want_dx,
-        Py_ssize_t truncate=0, double activation=0,
+        Py_ssize_t truncate=0, double activation=0, Py_ssize_t term=0,
     ) except -1:
         """A plan for blocks of `count` sequences of the batch, but for its memory."""
         cdef double reals
@@ -293,7 +294,7 @@ cdef class Engine:
         plan.ragged = batch.seqs.length != NULL or plan.masked
         plan.backward = backward
         plan.want_dx = want_dx
-        plan.truncate, plan.activation = truncate, activation
+        plan.truncate, plan.activation, plan.term = truncate, activation, term
         choose_block(plan, count, batch.seqs.time)
         reals = <double>(plan.slots + plan.net.skip) * plan.lanes * (tape_rows(plan) + 2)
         if reals * sizeof(real) > PY_SSIZE_T_MAX // 4:
@@ -428,6 +429,84 @@ cdef class Engine:
         count = count_targets(&plan.net, &seqs, 0, seqs.count)
         self.run(&plan, &seqs, NULL, threads)
         return plan.loss / count if count else float("nan"), plan.faults
+
+    def terms(
+        self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes,
+        cnp.ndarray order not None, double scale, cnp.ndarray terms not None,
+        cnp.ndarray squares not None, bint last_only=False,
+    ):
+        """Every step's part of the gradient of scale times the loss of the sequences in `order`,
+        all of one length n, added to terms (n, size); |dL/dh|^2 of all slots added to squares
+        (passes, n + 1, 3), see `add_square`.  Subnormals are kept.  Returns (sum of the losses, faults)."""
+        cdef Plan plan
+        cdef Sequences seqs = batch.seqs
+        cdef Py_ssize_t count = cnp.PyArray_SIZE(order), n, passes, done = 0
+        cdef real* grad
+        cdef Arena arena = Arena()
+        seqs.order = indices("order", order, count)
+        check_order(seqs.order, count, seqs.count)
+        n = seqs.length[seqs.order[0]] if seqs.length != NULL else seqs.time
+        for done in range(count):
+            if seqs.length != NULL and seqs.length[seqs.order[done]] != n:
+                raise ValueError("order: expected sequences of one length")
+        passes = self.net.layers * self.net.directions
+        grad = room("terms", terms, n * self.net.size)
+        self.set_targets(&seqs, batch, target, classes)
+        self.prepare(&plan, batch, count, True, False, 0, 0, self.net.size)
+        plan.squares = <double*>contents("squares", squares, c"f", 8, 3 * passes * (n + 1))
+        plan.scale, plan.last_only = scale, last_only
+        plan.parameters = &self.flat[0]
+        set_out(arena, &plan)
+        if self.net.cell == LSTM:
+            split_states(&seqs, self.states(seqs.count) // 2)
+        self.begin_reading()
+        with nogil:
+            pack_weights(&plan)
+            done = 0
+            while done < count:
+                open_block(&plan, &seqs, done, min(plan.lanes, count - done))
+                forward_block(&plan, &seqs)
+                backward_block(&plan, &seqs, grad)
+                done += plan.used
+            self.end_reading()
+        return plan.loss, plan.faults
+
+    def jacobians(
+        self, Batch batch not None, cnp.ndarray order not None, Py_ssize_t which,
+        cnp.ndarray out not None, cnp.ndarray out_skip,
+    ):
+        """d state_t / d state_{t-1} of a layer in one direction, `which` of all, for sequences
+        of one length n, into out (n, count, S, S): the state is h, or of an LSTM [h c]. With a
+        skip connection dh_t / dh_{t-s} into out_skip (n, count, H, H)."""
+        cdef Plan plan
+        cdef Sequences seqs = batch.seqs
+        cdef Py_ssize_t count = cnp.PyArray_SIZE(order), n, S = self.net.hidden
+        cdef real* numbers
+        cdef real* numbers_skip = NULL
+        cdef Arena arena = Arena()
+        S *= 2 if self.net.cell == LSTM else 1
+        seqs.order = indices("order", order, count)
+        check_order(seqs.order, count, seqs.count)
+        n = seqs.length[seqs.order[0]] if seqs.length != NULL else seqs.time
+        if not 0 <= which < self.net.layers * self.net.directions:
+            raise ValueError(f"which: no layer {which}")
+        numbers = room("out", out, n * count * S * S)
+        if self.net.skip:
+            numbers_skip = room("out_skip", out_skip, n * count * S * S)
+        self.prepare(&plan, batch, count, True, False, 0, 0, self.net.size)
+        plan.parameters = &self.flat[0]
+        set_out(arena, &plan)
+        if count > plan.lanes:
+            raise ValueError(f"order: expected up to {plan.lanes} sequences, got {count}")
+        if self.net.cell == LSTM:
+            split_states(&seqs, self.states(seqs.count) // 2)
+        self.begin_reading()
+        with nogil:
+            pack_weights(&plan)
+            open_block(&plan, &seqs, 0, count)
+            forward_block(&plan, &seqs)
+            jacobians_of(&plan, &plan.layers[which], n, numbers, numbers_skip)
+            self.end_reading()
 
     def gradient(
         self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray dy,

@@ -59,6 +59,8 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
         scalar(plan) and plan.passes == 1 and not plan.ragged and not plan.tokens
         and plain(plan) and count <= FEW and time >= 16 * LANES
     )
+    if plan.term:
+        plan.chunked = False
     if plan.chunked:
         plan.ragged = True    # the last chunks may be a step shorter
         count = time // 24    # chunks in which a network has time to forget
@@ -80,11 +82,13 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     ) * plan.lanes * <Py_ssize_t>sizeof(real)
     plan.segment = SEGMENT_BYTES // bytes_per_step
     plan.segment = max(1, min(plan.segment, time))
+    if plan.term:
+        plan.segment = 1      # so that each step's part is on its own
     plan.segments = (time + plan.segment - 1) // plan.segment
     tape = <double>time * tape_rows(plan) * plan.lanes * sizeof(real)
     # Backwards in time everything is needed at once; a skip connection reaches anywhere.
     plan.whole = plan.net.directions == 2 or plan.net.skip > 0 or plan.backward and (
-        plan.chunked or H > FEW_UNITS or tape <= MOST_TAPE_BYTES
+        plan.chunked or plan.term or H > FEW_UNITS or tape <= MOST_TAPE_BYTES
     )
     plan.slots = plan.segment + 1
     if plan.whole and plan.chunked:

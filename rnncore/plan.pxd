@@ -102,6 +102,9 @@ cdef struct Plan:
     bint want_dx
     Py_ssize_t truncate       # steps that slopes go back at most; 0: all the way
     double activation         # dL/dh_t has this times h_t from a penalty on the states
+    Py_ssize_t term           # where every step's part of the gradient is kept apart, its size
+    double* squares           # (passes, T + 1, 3) |dL/dh|^2 of every slot; NULL: not wanted
+    bint last_only            # of a read-out at every step, only the last one's loss
     Py_ssize_t passes         # layers times directions
     Py_ssize_t gate_rows      # of a_t: H for each gate; a GRU keeps W_in x and W_hn h apart
     Py_ssize_t saved_rows

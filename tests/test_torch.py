@@ -123,9 +123,9 @@ SCHEDULES = [
      lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 50, 0.01)),
     (rc.schedules.WarmUp(5, 0.1),
      lambda o: torch.optim.lr_scheduler.LinearLR(o, 0.2, 1.0, 4)),
-    (rc.schedules.Plateau(0.1, factor=0.5, patience=2, least=0.002),
-     lambda o: torch.optim.lr_scheduler.ReduceLROnPlateau(o, factor=0.5, patience=2,
-                                                          min_lr=0.002)),
+    (rc.schedules.Plateau(0.6, factor=0.5, patience=1, least=0.02),
+     lambda o: torch.optim.lr_scheduler.ReduceLROnPlateau(o, factor=0.5, patience=1,
+                                                          min_lr=0.02)),
 ]  # fmt: skip
 
 
@@ -138,7 +138,8 @@ def test_schedules(build, schedule, make):
     history = net.fit(
         x, y, epochs=50, batch_size=20, shuffle=False, optimizer="momentum", lr=schedule
     )
-    optimiser = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
+    rate = 0.6 if isinstance(schedule, rc.schedules.Plateau) else 0.1
+    optimiser = torch.optim.SGD(twin.parameters(), lr=rate, momentum=0.9)
     scheduler, rates = make(optimiser), []
     for _ in range(50):
         rates.append(optimiser.param_groups[0]["lr"])

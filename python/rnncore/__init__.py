@@ -12,6 +12,7 @@
 
 from rnncore import schedules
 from rnncore._builds import show_config
+from rnncore._flow import GradientFlow
 from rnncore._function import Output
 from rnncore._gru import GRU
 from rnncore._history import History
@@ -24,6 +25,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "GradientFlow",
     "History",
     "Output",
     "__version__",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rnncore import _checks as check
 from rnncore import _training as training
+from rnncore._flow import GradientFlow
 from rnncore._function import Function
 from rnncore._history import History
 from rnncore._objective import Objective
@@ -217,3 +218,48 @@ class Network(Function):
         """
         return Objective(self, x, y, {"h0": h0, "lengths": lengths, "mask": mask,
                                       "threads": threads})  # fmt: skip
+
+    def gradient_flow(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        h0: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+    ) -> GradientFlow:
+        """Which time steps the gradient of the loss comes from, and how far back it reaches. [1]_
+
+        Parameters
+        ----------
+        x, y, h0, lengths, mask
+            As for `loss`.
+
+        Returns
+        -------
+        GradientFlow
+            The term of every time step for every parameter, norms, a verdict ("vanishing",
+            "exploding" or "healthy") and what helps; formed in float64, whatever the network's
+            precision, in one pass back through time.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `loss`.
+
+        References
+        ----------
+        .. [1] R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent
+           neural networks", ICML 2013.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> net = rc.RNN(1, 1, 1, loss="mse", seed=0)
+        >>> flow = net.gradient_flow(np.ones((2, 50, 1)), np.zeros(2))
+        >>> flow.verdict, flow.terms["weight_hh_l0"].shape
+        ('vanishing', (50, 1, 1))
+        >>> grads = net.loss_and_grad(np.ones((2, 50, 1)), np.zeros(2))[1]
+        >>> bool(np.allclose(flow.terms["weight_hh_l0"].sum(axis=0), grads["weight_hh_l0"]))
+        True
+        """
+        return GradientFlow(self, x, y, {"h0": h0, "lengths": lengths, "mask": mask})

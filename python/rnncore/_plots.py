@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from rnncore._flow import GradientFlow
     from rnncore._history import History
 
 WIDTH = 3.4  # inches, of one column
@@ -62,4 +63,35 @@ def history(of: History, axes: Any) -> Any:
     lower.set_xlabel("epoch", fontsize=8)
     lower.legend(fontsize=7, frameon=False)
     tidy(lower, "norm, rate")
+    return upper.figure
+
+
+def flow(of: GradientFlow, axes: Any) -> Any:
+    upper, lower = panels(axes, 2, 3.8)
+    steps = np.arange(1, of.steps + 1)
+    shown = np.where(of.term_norms > 0, of.term_norms, np.nan)
+    if of.steps <= 200:
+        floor = np.nanmin(shown) / 3 if np.isfinite(shown).any() else 1e-3
+        upper.bar(steps, shown - floor, bottom=floor, color=COLOURS[0], width=0.8)
+    else:
+        upper.plot(steps, shown, color=COLOURS[0], linewidth=1.0)
+    upper.set_yscale("log")
+    upper.axvspan(of.steps - of.horizon + 0.5, of.steps + 0.5, color="#f2e6c9", zorder=0)
+    upper.set_title(
+        f"{of.verdict}: 99 % within the last {of.horizon} of {of.steps} steps", fontsize=9
+    )
+    tidy(upper, "norm of the term")
+    slopes = np.where(of.state_norms > 0, of.state_norms, np.nan)
+    lower.plot(
+        np.arange(of.steps + 1), slopes, color=COLOURS[1], linewidth=1.2, label=r"$|dL/dh_t|$"
+    )
+    products = np.where(of.product_norms > 0, of.product_norms, np.nan)
+    lower.plot(
+        steps - 1, products, color=COLOURS[2], linewidth=1.2, label=r"$\|\prod J\|$ from $T$ to $t$"
+    )
+    lower.plot(steps, of.jacobian_norms, color=COLOURS[3], linewidth=0.8, label=r"$\|J_t\|$")
+    lower.set_yscale("log")
+    lower.set_xlabel("time step", fontsize=8)
+    lower.legend(fontsize=7, frameon=False)
+    tidy(lower, "norm")
     return upper.figure

@@ -1,0 +1,356 @@
+"""Where a gradient comes from: its terms, time step by time step."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnncore._checks import Array
+
+if TYPE_CHECKING:
+    from rnncore._function import Function
+    from rnncore._inputs import Inputs
+
+#: Lags up to this are short: where plain networks have most of their gradient.
+SHORT = 10
+#: |dL/dh| at the first step over that at the last from which it has exploded; or, the other way
+#: round, vanished.
+FAR = 1e3
+#: By which numbers are scaled whose squares float64 does not have, and which those are.
+SCALE, SMALL, LARGE = 1e180, 1e-140, 1e140
+#: Of how many sequences Jacobians are formed.
+SAMPLE = 4
+
+
+class GradientFlow:
+    """The gradient of a loss, taken apart by time step; from ``net.gradient_flow``.
+
+    The term of time step j is what the weights' use at that step contributes, through all later
+    states; the terms sum to the gradient of ``loss_and_grad``. Of sequences of different lengths
+    the last steps stand together: row T - 1 is every sequence's last.
+
+    Attributes
+    ----------
+    loss : float
+    terms : dict of str to ndarray
+        Of every parameter the terms of the time steps, (T, *shape), in float64, down to 1e-308.
+    norms : dict of str to ndarray
+        Their norms, (T,).
+    term_norms : ndarray
+        Norms of all recurrent layers' terms together, (T,), along each layer's way through time:
+        of a reverse direction, row T - 1 is the first step of the sequence.
+    state_norms : ndarray
+        Norms of dL/dh_t, (T + 1,), t = 0 being the state before the first step, over all
+        sequences and layers, along each layer's way (of an LSTM, of h and c together). With
+        ``readout="all"``, of the last step's loss alone.
+    short_share, long_share : float
+        Shares of the last ten steps and of those before in the sum of ``term_norms``.
+    horizon : int
+        The lag within which 99 % of that sum lies. With ``readout="all"`` it and the shares are
+        those of the last step's loss: how far back credit goes, not where losses are.
+    factor : float
+        By what |dL/dh| shrinks or grows per step backwards, on average.
+    verdict : str
+        "vanishing" or "exploding" where |dL/dh| changes by more than a factor of 1000 between
+        the last step and the first, else "healthy".
+    remedies : list of str
+        What helps, where something is wrong.
+
+    See Also
+    --------
+    rnncore.RNN.gradient_flow : makes it, with an example.
+    """
+
+    def __init__(self, net: Function, x: Any, y: Any, options: dict[str, Any]) -> None:
+        self._net = double(net)
+        self._inputs = self._net._inputs(x, **options)
+        self.steps = T = self._inputs.time
+        parts = places(self._net)
+        starts = [at.start for _, at, _ in parts]
+        self.loss, terms, squares = self._terms(y, False)
+        self.terms = {name: terms[:, at].reshape(T, *shape) for name, at, shape in parts}
+        norms = norms_from(terms, starts)
+        self.norms = {name: norms[:, k] for k, (name, _, _) in enumerate(parts)}
+        if self._net._every_step:  # how far back, not where
+            _, terms, squares = self._terms(y, True)
+            norms = norms_from(terms, starts)
+        self._take_apart(norms, squares)
+
+    def _terms(self, y: Any, last_only: bool) -> tuple[float, Array, Array]:
+        """(loss, terms (T, size), squares of |dL/dh| (passes, T + 1, 3)), of the sequences of one
+        length at a time."""
+        target, classes = self._inputs.targets(y)
+        total, faulty = 0.0, False
+        inputs, net = self._inputs, self._net
+        T, passes = inputs.time, net._form.passes
+        terms, squares = np.zeros((T, net._flat.size)), np.zeros((passes, T + 1, 3))
+        lengths = np.full(inputs.count, T) if inputs.lengths is None else inputs.lengths
+        scale = 1 / counted(inputs, target, classes)
+        for n in np.unique(lengths):
+            order = np.flatnonzero(lengths == n).astype(np.int64)
+            of_length = np.zeros((passes, n + 1, 3))
+            loss, faults = net._engine.terms(
+                inputs.batch, target, classes, order, scale, terms[T - n :], of_length, last_only
+            )
+            total, faulty = total + loss, faulty or bool(faults)
+            for k, row in enumerate(of_length):
+                squares[k, T - n :] += row[::-1] if self._is_reverse(k) else row
+        if faulty or not isfinite(total):
+            inputs.explain(y)
+        return scale * total, terms, squares
+
+    def _is_reverse(self, k: int) -> bool:
+        return bool(self._net._config["bidirectional"] and k % 2)
+
+    def _take_apart(self, norms: Array, squares: Array) -> None:
+        """What the norms of terms by parameter, (T, parameters), and of dL/dh say."""
+        self.term_norms = np.zeros(self.steps)
+        for k, name in enumerate(self._net._shapes):
+            if not name.startswith("head.") and name not in ("h0", "c0"):
+                along = norms[::-1, k] if name.endswith("_reverse") else norms[:, k]
+                self.term_norms = np.hypot(self.term_norms, along)
+        small, usual, large = np.sqrt(squares.sum(axis=0)).T
+        self.state_norms = np.hypot(np.hypot(small / SCALE, usual), large * SCALE)
+        by_lag = self.term_norms[::-1].cumsum()
+        whole = by_lag[-1]
+        self.short_share = float(by_lag[min(SHORT, self.steps) - 1] / whole) if whole else 1.0
+        self.long_share = 1 - self.short_share
+        self.horizon = int((by_lag < 0.99 * whole).sum()) + 1
+        first, last = self.state_norms[1], self.state_norms[-1]
+        ratio = float(first / last) if last else 1.0
+        seen = np.flatnonzero(self.state_norms[1:])  # the others are too small for float64
+        self.factor = 1.0
+        if last and seen[0] < self.steps - 1:
+            begin = float(self.state_norms[1 + seen[0]] / last)
+            self.factor = begin ** (1 / (self.steps - 1 - seen[0]))
+        self.verdict = "healthy"
+        if not isfinite(ratio) or ratio > FAR:
+            self.verdict = "exploding"
+        elif ratio < 1 / FAR:
+            self.verdict = "vanishing"
+        self.remedies = remedies(self.verdict, self._net)
+
+    # ---- Jacobians ------------------------------------------------------------------
+
+    @cached_property
+    def jacobians(self) -> Array:
+        """d state_t / d state_{t-1} of the last layer's forward direction, (T, S, n, n), for the
+        first S <= 4 of the longest sequences. The state is h (n = H), of an LSTM [h c] (2 H), with
+        a skip connection [h_t .. h_{t-s+1}] (s H). Formed when first asked for."""
+        net, inputs = self._net, self._inputs
+        H, s, T = net.hidden_size, net._form.history, inputs.time
+        n = H * net._form.states
+        lengths = np.full(inputs.count, T) if inputs.lengths is None else inputs.lengths
+        chosen = np.flatnonzero(lengths == T)[:SAMPLE].astype(np.int64)
+        which = net._form.passes - (2 if net._config["bidirectional"] else 1)
+        result = np.zeros((T, len(chosen), s * n, s * n))
+        for k in range(len(chosen)):
+            step = np.empty((T, 1, n, n))
+            over = np.zeros((T, 1, n, n)) if net._config.get("skip") else None
+            net._engine.jacobians(inputs.batch, chosen[k : k + 1], which, step, over)
+            result[:, k, :n, :n] = step[:, 0]
+            if over is not None:
+                result[:, k, :n, (s - 1) * n :] += over[:, 0]
+                result[:, k, n:, :-n] += np.eye((s - 1) * n)
+        return result
+
+    @cached_property
+    def products(self) -> Array:
+        """d state_T / d state_{t-1}: products of the Jacobians from the last down to t, shaped as
+        these."""
+        result = np.empty_like(self.jacobians)
+        running = np.broadcast_to(np.eye(result.shape[-1]), result.shape[1:])
+        with np.errstate(over="ignore", invalid="ignore"):
+            for t in range(self.steps - 1, -1, -1):
+                running = running @ self.jacobians[t]
+                result[t] = running
+        return result
+
+    @cached_property
+    def jacobian_norms(self) -> Array:
+        """Spectral norms of the `jacobians`, (T,), the mean over the sequences."""
+        return norms_of(self.jacobians)
+
+    @cached_property
+    def product_norms(self) -> Array:
+        """Spectral norms of their running `products`, (T,)."""
+        return norms_of(self.products)
+
+    @cached_property
+    def jacobian_radii(self) -> Array:
+        """Spectral radii of the `jacobians`, (T,), the mean over the sequences."""
+        return radii_of(self.jacobians)
+
+    @cached_property
+    def product_radii(self) -> Array:
+        """Spectral radii of the `products`, (T,)."""
+        return radii_of(self.products)
+
+    # ---- to look at -----------------------------------------------------------------
+
+    def summary(self) -> str:
+        """The verdict, its numbers and the remedies as text."""
+        first, last = self.state_norms[1], self.state_norms[-1]
+        lines = [
+            f"Gradient over {self.steps} steps: {self.verdict}",
+            f"  |dL/dh| from {last:.3g} at the last step to {first:.3g} at the first: "
+            f"times {self.factor:.3g} per step backwards",
+            f"  99 % of the terms' norms within the last {self.horizon} of {self.steps} steps",
+            f"  last {min(SHORT, self.steps)} steps {100 * self.short_share:.3g} %, "
+            f"before {100 * self.long_share:.3g} %",
+        ]
+        rows = [(name, values) for name, values in self.norms.items() if len(values)]
+        width = max(len(name) for name, _ in rows)
+        lines.append(f"  {'norm of the term of'.ljust(width)}  step 1      middle      step T")
+        for name, values in rows:
+            three = (values[0], values[len(values) // 2], values[-1])
+            lines.append(f"  {name.ljust(width)}  " + "  ".join(f"{v:<10.3g}" for v in three))
+        if self.remedies:
+            lines.append("What helps:")
+            lines += [f"  - {remedy}" for remedy in self.remedies]
+        return "\n".join(line.rstrip() for line in lines)
+
+    def __repr__(self) -> str:
+        return (
+            f"GradientFlow({self.steps} steps, {self.verdict}, horizon {self.horizon}, "
+            f"{self.factor:.3g} per step)"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the terms and Jacobians themselves as plain lists and numbers."""
+        return {
+            "steps": self.steps,
+            "loss": self.loss,
+            "verdict": self.verdict,
+            "horizon": self.horizon,
+            "factor": self.factor,
+            "short_share": self.short_share,
+            "long_share": self.long_share,
+            "remedies": list(self.remedies),
+            "norms": {name: values.tolist() for name, values in self.norms.items()},
+            "term_norms": self.term_norms.tolist(),
+            "state_norms": self.state_norms.tolist(),
+            "jacobian_norms": self.jacobian_norms.tolist(),
+            "product_norms": self.product_norms.tolist(),
+        }
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the terms' norms by time step and, below, |dL/dh_t| and the Jacobians' products.
+
+        Needs matplotlib.
+
+        Parameters
+        ----------
+        axes : pair of matplotlib axes, optional
+            Where to draw; a new figure where not given.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from rnncore import _plots
+
+        return _plots.flow(self, axes)
+
+
+def double(net: Function) -> Function:
+    """The same network in float64."""
+    made_by = next(c for c in type(net).__mro__ if "_kind" in vars(c))
+    twin: Function = made_by(**{**net._config, "dtype": "float64"}, seed=0)
+    twin._flat[:] = net._flat
+    return twin
+
+
+def places(net: Function) -> list[tuple[str, slice, tuple[int, ...]]]:
+    """Of every parameter its place in the flat vector."""
+    result, at = [], 0
+    for name, shape in net._shapes.items():
+        size = int(np.prod(shape))
+        result.append((name, slice(at, at + size), shape))
+        at += size
+    return result
+
+
+def counted(inputs: Inputs, target: Array | None, classes: Array | None) -> int:
+    """How many numbers the loss is the mean of."""
+    form = inputs.form
+    where = inputs.counted if form.every_step else np.ones(inputs.count, bool)
+    if classes is None:
+        return int(where.sum()) * form.outputs
+    values = inputs.padded(classes) if form.every_step else classes
+    return int((where & (values.reshape(where.shape) >= 0)).sum())
+
+
+def norms_from(terms: Array, starts: list[int]) -> Array:
+    """Norms of the parts of every row, which begin at `starts`; of those too whose squares would
+    underflow or overflow."""
+    with np.errstate(over="ignore"):
+        norms: Array = np.sqrt(np.add.reduceat(terms**2, starts, axis=1))
+        for odd, scale in ((norms < SMALL, SCALE), (norms > LARGE, 1 / SCALE)):
+            rows = np.flatnonzero(odd.any(axis=1))
+            if len(rows):
+                scaled = np.sqrt(np.add.reduceat((terms[rows] * scale) ** 2, starts, axis=1))
+                norms[rows] = np.where(odd[rows], scaled / scale, norms[rows])
+    return norms
+
+
+def norms_of(matrices: Array) -> Array:
+    """Mean spectral norm of the sequences' matrices at each step."""
+    ok = np.isfinite(matrices).all(axis=(-2, -1))
+    norms = np.full(matrices.shape[:2], np.inf)
+    # The decomposition loses what is below 1e-16 of nothing: scaled, down to the last exponent.
+    scale = np.abs(matrices[ok]).max(axis=(-2, -1), keepdims=True)
+    scale[scale == 0] = 1
+    norms[ok] = np.linalg.norm(matrices[ok] / scale, 2, axis=(-2, -1)) * scale[:, 0, 0]
+    result: Array = norms.mean(axis=1)
+    return result
+
+
+def radii_of(matrices: Array) -> Array:
+    ok = np.isfinite(matrices).all(axis=(-2, -1))
+    radii = np.full(matrices.shape[:2], np.inf)
+    scale = np.abs(matrices[ok]).max(axis=(-2, -1), keepdims=True)
+    scale[scale == 0] = 1
+    radii[ok] = np.abs(np.linalg.eigvals(matrices[ok] / scale)).max(axis=-1) * scale[:, 0, 0]
+    result: Array = radii.mean(axis=1)
+    return result
+
+
+def remedies(verdict: str, net: Function) -> list[str]:
+    """What helps against it, for such a network."""
+    kind, config = net._kind, net._config
+    if verdict == "exploding":
+        found = [
+            "clip_norm= in fit, at the gradient's usual norm: the direction stays, the step is "
+            "bounded",
+            "a smaller lr, or clip_value=",
+        ]
+        if kind == "RNN" and config["nonlinearity"] in ("relu", "identity"):
+            found.append(
+                'init="identity" (or "unit" for one unit): w_h = 1 neither grows nor fades'
+            )
+        elif kind == "RNN":
+            found.append('init="orthogonal": no direction is stretched at the start')
+        return found
+    if verdict != "vanishing":
+        return []
+    if kind == "LSTM":
+        return [
+            "forget_bias=1 or more, so that c keeps what it has: some log T for T steps",
+            "shorter sequences, or a read-out at every step",
+        ]
+    if kind == "GRU":
+        return [
+            "a larger bias of the update gate z (bias_ih_l0[H:2 H]): h then keeps what it has",
+            "an LSTM with forget_bias=1 or more",
+        ]
+    found = ["a gated cell: rnncore.LSTM with forget_bias=1, or rnncore.GRU"]
+    if config["nonlinearity"] == "sigmoid":
+        found.append('nonlinearity="tanh": the logistic function\'s slope is at most 1/4')
+    found.append('nonlinearity="relu" with init="identity": the Jacobian of an active unit is 1')
+    if not config.get("skip"):
+        found.append("skip=s: the way back is s times shorter")
+    return found

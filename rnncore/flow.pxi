@@ -1,0 +1,70 @@
+# Where a gradient comes from: what `Engine.terms` and `Engine.jacobians` note on the way.
+
+cdef double SMALL = 1e-140, LARGE = 1e140, SCALE = 1e180
+
+
+cdef void note_slopes(const Plan* plan, const Layer* layer, Py_ssize_t slot) noexcept nogil:
+    """|dL/dh|^2 of the state in a slot, over all sequences; of an LSTM with |dL/dc|^2, as far as
+    that comes from the next step."""
+    cdef Py_ssize_t which = layer.number * plan.net.directions + layer.reverse, i, lane
+    cdef double* square = plan.squares + (which * (plan.time + 1) + slot) * 3
+    for i in range(plan.net.hidden):
+        for lane in range(plan.used):
+            add_square(square, layer.dh[i * plan.lanes + lane])
+            if plan.net.cell == LSTM:
+                add_square(square, layer.dc[i * plan.lanes + lane])
+
+
+cdef inline void add_square(double* sums, double d) noexcept nogil:
+    """d^2 onto one of three sums, of the small, the usual and the large, which are scaled so that
+    no square underflows or overflows (Blue 1978)."""
+    if -SMALL < d < SMALL:
+        d *= SCALE
+        sums[0] += d * d
+    elif -LARGE < d < LARGE:
+        sums[1] += d * d
+    else:
+        d /= SCALE
+        sums[2] += d * d
+
+
+cdef void jacobians_of(
+    const Plan* plan, const Layer* layer, Py_ssize_t n, real* out, real* out_skip,
+) noexcept nogil:
+    """Row by row: a step backwards from each unit of the state."""
+    cdef Py_ssize_t H = plan.net.hidden, L = plan.lanes, S = H, t, i, j, lane
+    cdef const real* hold
+    cdef real* row
+    if plan.net.cell == LSTM:
+        S = 2 * H
+    for t in range(n):
+        hold = plan.hold + t * L if plan.masked else NULL
+        for i in range(S):
+            memset(layer.dh, 0, H * L * sizeof(real))
+            memset(layer.dc, 0, H * L * sizeof(real))
+            for lane in range(L):
+                (layer.dh if i < H else layer.dc)[i % H * L + lane] = 1
+            if plan.net.skip:
+                memset(leap_to(plan, layer, after(layer, t)), 0, H * L * sizeof(real))
+            cell_back(plan, layer, t, plan.da, hold)
+            for lane in range(plan.used):
+                row = out + ((t * plan.used + lane) * S + i) * S
+                for j in range(S):
+                    row[j] = (layer.dh if j < H else layer.dc)[j % H * L + lane]
+            if out_skip != NULL:
+                skip_row(plan, layer, t, i, out_skip)
+
+
+cdef void skip_row(
+    const Plan* plan, const Layer* layer, Py_ssize_t t, Py_ssize_t i, real* out,
+) noexcept nogil:
+    """W_skip^T dL/da_t, where the step has left it."""
+    cdef Py_ssize_t H = plan.net.hidden, L = plan.lanes, lane, j, slot
+    cdef bint counted
+    for lane in range(plan.used):
+        slot = layer.origin[t * L + lane] if plan.ragged else origin_of(plan, layer, t)
+        counted = not plan.ragged or plan.hold[t * L + lane] > 0
+        for j in range(H):
+            out[((t * plan.used + lane) * H + i) * H + j] = (
+                leap_to(plan, layer, slot)[j * L + lane] if counted else 0
+            )
