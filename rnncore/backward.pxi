@@ -121,7 +121,7 @@ cdef void steps_back(
         above == NULL and plan.net.every_step and layer.number == plan.net.layers - 1
     )
     cdef const real* hold
-    if scalar(plan) and not layer.reverse and above == NULL and not out and plain(plan) and not plan.term:
+    if scalar(plan) and plain(plan) and not (layer.reverse or out or plan.term or above != NULL):
         free = max(0, min(n, plan.held_from - t0))  # steps at which every lane counts
     for k in range(n - free):
         t = k if layer.reverse else n - 1 - k

@@ -437,7 +437,8 @@ cdef class Engine:
     ):
         """Every step's part of the gradient of scale times the loss of the sequences in `order`,
         all of one length n, added to terms (n, size); |dL/dh|^2 of all slots added to squares
-        (passes, n + 1, 3), see `add_square`.  Subnormals are kept.  Returns (sum of the losses, faults)."""
+        (passes, n + 1, 3), see `add_square`.  Subnormals are kept.  Returns (sum of the losses,
+        faults)."""
         cdef Plan plan
         cdef Sequences seqs = batch.seqs
         cdef Py_ssize_t count = cnp.PyArray_SIZE(order), n, passes, done = 0
@@ -462,6 +463,8 @@ cdef class Engine:
         self.begin_reading()
         with nogil:
             pack_weights(&plan)
+            for done in range(passes):
+                clear_sums(&plan, &plan.layers[done])
             done = 0
             while done < count:
                 open_block(&plan, &seqs, done, min(plan.lanes, count - done))

@@ -114,7 +114,9 @@ class GradientFlow:
                 self.term_norms = np.hypot(self.term_norms, along)
         small, usual, large = np.sqrt(squares.sum(axis=0)).T
         self.state_norms = np.hypot(np.hypot(small / SCALE, usual), large * SCALE)
-        by_lag = self.term_norms[::-1].cumsum()
+        peak = self.term_norms.max()
+        shares = self.term_norms / peak if 0 < peak < np.inf else 1.0 * (self.term_norms == np.inf)
+        by_lag = shares[::-1].cumsum()
         whole = by_lag[-1]
         self.short_share = float(by_lag[min(SHORT, self.steps) - 1] / whole) if whole else 1.0
         self.long_share = 1 - self.short_share
@@ -154,7 +156,8 @@ class GradientFlow:
             result[:, k, :n, :n] = step[:, 0]
             if over is not None:
                 result[:, k, :n, (s - 1) * n :] += over[:, 0]
-                result[:, k, n:, :-n] += np.eye((s - 1) * n)
+                result[:, k, n:, : (s - 1) * n] += np.eye((s - 1) * n)
+                result[~inputs.counted[chosen[k]], k] = np.eye(s * n)
         return result
 
     @cached_property

@@ -1,0 +1,327 @@
+"""gradient_flow: every time step's term against the oracle's, closed forms, and differences."""
+
+import copy
+
+import numpy as np
+import oracle
+import pytest
+from cases import Case, Problem, difference
+from stacks import LARGE_STACKED, STACKED
+
+import rnncore as rc
+
+CASES = [
+    Case(), Case(hidden=1, inputs=1, outputs=1, bias=False, loss="bce", time=6), Case(h0=True),
+    Case(readout="all", time=5, loss="bce"), Case(readout="all", loss="cross_entropy", outputs=4),
+    Case(tokens=True, inputs=6, loss="cross_entropy"), Case(ragged="mask", time=6, batch=4),
+    Case(nonlinearity="sigmoid", time=6), Case(nonlinearity="relu", time=6),
+    Case(outputs=None), Case(hidden=20, batch=9, inputs=3),
+]  # fmt: skip
+GATED = [
+    Case(cell, **options)
+    for cell in ("LSTM", "GRU")
+    for options in ({}, {"ragged": "mask", "time": 6, "readout": "all"}, {"hidden": 9, "batch": 20})
+]
+
+
+def flow_of(problem):
+    """Of the problem's loss, which must be one (mse stands in for dy)."""
+    return problem.net.gradient_flow(problem.x, problem.targets, **problem.options)
+
+
+@pytest.mark.parametrize("case", CASES + GATED + STACKED + LARGE_STACKED, ids=str)
+def test_terms_sum_to_the_gradient(build, case):
+    if case.time > 1000:
+        pytest.skip("many terms")
+    problem = Problem(case, "float64")
+    flow = flow_of(problem)
+    loss, grads = problem.net.loss_and_grad(problem.x, problem.targets, **problem.options)
+    assert flow.loss == pytest.approx(loss, rel=1e-12)
+    assert flow.terms.keys() == grads.keys()
+    for name, expected in grads.items():
+        terms = flow.terms[name]
+        assert terms.shape == (case.time, *expected.shape)
+        assert difference(terms.sum(axis=0), expected) < 1e-12, name
+        exact = np.sqrt((terms.reshape(case.time, -1) ** 2).sum(axis=1))
+        assert difference(flow.norms[name], exact) < 1e-12
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if not c.tokens], ids=str)
+def test_every_term_equals_the_oracles(build, case):
+    """Formed there one by one, from products of Jacobians."""
+    problem = Problem(case, "float64")
+    flow, T = flow_of(problem), case.time
+    parameters = {k: v.tolist() for k, v in problem.net.parameters().items()}
+    sums, count = dict.fromkeys(parameters, 0.0), 0
+    for b in range(case.batch):
+        counts = problem.counts[b]
+        steps = [t + 1 for t in range(T) if counts[t]] if case.readout == "all" else [T]
+        targets = {}
+        for t in steps:
+            target = problem.y[b, t - 1] if case.readout == "all" else problem.y[b]
+            if case.loss == "cross_entropy" and target < 0:
+                continue
+            targets[t] = target.tolist()
+            count += 1 if case.loss == "cross_entropy" else len(target)
+        _, terms = oracle.loss_and_terms(
+            parameters, case.nonlinearity, problem.rows[b].tolist(), problem.first_state(b),
+            counts.tolist(), case.loss, targets,
+        )  # fmt: skip
+        end = T if case.ragged == "" else int(np.flatnonzero(counts)[-1]) + 1
+        for name in parameters:
+            if name.startswith("head"):
+                continue
+            # the last steps of all sequences stand together
+            aligned = np.zeros((T, *np.shape(parameters[name])))
+            aligned[T - end :] = np.array(terms[name])[:end]
+            sums[name] = sums[name] + aligned
+    for name, expected in sums.items():
+        if not name.startswith("head"):
+            assert difference(flow.terms[name], expected / count) < 1e-12, name
+
+
+def test_a_chain_of_a_hundred_steps_in_closed_form(build):
+    """o_t = tanh(w_h o_{t-1} + w_i x_t) with known slopes: terms are products of these."""
+    T, w_i, w_h, w_o = 100, 0.7, 0.9, 1.3
+    net = rc.RNN(1, 1, 1, bias=False, loss="mse", seed=0)  # float32: flows are float64 anyway
+    net.flat[:] = [w_i, w_h, w_o]
+    w_i, w_h, w_o = net.flat.astype(float)
+    x = np.random.default_rng(0).standard_normal(T)
+    o = np.zeros(T + 1)
+    for t in range(T):
+        o[t + 1] = np.tanh(w_i * x[t] + w_h * o[t])
+    slope, target = 1 - o[1:] ** 2, 0.25
+    dy = 2 * (w_o * o[T] - target)
+    reach = dy * w_o * np.array([np.prod(w_h * slope[t + 1 :]) for t in range(T)])
+    flow = net.gradient_flow(x.reshape(1, T, 1), [target])
+    for name, local in (("weight_ih_l0", x), ("weight_hh_l0", o[:-1])):
+        expected = reach * slope * local
+        got = flow.terms[name].ravel()
+        assert np.allclose(got, expected, rtol=1e-11, atol=0), name
+    assert np.allclose(flow.state_norms[1:], np.abs(reach), rtol=1e-11, atol=0)
+    assert np.allclose(flow.jacobians[:, 0, 0, 0], w_h * slope, rtol=1e-12, atol=0)
+    assert np.allclose(flow.jacobian_norms, np.abs(w_h * slope), rtol=1e-12, atol=0)
+    products = np.array([np.prod(w_h * slope[t:]) for t in range(T)])
+    for got in (flow.product_norms, flow.product_radii):
+        assert np.allclose(got, np.abs(products), rtol=1e-11, atol=0)
+    norms = np.hypot(reach * slope * x, reach * slope * o[:-1])
+    assert np.allclose(flow.term_norms, np.abs(norms), rtol=1e-11, atol=0)
+    by_lag = np.abs(norms)[::-1].cumsum() / np.abs(norms).sum()
+    assert flow.horizon == int(np.argmax(by_lag >= 0.99)) + 1
+    assert flow.short_share == pytest.approx(by_lag[9], rel=1e-12)
+
+
+def test_gradients_of_1e_300_are_seen(build):
+    net = rc.RNN(1, 1, 1, nonlinearity="identity", bias=False, loss="mse", dtype="float64", seed=0)
+    net.flat[:] = [1.0, 0.1, 1.0]
+    x = np.zeros((1, 301, 1))
+    x[0, 0] = 1
+    flow = net.gradient_flow(x, [-0.5])
+    dy = 2 * (1e-300 + 0.5)
+    assert flow.terms["weight_ih_l0"][0, 0, 0] == pytest.approx(dy * 1e-300, rel=1e-10)
+    assert flow.norms["weight_ih_l0"][0] == pytest.approx(dy * 1e-300, rel=1e-10)
+    assert flow.state_norms[1] == pytest.approx(dy * 1e-300, rel=1e-10)
+    assert flow.product_norms[1] == pytest.approx(1e-300, rel=1e-10)
+    assert flow.verdict == "vanishing"
+    assert flow.factor == pytest.approx(0.1, rel=1e-9)
+    net.flat[1] = 10
+    flow = net.gradient_flow(x[:, :200], [0.0])
+    assert flow.verdict == "exploding"
+    assert flow.norms["weight_ih_l0"][0] == pytest.approx(2e199 * 1e199, rel=1e-9) or np.isinf(
+        flow.norms["weight_ih_l0"][0]
+    )
+    assert flow.factor == pytest.approx(10, rel=1e-9)
+
+
+def test_a_read_out_at_every_step_is_judged_by_its_last(build):
+    rng = np.random.default_rng(0)
+    net = rc.RNN(1, 3, 1, readout="all", loss="mse", seed=0)
+    x, y = rng.standard_normal((4, 60, 1)), rng.standard_normal((4, 60, 1))
+    flow = net.gradient_flow(x, y)
+    last = rc.RNN(1, 3, 1, loss="mse")
+    last.load_state_dict(net.state_dict())
+    alone = last.gradient_flow(x, y[:, -1])
+    assert flow.horizon == alone.horizon
+    assert flow.verdict == alone.verdict == "vanishing"
+    assert np.allclose(flow.state_norms * 60, alone.state_norms, rtol=1e-10, atol=0)
+    assert flow.norms["weight_hh_l0"][5] > 1e-6  # but the terms are those of all losses
+
+
+def test_sequences_of_different_lengths_end_together(build):
+    rng = np.random.default_rng(0)
+    net = rc.GRU(2, 3, 1, loss="mse", dtype="float64", seed=0)
+    lengths = [9, 4, 6, 4]
+    x, y = [rng.standard_normal((n, 2)) for n in lengths], rng.standard_normal(4)
+    flow = net.gradient_flow(x, y)
+    total = np.zeros_like(flow.terms["weight_hh_l0"])
+    for s, n in enumerate(lengths):
+        alone = net.gradient_flow([x[s]], y[s : s + 1])
+        total[9 - n :] += alone.terms["weight_hh_l0"] / 4
+    assert difference(flow.terms["weight_hh_l0"], total) < 1e-12
+    padded = np.zeros((4, 9, 2))
+    for s, n in enumerate(lengths):
+        padded[s, :n] = x[s]
+    other = net.gradient_flow(padded, y, lengths=lengths)
+    assert difference(other.terms["weight_hh_l0"], total) < 1e-12
+
+
+JACOBIANS = [
+    ("RNN", {}), ("RNN", {"nonlinearity": "sigmoid"}), ("RNN", {"skip": 3}), ("LSTM", {}),
+    ("GRU", {}), ("RNN", {"num_layers": 2}), ("GRU", {"num_layers": 2}), ("RNN", {"skip": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "options"), JACOBIANS)
+@pytest.mark.parametrize("masked", [False, True])
+def test_jacobians_equal_central_differences(build, kind, options, masked):
+    rng = np.random.default_rng(0)
+    net = getattr(rc, kind)(2, 3, 1, loss="mse", dtype="float64", seed=0, **options)
+    net.flat[:] *= 2
+    T = 6
+    x, y = rng.standard_normal((3, T, 2)), rng.standard_normal((3, 1))
+    mask = np.ones((3, T), bool)
+    if masked:
+        mask[:, 2] = mask[1, 4] = False
+    flow = net.gradient_flow(x, y, **({"mask": mask} if masked else {}))
+    top = 3 * (options.get("skip") or 1)  # rows of the last layer are the last of the state
+
+    def states(start, s, t, rows):
+        """From the state before step t to the one after it, as one vector."""
+        pair = [part.copy() for part in start]
+        for part, values in zip(pair, np.split(rows, len(pair)), strict=True):
+            part.reshape(-1)[part.size - values.size :] = values
+        out = net(
+            x[s : s + 1, t : t + 1], h0=tuple(pair) if kind == "LSTM" else pair[0],
+            mask=mask[s : s + 1, t : t + 1],
+        )  # fmt: skip
+        final = out.final if kind == "LSTM" else (out.final,)
+        return np.concatenate([part.reshape(-1)[-len(rows) // len(pair) :] for part in final])
+
+    rows = net._form.state_rows
+    for s in (0, 1):
+        state = tuple(np.zeros((1, rows, 3)) for _ in range(2 if kind == "LSTM" else 1))
+        product = np.eye(len(state) * top)
+        steps = []
+        for t in range(T):
+            flat = np.concatenate([part.reshape(-1)[-top:] for part in state])
+            J = np.empty((flat.size, flat.size))
+            for k in range(flat.size):
+                ends = []
+                for eps in (1e-6, -1e-6):
+                    moved = flat.copy()
+                    moved[k] += eps
+                    ends.append(states(state, s, t, moved))
+                J[:, k] = (ends[0] - ends[1]) / 2e-6
+            assert np.abs(flow.jacobians[t, s] - J).max() < 1e-7, t
+            steps.append(flow.jacobians[t, s])
+            h0 = state if kind == "LSTM" else state[0]
+            out = net(x[s : s + 1, t : t + 1], h0=h0, mask=mask[s : s + 1, t : t + 1])
+            state = out.final if kind == "LSTM" else (out.final,)
+        for t in range(T - 1, -1, -1):
+            product = product @ steps[t]
+            assert np.abs(flow.products[t, s] - product).max() < 1e-12
+    assert flow.jacobian_norms == pytest.approx(
+        np.linalg.norm(flow.jacobians, 2, axis=(2, 3)).mean(axis=1), rel=1e-10
+    )
+    assert flow.jacobian_radii == pytest.approx(
+        np.abs(np.linalg.eigvals(flow.jacobians)).max(axis=2).mean(axis=1), rel=1e-10
+    )
+
+
+def test_dh0_is_where_the_states_slopes_end(build):
+    rng = np.random.default_rng(0)
+    for kind, options in (("RNN", {}), ("GRU", {}), ("LSTM", {}), ("RNN", {"skip": 2})):
+        net = getattr(rc, kind)(2, 3, 1, loss="mse", dtype="float64", seed=0, **options)
+        x, y = rng.standard_normal((5, 7, 2)), rng.standard_normal((5, 1))
+        flow = net.gradient_flow(x, y)
+        dh0 = net.vjp(x, 2 * (net(x).y - y) / y.size)[2]
+        if kind == "LSTM":
+            dh0 = np.concatenate(dh0)
+        elif options:
+            dh0 = dh0[:, :1]
+        assert flow.state_norms[0] == pytest.approx(np.linalg.norm(dh0), rel=1e-12)
+
+
+def test_reverse_directions_run_the_other_way(build):
+    """Of a network that is its own mirror image, both directions' norms are the same."""
+    rng = np.random.default_rng(0)
+    net = rc.RNN(1, 3, 1, bidirectional=True, loss="mse", dtype="float64", seed=0)
+    p = net.parameters()
+    for name, values in p.items():
+        if name.endswith("_reverse"):
+            values[:] = p[name.removesuffix("_reverse")]
+    p["head.weight"][:, 3:] = p["head.weight"][:, :3]
+    x = rng.standard_normal((4, 20, 1))
+    x[:, 10:] = x[:, 9::-1]
+    flow = net.gradient_flow(x, np.ones(4))
+    forwards, backwards = flow.norms["weight_hh_l0"], flow.norms["weight_hh_l0_reverse"]
+    assert np.allclose(forwards, backwards[::-1], rtol=1e-10)
+    assert flow.term_norms[-1] > 3 * flow.term_norms[0]
+
+
+def test_what_it_says():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((8, 100, 1)), np.ones(8)
+    flow = rc.RNN(1, 4, 1, loss="mse", nonlinearity="sigmoid", seed=0).gradient_flow(x, y)
+    text = flow.summary()
+    assert "vanishing" in text
+    assert "per step backwards" in text
+    assert "LSTM" in text
+    assert "tanh" in text
+    assert "weight_hh_l0" in text
+    assert text.count("\n") < 20
+    assert "vanishing" in repr(flow)
+    healthy = rc.RNN(1, 8, 1, loss="mse", nonlinearity="relu", init="identity", seed=0)
+    flow = healthy.gradient_flow(np.abs(x), y)
+    assert flow.verdict == "healthy"
+    assert flow.remedies == []
+    assert flow.horizon > 50
+    wild = rc.RNN(1, 8, 1, loss="mse", nonlinearity="relu", init="identity", init_scale=1.3, seed=0)
+    flow = wild.gradient_flow(np.abs(x), y)
+    assert flow.verdict == "exploding"
+    assert "clip_norm" in flow.summary()
+    kept = flow.to_dict()
+    assert kept["horizon"] == flow.horizon
+    assert len(kept["norms"]["weight_hh_l0"]) == 100
+
+
+def test_the_network_stays_as_it_is():
+    x, y = np.random.default_rng(0).standard_normal((8, 30, 1)), np.ones(8)
+    net = rc.LSTM(1, 4, 1, loss="mse", seed=0)
+    before = net.flat.copy()
+    flow = net.gradient_flow(x, y)
+    kept = copy.deepcopy(flow.to_dict())
+    net.flat[:] = 0
+    assert flow.jacobian_norms.tolist() == kept["jacobian_norms"]  # its own parameters
+    net.flat[:] = before
+    assert net.dtype == np.float32
+
+
+@pytest.mark.parametrize("T", [1, 2, 50, 300])
+def test_flows_are_drawn(T):
+    pytest.importorskip("matplotlib").use("Agg")
+    x, y = np.random.default_rng(0).standard_normal((3, T, 1)), np.ones(3)
+    figure = rc.GRU(1, 4, 1, loss="mse", seed=0).gradient_flow(x, y).plot()
+    upper, lower = figure.axes
+    assert "norm" in upper.get_ylabel()
+    assert lower.get_xlabel() == "time step"
+    figure.canvas.draw()
+
+
+def test_zero_gradients_are_no_problem():
+    net = rc.RNN(1, 2, 1, loss="mse", bias=False, seed=0)
+    flow = net.gradient_flow(np.zeros((2, 5, 1)), np.zeros(2))
+    assert flow.verdict == "healthy"
+    assert flow.horizon == 1
+    assert "healthy" in flow.summary()
+
+
+def test_bad_input():
+    net = rc.RNN(1, 2, 1, loss="mse", seed=0)
+    x = np.zeros((2, 5, 1))
+    with pytest.raises(ValueError, match="x: expected finite numbers, got nan"):
+        net.gradient_flow(x * np.nan, np.zeros(2))
+    with pytest.raises(ValueError, match="y: expected"):
+        net.gradient_flow(x, np.zeros(3))
+    with pytest.raises(ValueError, match="loss: expected a network made with loss"):
+        rc.RNN(1, 2, 1).gradient_flow(x, np.zeros(2))
