@@ -125,11 +125,9 @@ def test_gradients_of_1e_300_are_seen(build):
     assert flow.verdict == "vanishing"
     assert flow.factor == pytest.approx(0.1, rel=1e-9)
     net.flat[1] = 10
-    flow = net.gradient_flow(x[:, :200], [0.0])
+    flow = net.gradient_flow(x[:, :100], [0.0])
     assert flow.verdict == "exploding"
-    assert flow.norms["weight_ih_l0"][0] == pytest.approx(2e199 * 1e199, rel=1e-9) or np.isinf(
-        flow.norms["weight_ih_l0"][0]
-    )
+    assert flow.norms["weight_ih_l0"][0] == pytest.approx(2e99 * 1e99, rel=1e-9)
     assert flow.factor == pytest.approx(10, rel=1e-9)
 
 
