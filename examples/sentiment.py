@@ -15,31 +15,23 @@ from __future__ import annotations
 import argparse
 import io
 import re
-import subprocess
-import sys
 import tarfile
 import time
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
+from _data import fetch
 
 import rnncore as rc
 
-DATA = Path(__file__).resolve().parent / "data"
 SOURCE = "vaderSentiment==3.3.2"
 INNER = "hutto_ICWSM_2014.tar.gz"
 SNIPPETS = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
 
 
 def snippets() -> list[tuple[float, str]]:
-    """(mean rating, text) of every snippet, fetched where they are not there yet."""
-    if not list(DATA.glob("vader*.tar.gz")):
-        DATA.mkdir(exist_ok=True)
-        print(f"fetching {SOURCE} ...", file=sys.stderr)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        subprocess.run([*command, "--no-binary", ":all:", "-d", str(DATA), SOURCE], check=True)
-    with tarfile.open(next(DATA.glob("vader*.tar.gz"))) as outer:
+    """(mean rating, text) of every snippet."""
+    with tarfile.open(fetch(SOURCE, ".tar.gz")) as outer:
         name = next(n for n in outer.getnames() if n.endswith(INNER))
         inner = io.BytesIO(outer.extractfile(name).read())
     with tarfile.open(fileobj=inner) as archive:

@@ -1,0 +1,129 @@
+"""The scripts in examples/, with small data of the same form in place of what they fetch."""
+
+import io
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.fixture
+def example(monkeypatch, tmp_path):
+    """example("name"): that script as a module, its data in `tmp_path`, nothing to be fetched."""
+
+    def fail(command, **options):
+        raise AssertionError(f"not to be run: {command}")
+
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setattr(import_module("_data"), "DATA", tmp_path)
+    monkeypatch.setattr(subprocess, "run", fail)
+    return import_module
+
+
+def vowels(rng, each):
+    """A .ts file of three classes: (text, sequences, classes)."""
+    x, y, lines = [], [], []
+    for name in range(3):
+        for _ in range(each):
+            case = rng.standard_normal((rng.integers(3, 9), 2)).round(3)
+            case[:, 0] += 5 * name
+            channels = [",".join(map(str, channel)) for channel in case.T]
+            x.append(case)
+            y.append(name)
+            lines.append(":".join([*channels, "abc"[name]]))
+    head = ["#About it", "@problemName Vowels", "@classLabel true a b c", "@data"]
+    return "\n".join([*head, *lines, ""]), x, y
+
+
+def wheel(path, rng):
+    with zipfile.ZipFile(path / "aeon-1.6.0-py3-none-any.whl", "w") as archive:
+        for part, each in (("TRAIN", 10), ("TEST", 5)):
+            name = f"aeon/datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts"
+            archive.writestr(name, vowels(rng, each)[0])
+
+
+def test_ts_files_are_parsed(example):
+    text, x, y = vowels(np.random.default_rng(0), 4)
+    got, classes = example("japanese_vowels").parse(text)
+    assert classes.tolist() == y
+    assert len(got) == len(x)
+    for one, other in zip(got, x, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_folds_hold_out_every_case_once(example):
+    y = np.repeat([0, 1, 2], [10, 5, 20])
+    held = list(example("japanese_vowels").folds(y))
+    assert (np.sum(held, axis=0) == 1).all()
+    for part in held:
+        assert np.bincount(y[part]).tolist() == [2, 1, 4]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("more", [[], ["--validate", "--one-way"], ["--layers=2", "--dropout=0.1"]])
+def test_japanese_vowels(example, tmp_path, capsys, cell, more):
+    wheel(tmp_path, np.random.default_rng(1))
+    options = ["--seeds=3", "--hidden=8", "--lr=0.01", "--epochs=30", f"--cell={cell}", *more]
+    example("japanese_vowels").main(options)
+    median, *each = re.search(
+        r"accuracy ([.\d]+) \(([.\d]+), ([.\d]+), ([.\d]+)\)", capsys.readouterr().out
+    ).groups()
+    assert median == sorted(each)[1]
+    assert float(median) > 0.8
+
+
+def test_sentiment(example, tmp_path, capsys, monkeypatch):
+    sentiment = example("sentiment")
+    rng = np.random.default_rng(2)
+    ratings = rng.choice([-1.5, 1.5], 200)
+    lines = [
+        f"{n}\t{rating}\tThe film is {'good' if rating > 0 else 'dull'} , no {n % 7}"
+        for n, rating in enumerate(ratings)
+    ]
+
+    def packed(path, name, content):
+        with tarfile.open(path, "w:gz") as archive:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+
+    inner = tmp_path / "inner"
+    packed(inner, sentiment.SNIPPETS, "\n".join(lines).encode())
+    # in lower case, as an index may name it
+    outer = tmp_path / "vadersentiment-3.3.2.tar.gz"
+    packed(outer, f"vaderSentiment-3.3.2/additional/{sentiment.INNER}", inner.read_bytes())
+    monkeypatch.setattr(sys, "argv", ["", "--quiet", "--seeds=1", "--epochs=20", "--lr=0.01"])
+    sentiment.main()
+    out = capsys.readouterr().out
+    assert "160 snippets to train, 40 to test" in out
+    assert "test accuracy 1.000" in out
+
+
+@pytest.mark.parametrize(
+    ("suffix", "option"), [(".whl", "--only-binary"), (".tar.gz", "--no-binary")]
+)
+def test_data_is_fetched_once(example, monkeypatch, tmp_path, suffix, option):
+    data, commands = example("_data"), []
+
+    def run(command, *, check):
+        assert check
+        commands.append(command)
+        (tmp_path / "new" / f"other-1.0{suffix}").touch()
+        (tmp_path / "new" / f"some-1.0-any{suffix}").touch()
+
+    monkeypatch.setattr(data, "DATA", tmp_path / "new")
+    monkeypatch.setattr(subprocess, "run", run)
+    found = {data.fetch("Some==1.0", suffix) for _ in range(2)}
+    assert found == {tmp_path / "new" / f"some-1.0-any{suffix}"}
+    (command,) = commands
+    assert command[:4] == [sys.executable, "-m", "pip", "download"]
+    assert command[command.index(option) + 1] == ":all:"
+    assert command[-1] == "Some==1.0"
