@@ -92,7 +92,7 @@ def accuracy(train: Cases, test: Cases, args: argparse.Namespace, seed: int) -> 
         many, np.tile(y, args.copies), epochs=args.epochs, batch_size=args.batch_size, lr=args.lr,
         clip_norm=1.0, rng=seed,
     )  # fmt: skip
-    return float((net.predict(test_x) == test_y).mean()), history.seconds
+    return float((net.predict(test_x) == test_y).mean()), float(history.seconds.sum())
 
 
 def validated(train: Cases, args: argparse.Namespace, seed: int) -> tuple[float, float]:

@@ -127,3 +127,11 @@ def test_data_is_fetched_once(example, monkeypatch, tmp_path, suffix, option):
     assert command[:4] == [sys.executable, "-m", "pip", "download"]
     assert command[command.index(option) + 1] == ":all:"
     assert command[-1] == "Some==1.0"
+
+
+def test_second_order_training_prints_its_table(example, capsys):
+    pytest.importorskip("scipy")
+    example("lbfgs").main(["--sessions", "3", "--seeds", "1", "--evaluations", "10"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("0 ")
+    assert len(re.findall(r"0\.\d{4}", lines[-1])) == 3
