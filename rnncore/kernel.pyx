@@ -67,6 +67,7 @@ include "forward.pxi"
 include "flow.pxi"
 include "backward.pxi"
 include "stack.pxi"
+include "packing.pxi"
 include "batch.pxi"
 include "chunks.pxi"
 
@@ -79,101 +80,7 @@ OPTIMISERS = {
     "adamw": ADAMW,
 }
 
-cdef enum:
-    KEEP_BYTES = 1 << 28      # the largest arena a network holds on to between calls
-
-
-cdef class Arena:
-    """Aligned memory for one call, kept for the next one: fresh memory costs a page fault
-    every 4096 bytes. Not kept where it is large, see `KEEP_BYTES`."""
-
-    cdef void* block
-    cdef char* base
-    cdef size_t size
-
-    def __dealloc__(self):
-        free(self.block)
-
-    cdef int fit(self, size_t size) except -1:
-        if size > self.size:
-            free(self.block)
-            self.size = 0
-            self.block = aligned_block(size, &self.base)
-            if self.block == NULL:
-                raise MemoryError(f"x: {size:.3g} bytes for the tape of this call")
-            self.size = size
-        return 0
-
-
-cdef class Batch:
-    """Sequences to work on: rows of numbers or tokens, and which rows are whose.
-
-    Step t of sequence s has row ``start[s] + t`` of ``x`` (rows, D) or ``tokens`` (rows)
-    and of ``mask`` (rows; 0 where a step does not count).  ``start`` and ``length`` (B):
-    None where every sequence has ``time`` steps, one after another.  ``order`` (B): in
-    which order to put them into blocks.  ``h0`` (B, states, H), of an LSTM (2, B, states, H): h
-    before c.
-    """
-
-    cdef Sequences seqs
-    cdef readonly Py_ssize_t count, time, rows
-    cdef Py_ssize_t inputs, state_size    # of x, 0 for tokens; of h0
-    cdef tuple arrays                     # what seqs points into
-
-    def __cinit__(
-        self, Py_ssize_t count, Py_ssize_t time, cnp.ndarray x, cnp.ndarray tokens,
-        cnp.ndarray start=None, cnp.ndarray length=None, cnp.ndarray order=None,
-        cnp.ndarray mask=None, cnp.ndarray h0=None,
-    ):
-        cdef Sequences* seqs = &self.seqs
-        cdef Py_ssize_t i
-        if count < 1 or time < 1 or (x is None) == (tokens is None):
-            raise ValueError("a batch needs sequences, steps, and either x or tokens")
-        memset(seqs, 0, sizeof(Sequences))
-        self.arrays = (x, tokens, start, length, order, mask, h0)
-        seqs.count, seqs.time = self.count, self.time = count, time
-        if tokens is not None:
-            self.rows = cnp.PyArray_SIZE(tokens)
-            seqs.tokens = indices("tokens", tokens, self.rows)
-        else:
-            self.inputs = max(1, cnp.PyArray_DIM(x, cnp.PyArray_NDIM(x) - 1))
-            self.rows = cnp.PyArray_SIZE(x) // self.inputs
-            seqs.x = reals("x", x, self.rows * self.inputs)
-        if mask is not None:
-            seqs.mask = <const unsigned char*>contents("mask", mask, c"u", 1, self.rows)
-        if h0 is not None:
-            self.state_size = cnp.PyArray_SIZE(h0)
-            seqs.h0 = reals("h0", h0, self.state_size)
-        if (start is None) != (length is None):
-            raise ValueError("start and length go together")
-        if start is None:
-            expect("rows", self.rows, count * time)
-        else:
-            seqs.start = indices("start", start, count)
-            seqs.length = indices("length", length, count)
-            for i in range(count):
-                if not (
-                    1 <= seqs.length[i] <= time
-                    and 0 <= seqs.start[i] <= self.rows - seqs.length[i]
-                ):
-                    raise ValueError(f"sequence {i}: its rows are not among those given")
-        if order is not None:
-            seqs.order = indices("order", order, count)
-            for i in range(count):
-                if not 0 <= seqs.order[i] < count:
-                    raise ValueError(f"order: no sequence {seqs.order[i]}")
-
-
-def plain_batch(x, Py_ssize_t inputs):
-    """The batch of a (batch, time, inputs) array that needs no conversion; None for anything
-    else."""
-    cdef cnp.npy_intp* shape
-    if not is_plain(x) or cnp.PyArray_NDIM(x) != 3:
-        return None
-    shape = cnp.PyArray_DIMS(x)
-    if shape[0] < 1 or shape[1] < 1 or shape[2] != inputs:
-        return None
-    return Batch(shape[0], shape[1], x, None)
+include "sequences.pxi"
 
 
 cdef int set_out(Arena arena, Plan* plan) except -1:
@@ -430,87 +337,6 @@ cdef class Engine:
         self.run(&plan, &seqs, NULL, threads)
         return plan.loss / count if count else float("nan"), plan.faults
 
-    def terms(
-        self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes,
-        cnp.ndarray order not None, double scale, cnp.ndarray terms not None,
-        cnp.ndarray squares not None, bint last_only=False,
-    ):
-        """Every step's part of the gradient of scale times the loss of the sequences in `order`,
-        all of one length n, added to terms (n, size); |dL/dh|^2 of all slots added to squares
-        (passes, n + 1, 3), see `add_square`.  Subnormals are kept.  Returns (sum of the losses,
-        faults)."""
-        cdef Plan plan
-        cdef Sequences seqs = batch.seqs
-        cdef Py_ssize_t count = cnp.PyArray_SIZE(order), n, passes, done = 0
-        cdef real* grad
-        cdef Arena arena = Arena()
-        seqs.order = indices("order", order, count)
-        check_order(seqs.order, count, seqs.count)
-        n = seqs.length[seqs.order[0]] if seqs.length != NULL else seqs.time
-        for done in range(count):
-            if seqs.length != NULL and seqs.length[seqs.order[done]] != n:
-                raise ValueError("order: expected sequences of one length")
-        passes = self.net.layers * self.net.directions
-        grad = room("terms", terms, n * self.net.size)
-        self.set_targets(&seqs, batch, target, classes)
-        self.prepare(&plan, batch, count, True, False, 0, 0, self.net.size)
-        plan.squares = <double*>contents("squares", squares, c"f", 8, 3 * passes * (n + 1))
-        plan.scale, plan.last_only = scale, last_only
-        plan.parameters = &self.flat[0]
-        set_out(arena, &plan)
-        if self.net.cell == LSTM:
-            split_states(&seqs, self.states(seqs.count) // 2)
-        self.begin_reading()
-        with nogil:
-            pack_weights(&plan)
-            for done in range(passes):
-                clear_sums(&plan, &plan.layers[done])
-            done = 0
-            while done < count:
-                open_block(&plan, &seqs, done, min(plan.lanes, count - done))
-                forward_block(&plan, &seqs)
-                backward_block(&plan, &seqs, grad)
-                done += plan.used
-            self.end_reading()
-        return plan.loss, plan.faults
-
-    def jacobians(
-        self, Batch batch not None, cnp.ndarray order not None, Py_ssize_t which,
-        cnp.ndarray out not None, cnp.ndarray out_skip,
-    ):
-        """d state_t / d state_{t-1} of a layer in one direction, `which` of all, for sequences
-        of one length n, into out (n, count, S, S): the state is h, or of an LSTM [h c]. With a
-        skip connection dh_t / dh_{t-s} into out_skip (n, count, H, H)."""
-        cdef Plan plan
-        cdef Sequences seqs = batch.seqs
-        cdef Py_ssize_t count = cnp.PyArray_SIZE(order), n, S = self.net.hidden
-        cdef real* numbers
-        cdef real* numbers_skip = NULL
-        cdef Arena arena = Arena()
-        S *= 2 if self.net.cell == LSTM else 1
-        seqs.order = indices("order", order, count)
-        check_order(seqs.order, count, seqs.count)
-        n = seqs.length[seqs.order[0]] if seqs.length != NULL else seqs.time
-        if not 0 <= which < self.net.layers * self.net.directions:
-            raise ValueError(f"which: no layer {which}")
-        numbers = room("out", out, n * count * S * S)
-        if self.net.skip:
-            numbers_skip = room("out_skip", out_skip, n * count * S * S)
-        self.prepare(&plan, batch, count, True, False, 0, 0, self.net.size)
-        plan.parameters = &self.flat[0]
-        set_out(arena, &plan)
-        if count > plan.lanes:
-            raise ValueError(f"order: expected up to {plan.lanes} sequences, got {count}")
-        if self.net.cell == LSTM:
-            split_states(&seqs, self.states(seqs.count) // 2)
-        self.begin_reading()
-        with nogil:
-            pack_weights(&plan)
-            open_block(&plan, &seqs, 0, count)
-            forward_block(&plan, &seqs)
-            jacobians_of(&plan, &plan.layers[which], n, numbers, numbers_skip)
-            self.end_reading()
-
     def gradient(
         self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray dy,
         cnp.ndarray dx=None, cnp.ndarray dh0=None, threads=1, dropout_seed=None,
@@ -551,7 +377,9 @@ cdef class Engine:
 
 
 include "fit.pxi"
+include "terms.pxi"
 include "probes.pxi"
+include "packed_units.pxi"
 include "stream.pxi"
 
 

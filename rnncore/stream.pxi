@@ -1,7 +1,6 @@
 # One sequence, step by step, with units in lanes.
 
 cdef enum:
-    STREAM_BYTES = 16384       # of states worked on at a time: half of a first-level cache
     WORTH_RELEASING = 200_000  # multiply-adds for which the GIL is released: some 20 us
 
 
@@ -43,168 +42,12 @@ cdef inline void narrow_step(
     elman_units(net.nonlinearity, vectors, h + width, NULL)
 
 
-cdef bint changed(
-    Engine engine, Py_ssize_t version, const real* copy, const real* now, Py_ssize_t n,
-) noexcept:
-    """Whether parameters are no longer those of `copy`, made of that version."""
-    if version != engine.version:
-        return True
-    return engine.exposed and memcmp(copy, now, n * sizeof(real)) != 0
-
-
-cdef struct UnitsLayer:
-    real* input_weight         # (inputs, a) W_ih
-    real* state_weight         # (gates H, H) W_hh
-    real* skip_weight          # (H, H) W_skip
-    real* bias                 # (a)
-    # (chunk + 1, H) h_{t-1} and the states that follow it; before it, with a skip connection,
-    # those before.
-    real* h
-    real* c                    # (H) of an LSTM
-
-
 @cython.final
-cdef class Units:
-    """A network's weights packed with units in lanes, and room to work in.
+cdef class Units(PackedUnits):
+    """The steps of single sequences.
 
     Whoever works on it has borrowed it from the `Stream`, so it is used by one thread.
     """
-
-    cdef Network net
-    cdef const Layer* shape    # (layers) where their parameters are
-    cdef const real* flat      # the parameters, which may change at any time
-    cdef Arena inputs, rest, room
-    cdef Py_ssize_t inputs_version, rest_version    # of the engine when they were packed
-    cdef Py_ssize_t n_inputs   # parameters of the first layer's W_ih, which come first
-    cdef real* inputs_copy     # what of `flat` was packed
-    cdef real* rest_copy
-    cdef UnitsLayer* layers
-    cdef real* x               # (D) one step of another precision
-    cdef real* head_weight     # (H, K) W_y
-    cdef real* head_bias       # (K)
-    cdef real* a               # (chunk, a) of a gated cell: its products, a block for each gate
-    cdef Py_ssize_t width      # of a: H padded, four times for a gated cell
-    cdef real* out             # (chunk, K)
-    cdef Py_ssize_t chunk      # steps worked on at a time
-
-    def __cinit__(self, Engine engine not None):
-        self.net, self.shape = engine.net, engine.layers
-        self.flat = &engine.flat[0]
-        self.inputs, self.rest, self.room = Arena(), Arena(), Arena()
-        self.room.fit(self.net.layers * sizeof(UnitsLayer))
-        self.layers = <UnitsLayer*>self.room.base
-        self.inputs_version = self.rest_version = -1
-        self.n_inputs = self.shape[0].weight_hh
-        self.width = padded(self.net.hidden) * (1 if self.net.cell == ELMAN else 4)
-        self.chunk = STREAM_BYTES // (self.width * <Py_ssize_t>sizeof(real))
-        self.chunk = max(8, min(64, self.chunk))
-
-    cdef size_t lay_out_inputs(self, char* base) noexcept:
-        cdef size_t used = 0
-        self.inputs_copy = carve_reals(base, &used, self.n_inputs)
-        self.layers[0].input_weight = carve_reals(base, &used, self.net.inputs * self.width)
-        self.x = carve_reals(base, &used, self.net.inputs)
-        return used
-
-    cdef size_t lay_out_rest(self, char* base) noexcept:
-        cdef Py_ssize_t H = padded(self.net.hidden), K = padded(self.net.outputs), i
-        cdef Py_ssize_t head = K if self.net.has_head else 0, old = history(&self.net) - 1
-        cdef size_t used = 0
-        cdef UnitsLayer* layer
-        self.rest_copy = carve_reals(base, &used, self.net.size - self.n_inputs)
-        for i in range(self.net.layers):
-            layer = &self.layers[i]
-            if i > 0:
-                layer.input_weight = carve_reals(base, &used, self.net.hidden * self.width)
-            layer.state_weight = carve_reals(base, &used, self.net.hidden * self.width)
-            layer.skip_weight = carve_reals(
-                base, &used, self.net.hidden * self.width if self.net.skip else 0
-            )
-            layer.bias = carve_reals(base, &used, self.width)
-            layer.h = carve_reals(base, &used, (self.chunk + 1 + old) * H)
-            if layer.h != NULL:
-                layer.h += old * H
-            layer.c = carve_reals(base, &used, H)
-        self.head_weight = carve_reals(base, &used, self.net.hidden * head)
-        self.head_bias = carve_reals(base, &used, head)
-        self.a = carve_reals(base, &used, self.chunk * self.width if self.net.cell != ELMAN else 0)
-        self.out = carve_reals(base, &used, self.chunk * head)
-        return used
-
-    cdef int refresh(self, Engine engine, bint tokens) except -1:
-        """Pack again what has changed. Tokens read their columns of W_ih where they are."""
-        cdef const real* inputs = self.flat
-        cdef const real* rest = self.flat + self.n_inputs
-        cdef Py_ssize_t n_inputs = self.n_inputs, n_rest = self.net.size - self.n_inputs
-        if not tokens and changed(engine, self.inputs_version, self.inputs_copy, inputs, n_inputs):
-            self.inputs.fit(self.lay_out_inputs(NULL))
-            self.lay_out_inputs(self.inputs.base)
-            memcpy(self.inputs_copy, inputs, n_inputs * sizeof(real))
-            self.pack_gates(
-                self.layers[0].input_weight, self.inputs_copy, self.net.inputs, 0, input_block
-            )
-            self.inputs_version = engine.version
-        if changed(engine, self.rest_version, self.rest_copy, rest, n_rest):
-            self.rest.fit(self.lay_out_rest(NULL))
-            self.lay_out_rest(self.rest.base)
-            memset(self.rest.base, 0, self.rest.size)
-            memcpy(self.rest_copy, rest, n_rest * sizeof(real))
-            self.pack_rest(self.rest_copy - self.n_inputs)
-            self.rest_version = engine.version
-        return 0
-
-    cdef int pack_gates(
-        self, real* packed, const real* matrix, Py_ssize_t n_in, Py_ssize_t first,
-        Py_ssize_t (*block)(Cell, Py_ssize_t) noexcept nogil,
-    ) except -1:
-        """Pack a matrix (gates H, n_in) for `product`, the rows of each gate as a block of
-        their own from block `first` on."""
-        cdef Network* net = &self.net
-        cdef Py_ssize_t H = net.hidden, gate, blocks = self.width // padded(H) - first
-        cdef Arena room = Arena()
-        cdef real* rows
-        if net.cell == ELMAN:
-            pack_units(packed, matrix, H, n_in)
-            return 0
-        room.fit(blocks * padded(H) * n_in * sizeof(real))
-        memset(room.base, 0, blocks * padded(H) * n_in * sizeof(real))
-        for gate in range(net.gates):
-            rows = <real*>room.base + (block(net.cell, gate) - first) * padded(H) * n_in
-            memcpy(rows, matrix + gate * H * n_in, H * n_in * sizeof(real))
-        pack_units(packed, <real*>room.base, blocks * padded(H), n_in)
-        return 0
-
-    cdef int pack_rest(self, const real* p) except -1:
-        cdef Network* net = &self.net
-        cdef Py_ssize_t i, H = net.hidden, K = net.outputs
-        cdef const Layer* shape
-        for i in range(net.layers):
-            shape = &self.shape[i]
-            if i > 0:
-                self.pack_gates(self.layers[i].input_weight, p + shape.weight_ih, H, 0, input_block)
-            self.pack_gates(
-                self.layers[i].state_weight, p + shape.weight_hh, H, net.cell == GRU, state_block
-            )
-            if net.skip:
-                pack_units(self.layers[i].skip_weight, p + shape.weight_skip, H, H)
-            if net.has_bias:
-                self.pack_bias(self.layers[i].bias, p + shape.bias_ih, p + shape.bias_hh)
-        if not net.has_head:
-            return 0
-        pack_units(self.head_weight, p + net.head_weight, K, H)
-        if net.has_bias:
-            memcpy(self.head_bias, p + net.head_bias, K * sizeof(real))
-        return 0
-
-    cdef void pack_bias(self, real* bias, const real* b_ih, const real* b_hh) noexcept:
-        cdef Py_ssize_t i, k, gate, H = self.net.hidden, P = padded(H), of_input, of_state
-        for gate in range(self.net.gates):
-            of_input = input_block(self.net.cell, gate) * P
-            of_state = state_block(self.net.cell, gate) * P
-            for i in range(H):
-                k = gate * H + i
-                bias[of_input + i] = b_ih[k]
-                bias[of_state + i] = bias[of_state + i] + b_hh[k]
 
     cdef const real* as_reals(self, cnp.ndarray x_t) noexcept:
         """One step in this core's precision; what overflows it becomes infinite."""

@@ -92,8 +92,16 @@ class GradientFlow:
         for n in np.unique(lengths):
             order = np.flatnonzero(lengths == n).astype(np.int64)
             of_length = np.zeros((passes, n + 1, 3))
-            loss, faults = net._engine.terms(
-                inputs.batch, target, classes, order, scale, terms[T - n :], of_length, last_only
+            loss, faults = net._core.terms(
+                net._engine,
+                inputs.batch,
+                target,
+                classes,
+                order,
+                scale,
+                terms[T - n :],
+                of_length,
+                last_only,
             )
             total, faulty = total + loss, faulty or bool(faults)
             for k, row in enumerate(of_length):
@@ -152,7 +160,7 @@ class GradientFlow:
         for k in range(len(chosen)):
             step = np.empty((T, 1, n, n))
             over = np.zeros((T, 1, n, n)) if net._config.get("skip") else None
-            net._engine.jacobians(inputs.batch, chosen[k : k + 1], which, step, over)
+            net._core.jacobians(net._engine, inputs.batch, chosen[k : k + 1], which, step, over)
             result[:, k, :n, :n] = step[:, 0]
             if over is not None:
                 result[:, k, :n, (s - 1) * n :] += over[:, 0]
