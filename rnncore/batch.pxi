@@ -52,7 +52,7 @@ cdef void forward_passes(
         start_layer(plan, &plan.layers[i], seqs)
     for k in range((plan.time + plan.segment - 1) // plan.segment):
         t0 = next_segment(plan, plan.layers[first].reverse, k, &n)
-        if first == 0 and plan.ragged and not plan.net.skip:
+        if first == 0 and plan.ragged and not hold_beforehand(plan):
             fill_hold(plan, seqs, t0, n)
         for i in range(first, end):
             layer = &plan.layers[i]
@@ -74,8 +74,10 @@ cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
     With plan.backward, outputs are left to `backward_block`.
     """
     cdef Py_ssize_t i
-    if plan.ragged and plan.net.skip:
-        fill_hold(plan, seqs, 0, plan.time)   # origins need it beforehand
+    if hold_beforehand(plan):
+        fill_hold(plan, seqs, 0, plan.time)
+    if plan.counted != NULL:
+        count_before(plan)
     if plan.net.directions == 1:
         forward_passes(plan, seqs, 0, plan.passes)
     else:

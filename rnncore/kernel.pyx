@@ -40,8 +40,8 @@ from rnncore.optimisers cimport (
     ADAM, ADAMW, MOMENTUM, NESTEROV, RMSPROP, SGD, Optimiser, Rule, update,
 )
 from rnncore.plan cimport (
-    MAX_LANES, MOST_PASSES, Layer, Plan, after, before, hold_of, memory, place, plain, saved_at,
-    scalar, slopes_at, slot_of, state, top_layer,
+    MAX_LANES, MOST_PASSES, Layer, Plan, after, before, hold_beforehand, hold_of, memory, place,
+    plain, saved_at, scalar, slopes_at, slot_of, state, top_layer,
 )
 from rnncore.products cimport affine, contract, lanes_to_rows, outer_sum, pack, row_sums
 from rnncore.shuffle cimport next_random, shuffle

@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t
 
 from rnncore.lanes cimport LANES, real
 from rnncore.network cimport ELMAN, GRU, LSTM, Cell, history
-from rnncore.plan cimport Layer, Plan, plain, scalar
+from rnncore.plan cimport Layer, Plan, hold_beforehand, plain, scalar
 
 cdef enum:
     SEGMENT_BYTES = 524288    # of tape and buffers in one segment: half of a common L2
@@ -87,7 +87,8 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     plan.segments = (time + plan.segment - 1) // plan.segment
     tape = <double>time * tape_rows(plan) * plan.lanes * sizeof(real)
     # Backwards in time everything is needed at once; a skip connection reaches anywhere.
-    plan.whole = plan.net.directions == 2 or plan.net.skip > 0 or plan.backward and (
+    plan.whole = plan.net.directions == 2 or plan.net.skip > 0 or hold_beforehand(plan)
+    plan.whole = plan.whole or plan.backward and (
         plan.chunked or plan.term or H > FEW_UNITS or tape <= MOST_TAPE_BYTES
     )
     plan.slots = plan.segment + 1
@@ -185,6 +186,8 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
         )
     plan.hold = carve_reals(base, &used, steps * L if plan.ragged else 0)
     plan.token = <int32_t*>carve(base, &used, steps * L if plan.tokens else 0, sizeof(int32_t))
+    if plan.masked and plan.truncate:
+        plan.counted = <int32_t*>carve(base, &used, plan.slots * L, sizeof(int32_t))
     if plan.net.directions == 2:
         plan.top = carve_reals(base, &used, plan.segment * wide * L)
     plan.out = carve_reals(base, &used, read * K * L)

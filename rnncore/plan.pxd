@@ -32,6 +32,8 @@ Of the block:
     hold    (slots - 1, lanes)        1 where step t of a sequence counts, 0 where its
                                       state is carried on; only where sequences differ
     token   (slots - 1, lanes)        where the input is integers
+    counted (T + 1, lanes)            steps that count before t, where some are masked and
+                                      gradients truncated
     da      (segment, gates, lanes)   dL/da_t
     da_rows (segment, lanes, width)   the same, units side by side, where they fill vectors
     above   (steps, directions H, lanes)  dL/dh_t of a layer through the next
@@ -123,6 +125,7 @@ cdef struct Plan:
     real* gates
     real* hold
     int32_t* token
+    int32_t* counted
     real* da
     real* da_rows
     real* above
@@ -153,6 +156,11 @@ cdef inline bint scalar(const Plan* plan) noexcept nogil:
 cdef inline bint plain(const Plan* plan) noexcept nogil:
     """Whether dL/dh_{t-1} is nothing but W_hh^T dL/da_t and what comes from above."""
     return plan.truncate == 0 and plan.activation == 0
+
+
+cdef inline bint hold_beforehand(const Plan* plan) noexcept nogil:
+    """Whether it must be known which steps count before the first one is taken."""
+    return plan.ragged and (plan.net.skip > 0 or plan.truncate > 0)
 
 
 cdef inline const Layer* top_layer(const Plan* plan) noexcept nogil:

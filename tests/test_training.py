@@ -46,6 +46,7 @@ def flat(grads):
     Case(time=7), Case(time=7, h0=True, nonlinearity="sigmoid"), Case(time=6, ragged="lengths"),
     Case(time=7, hidden=1, outputs=1), Case(time=7, ragged="mask", batch=4),
     Case(time=7, readout="all"), Case(time=7, readout="all", ragged="lengths", batch=4),
+    Case(time=9, readout="all", ragged="mask", batch=4), Case(time=9, ragged="mask", hidden=1),
 ], ids=str)  # fmt: skip
 @pytest.mark.parametrize("k", [1, 2, 3, 7, 100])
 def test_truncated_gradient_equals_the_terms_of_its_pieces(build, dtype, case, k):
@@ -55,7 +56,8 @@ def test_truncated_gradient_equals_the_terms_of_its_pieces(build, dtype, case, k
     sums, count = dict.fromkeys(parameters, 0.0), 0
     for b in range(case.batch):
         counts = problem.counts[b]
-        end = T if case.ragged == "" else int(np.flatnonzero(counts)[-1]) + 1
+        later = counts[::-1].cumsum()[::-1] - counts  # steps that count after each
+        pieces = [-1, *(later // k)]
         steps = [t + 1 for t in range(T) if counts[t]] if case.readout == "all" else [T]
         for t in steps:
             wanted = problem.y[b, t - 1] if case.readout == "all" else problem.y[b]
@@ -64,11 +66,10 @@ def test_truncated_gradient_equals_the_terms_of_its_pieces(build, dtype, case, k
                 parameters, case.nonlinearity, problem.rows[b].astype(float).tolist(),
                 problem.first_state(b), counts.tolist(), case.loss, {t: wanted.tolist()},
             )  # fmt: skip
-            piece = (end - min(t, end)) // k
             for name in parameters:
                 mine = terms[name]
                 for j in range(1, len(mine) + 1):
-                    whole = name.startswith("head") or (end - min(j, end)) // k == piece
+                    whole = name.startswith("head") or pieces[j] == pieces[t]
                     sums[name] = sums[name] + np.array(mine[j - 1]) * whole
     _, grads = net.loss_and_grad(problem.x, problem.targets, **problem.options, truncate=k)
     for name, values in grads.items():
@@ -122,6 +123,23 @@ def test_pieces_of_the_reverse_direction_begin_at_its_end(build, kind):
     for s, n in enumerate(lengths):
         alone = net.vjp(x[s : s + 1, :n], dy[:1], truncate=3)[1]
         assert alone[0].tobytes() == together[s, :n].tobytes()
+
+
+@pytest.mark.parametrize("options", [{}, {"skip": 2}, {"bidirectional": True}], ids=str)
+@pytest.mark.parametrize("readout", ["last", "all"])
+def test_masked_steps_are_in_no_piece(build, options, readout):
+    """What is truncated is the sequence without them."""
+    rng = np.random.default_rng(0)
+    net = network("RNN", readout=readout, **options)
+    x, mask = rng.standard_normal((6, 12, 2)), rng.random((6, 12)) < 0.6
+    mask[:, 0] = True
+    dy = rng.standard_normal((6, 12, 1) if readout == "all" else (6, 1))
+    for k in (1, 2, 3, 5):
+        dx = net.vjp(x, dy, mask=mask, truncate=k)[1]
+        for s in range(6):
+            d = dy[s : s + 1, mask[s]] if readout == "all" else dy[s : s + 1]
+            alone = net.vjp(x[s : s + 1, mask[s]], d, truncate=k)[1]
+            assert alone[0].tobytes() == dx[s, mask[s]].tobytes()
 
 
 def test_long_pieces_are_the_whole_gradient(build, dtype):

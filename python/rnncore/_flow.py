@@ -34,6 +34,8 @@ class GradientFlow:
 
     Attributes
     ----------
+    steps : int
+        T, of the longest sequence.
     loss : float
     terms : dict of str to ndarray
         Of every parameter the terms of the time steps, (T, *shape), in float64, down to 1e-308.
@@ -44,7 +46,8 @@ class GradientFlow:
         of a reverse direction, row T - 1 is the first step of the sequence.
     state_norms : ndarray
         Norms of dL/dh_t, (T + 1,), t = 0 being the state before the first step, over all
-        sequences and layers, along each layer's way (of an LSTM, of h and c together). With
+        sequences and layers, along each layer's way (of an LSTM, of h and c together): in one
+        direction and layer ``state_norms[t - 1] <= product_norms[t - 1] * state_norms[T]``. With
         ``readout="all"``, of the last step's loss alone.
     short_share, long_share : float
         Shares of the last ten steps and of those before in the sum of ``term_norms``.
@@ -52,7 +55,8 @@ class GradientFlow:
         The lag within which 99 % of that sum lies. With ``readout="all"`` it and the shares are
         those of the last step's loss: how far back credit goes, not where losses are.
     factor : float
-        By what |dL/dh| shrinks or grows per step backwards, on average.
+        By what |dL/dh| shrinks or grows per step backwards, on average over the longest
+        sequences.
     verdict : str
         "vanishing" or "exploding" where |dL/dh| changes by more than a factor of 1000 between
         the last step and the first, else "healthy".
@@ -67,30 +71,32 @@ class GradientFlow:
     def __init__(self, net: Function, x: Any, y: Any, options: dict[str, Any]) -> None:
         self._net = double(net)
         self._inputs = self._net._inputs(x, **options)
-        self.steps = T = self._inputs.time
+        self._lengths = np.full(self._inputs.count, self._inputs.time)
+        if self._inputs.lengths is not None:
+            self._lengths = self._inputs.lengths
+        self.steps = T = int(self._lengths.max())
         parts = places(self._net)
         starts = [at.start for _, at, _ in parts]
-        self.loss, terms, squares = self._terms(y, False)
+        self.loss, terms, states = self._terms(y, False)
         self.terms = {name: terms[:, at].reshape(T, *shape) for name, at, shape in parts}
         norms = norms_from(terms, starts)
         self.norms = {name: norms[:, k] for k, (name, _, _) in enumerate(parts)}
         if self._net._every_step:  # how far back, not where
-            _, terms, squares = self._terms(y, True)
+            _, terms, states = self._terms(y, True)
             norms = norms_from(terms, starts)
-        self._take_apart(norms, squares)
+        self._take_apart(norms, states)
 
-    def _terms(self, y: Any, last_only: bool) -> tuple[float, Array, Array]:
-        """(loss, terms (T, size), squares of |dL/dh| (passes, T + 1, 3)), of the sequences of one
-        length at a time."""
+    def _terms(self, y: Any, last_only: bool) -> tuple[float, Array, tuple[Array, Array]]:
+        """(loss, terms (T, size), norms of dL/dh (T + 1) over all sequences and over the
+        longest), of the sequences of one length at a time."""
         target, classes = self._inputs.targets(y)
         total, faulty = 0.0, False
         inputs, net = self._inputs, self._net
-        T, passes = inputs.time, net._form.passes
-        terms, squares = np.zeros((T, net._flat.size)), np.zeros((passes, T + 1, 3))
-        lengths = np.full(inputs.count, T) if inputs.lengths is None else inputs.lengths
+        T, passes = self.steps, net._form.passes
+        terms, squares = np.zeros((T, net._flat.size)), np.zeros((T + 1, 3))
         scale = 1 / counted(inputs, target, classes)
-        for n in np.unique(lengths):
-            order = np.flatnonzero(lengths == n).astype(np.int64)
+        for n in np.unique(self._lengths):
+            order = np.flatnonzero(self._lengths == n).astype(np.int64)
             of_length = np.zeros((passes, n + 1, 3))
             loss, faults = net._core.terms(
                 net._engine,
@@ -104,24 +110,25 @@ class GradientFlow:
                 last_only,
             )
             total, faulty = total + loss, faulty or bool(faults)
+            longest = np.zeros((T + 1, 3))  # when the loop is done, that of those
             for k, row in enumerate(of_length):
-                squares[k, T - n :] += row[::-1] if self._is_reverse(k) else row
+                longest[T - n :] += row[::-1] if self._is_reverse(k) else row
+            squares += longest
         if faulty or not isfinite(total):
             inputs.explain(y)
-        return scale * total, terms, squares
+        return scale * total, terms, (root(squares), root(longest))
 
     def _is_reverse(self, k: int) -> bool:
         return bool(self._net._config["bidirectional"] and k % 2)
 
-    def _take_apart(self, norms: Array, squares: Array) -> None:
+    def _take_apart(self, norms: Array, states: tuple[Array, Array]) -> None:
         """What the norms of terms by parameter, (T, parameters), and of dL/dh say."""
         self.term_norms = np.zeros(self.steps)
         for k, name in enumerate(self._net._shapes):
             if not name.startswith("head.") and name not in ("h0", "c0"):
                 along = norms[::-1, k] if name.endswith("_reverse") else norms[:, k]
                 self.term_norms = np.hypot(self.term_norms, along)
-        small, usual, large = np.sqrt(squares.sum(axis=0)).T
-        self.state_norms = np.hypot(np.hypot(small / SCALE, usual), large * SCALE)
+        self.state_norms, of_longest = states
         peak = self.term_norms.max()
         shares = self.term_norms / peak if 0 < peak < np.inf else 1.0 * (self.term_norms == np.inf)
         by_lag = shares[::-1].cumsum()
@@ -129,12 +136,12 @@ class GradientFlow:
         self.short_share = float(by_lag[min(SHORT, self.steps) - 1] / whole) if whole else 1.0
         self.long_share = 1 - self.short_share
         self.horizon = int((by_lag < 0.99 * whole).sum()) + 1
-        first, last = self.state_norms[1], self.state_norms[-1]
+        first, last = of_longest[1], of_longest[-1]  # the others do not reach the first step
         ratio = float(first / last) if last else 1.0
-        seen = np.flatnonzero(self.state_norms[1:])  # the others are too small for float64
+        seen = np.flatnonzero(of_longest[1:])  # the others are too small for float64
         self.factor = 1.0
         if last and seen[0] < self.steps - 1:
-            begin = float(self.state_norms[1 + seen[0]] / last)
+            begin = float(of_longest[1 + seen[0]] / last)
             self.factor = begin ** (1 / (self.steps - 1 - seen[0]))
         self.verdict = "healthy"
         if not isfinite(ratio) or ratio > FAR:
@@ -151,10 +158,9 @@ class GradientFlow:
         first S <= 4 of the longest sequences. The state is h (n = H), of an LSTM [h c] (2 H), with
         a skip connection [h_t .. h_{t-s+1}] (s H). Formed when first asked for."""
         net, inputs = self._net, self._inputs
-        H, s, T = net.hidden_size, net._form.history, inputs.time
+        H, s, T = net.hidden_size, net._form.history, self.steps
         n = H * net._form.states
-        lengths = np.full(inputs.count, T) if inputs.lengths is None else inputs.lengths
-        chosen = np.flatnonzero(lengths == T)[:SAMPLE].astype(np.int64)
+        chosen = np.flatnonzero(self._lengths == T)[:SAMPLE].astype(np.int64)
         which = net._form.passes - (2 if net._config["bidirectional"] else 1)
         result = np.zeros((T, len(chosen), s * n, s * n))
         for k in range(len(chosen)):
@@ -165,7 +171,7 @@ class GradientFlow:
             if over is not None:
                 result[:, k, :n, (s - 1) * n :] += over[:, 0]
                 result[:, k, n:, : (s - 1) * n] += np.eye((s - 1) * n)
-                result[~inputs.counted[chosen[k]], k] = np.eye(s * n)
+                result[~inputs.counted[chosen[k], :T], k] = np.eye(s * n)
         return result
 
     @cached_property
@@ -293,6 +299,13 @@ def counted(inputs: Inputs, target: Array | None, classes: Array | None) -> int:
         return int(where.sum()) * form.outputs
     values = inputs.padded(classes) if form.every_step else classes
     return int((where & (values.reshape(where.shape) >= 0)).sum())
+
+
+def root(squares: Array) -> Array:
+    """Norms from sums of squares (.., 3), of the small, the usual and the large numbers."""
+    small, usual, large = np.sqrt(np.moveaxis(squares, -1, 0))
+    result: Array = np.hypot(np.hypot(small / SCALE, usual), large * SCALE)
+    return result
 
 
 def norms_from(terms: Array, starts: list[int]) -> Array:

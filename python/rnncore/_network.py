@@ -80,8 +80,8 @@ class Network(Function):
             Times the mean of h^2 over all states that count: a penalty added to the loss that is
             minimised, not to the one that is reported.
         truncate : int, optional
-            Truncated BPTT: sequences are cut into pieces of so many steps, counted from their
-            ends, and gradients stay within a piece; states are carried on. After a "last"
+            Truncated BPTT: sequences are cut into pieces of so many steps that count, from their
+            ends on, and gradients stay within a piece; states are carried on. After a "last"
             read-out, the gradient is then the sum of the terms of the last steps.
         validation : float, pair (x, y) or mapping, optional
             A share of the sequences, drawn at random, to be set apart; or others, as a mapping
