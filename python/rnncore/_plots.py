@@ -33,10 +33,18 @@ def panels(axes: Any, count: int, height: float) -> Any:
 
 def tidy(axis: Any, label: str) -> None:
     axis.set_ylabel(label, fontsize=8)
-    axis.tick_params(labelsize=7)
+    axis.tick_params(labelsize=7, which="both")
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", color="#dddddd", linewidth=0.5)
     axis.set_axisbelow(True)
+
+
+def legend_above(axis: Any) -> None:
+    """In one row over the panel, where it hides no curve."""
+    axis.legend(
+        fontsize=7, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3,
+        borderaxespad=0.2, columnspacing=1.2, handlelength=1.4,
+    )  # fmt: skip
 
 
 def history(of: History, axes: Any) -> Any:
@@ -44,24 +52,22 @@ def history(of: History, axes: Any) -> Any:
     epochs = np.arange(1, len(of) + 1)
     upper.plot(epochs, of.loss, color=COLOURS[0], linewidth=1.2, label="training")
     if of.validation is not None and of.best_epoch is not None:
-        upper.plot(epochs, of.validation, color=COLOURS[1], linewidth=1.2, label="validation")
         best = of.validation[of.best_epoch - 1]
+        name = f"validation, least {best:.3g} in epoch {of.best_epoch}"
+        upper.plot(epochs, of.validation, color=COLOURS[1], linewidth=1.2, label=name)
         upper.plot(of.best_epoch, best, "o", color=COLOURS[1], markersize=4)
-        upper.annotate(
-            f"{best:.3g} in epoch {of.best_epoch}", (of.best_epoch, best), (0, 6),
-            textcoords="offset points", fontsize=7, ha="center",
-        )  # fmt: skip
-        upper.legend(fontsize=7, frameon=False)
+        legend_above(upper)
     if len(of) and of.loss.min() > 0 and of.loss.max() > 10 * of.loss.min():
         upper.set_yscale("log")
-    upper.set_title(f"{len(of)} epochs, {of.seconds.sum():.3g} s", fontsize=9)
+    title = f"{len(of)} epochs, {of.seconds.sum():.3g} s"
+    upper.set_title(title, fontsize=8, pad=16 if of.validation is not None else 6)
     tidy(upper, "loss")
     lower.plot(epochs, of.gradient_norm, color=COLOURS[2], linewidth=1.0, label="gradient norm")
     lower.plot(epochs, of.lr, color=COLOURS[3], linewidth=1.0, label="learning rate")
     if (of.gradient_norm > 0).any():
         lower.set_yscale("log")
     lower.set_xlabel("epoch", fontsize=8)
-    lower.legend(fontsize=7, frameon=False)
+    legend_above(lower)
     tidy(lower, "norm, rate")
     return upper.figure
 
@@ -78,7 +84,7 @@ def flow(of: GradientFlow, axes: Any) -> Any:
     upper.set_yscale("log")
     upper.axvspan(of.steps - of.horizon + 0.5, of.steps + 0.5, color="#f2e6c9", zorder=0)
     upper.set_title(
-        f"{of.verdict}: 99 % within the last {of.horizon} of {of.steps} steps", fontsize=9
+        f"{of.verdict}: 99 % within the last {of.horizon} of {of.steps} steps", fontsize=8
     )
     tidy(upper, "norm of the term")
     slopes = np.where(of.state_norms > 0, of.state_norms, np.nan)
@@ -86,12 +92,11 @@ def flow(of: GradientFlow, axes: Any) -> Any:
         np.arange(of.steps + 1), slopes, color=COLOURS[1], linewidth=1.2, label=r"$|dL/dh_t|$"
     )
     products = np.where(of.product_norms > 0, of.product_norms, np.nan)
-    lower.plot(
-        steps - 1, products, color=COLOURS[2], linewidth=1.2, label=r"$\|\prod J\|$ from $T$ to $t$"
-    )
+    chain = r"$\|J_T \cdots J_{t+1}\|$"
+    lower.plot(steps - 1, products, color=COLOURS[2], linewidth=1.2, label=chain)
     lower.plot(steps, of.jacobian_norms, color=COLOURS[3], linewidth=0.8, label=r"$\|J_t\|$")
     lower.set_yscale("log")
     lower.set_xlabel("time step", fontsize=8)
-    lower.legend(fontsize=7, frameon=False)
+    legend_above(lower)
     tidy(lower, "norm")
     return upper.figure
