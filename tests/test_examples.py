@@ -107,6 +107,42 @@ def test_sentiment(example, tmp_path, capsys, monkeypatch):
     assert "test accuracy 1.000" in out
 
 
+def test_remedies(example, capsys):
+    remedies = example("remedies")
+    remedies.main(["--quick"])
+    out = capsys.readouterr().out
+    for name in remedies.METHODS:
+        assert len(re.findall(rf"^{re.escape(name)} +0\.", out, re.M)) == 2
+    for name in remedies.MEASURES:
+        assert len(re.findall(rf"^{re.escape(name)} +[\d.e-]+ +\d/1", out, re.M)) == 2
+    assert re.search(r"^none .* error ", out, re.M)
+
+
+def test_remedies_chooses_learning_rates(example, capsys):
+    remedies = example("remedies")
+    remedies.main(["--quick", "--choose"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(remedies.PROBLEMS) * len(remedies.METHODS)
+
+
+def test_remedies_draws_a_figure(example, tmp_path):
+    pytest.importorskip("matplotlib")
+    example("remedies").main(["--quick", "--out", str(tmp_path / "figure.png")])
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_problems_have_the_answers_they_say(example):
+    remedies, rng = example("remedies"), np.random.default_rng(0)
+    x, y = remedies.recall(200, rng)
+    assert set(y) == set(range(8))
+    np.testing.assert_array_equal((x[:, 0] > 0) @ [4, 2, 1], y)
+    x, y = remedies.adding(2000, rng)
+    np.testing.assert_allclose((x[:, :, 0] * x[:, :, 1]).sum(axis=1), y)
+    assert (x[:, :50, 1].sum(axis=1) == 1).all()
+    assert (x[:, 50:, 1].sum(axis=1) == 1).all()
+    assert y.var() == pytest.approx(remedies.PROBLEMS["B"].constant, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("suffix", "option"), [(".whl", "--only-binary"), (".tar.gz", "--no-binary")]
 )
