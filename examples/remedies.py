@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -279,6 +280,8 @@ def main(arguments: list[str] | None = None) -> None:
     args.sequences, args.held, args.epochs = (64, 100, 2) if args.quick else (6400, 1000, None)
     if args.quick:
         args.seeds = 1
+    if args.out and find_spec("matplotlib") is None:
+        parser.error("--out: expected matplotlib (pip install matplotlib)")
     if args.choose:
         return choose(args)
 
