@@ -341,6 +341,9 @@ def test_first_values_of_every_layer():
         other = net.parameters()[name.replace("_ih", "_hh")]
         assert (values[4:8] + other[4:8] == 1).all()
         assert (values[:4] != 1).all()
+    gru = rc.GRU(3, 4, num_layers=2, update_bias=2.0)
+    for name in ("bias_ih_l0", "bias_ih_l1"):
+        assert (gru.parameters()[name][4:8] == 2).all()
 
 
 def test_names_and_shapes():
@@ -358,6 +361,11 @@ def test_names_and_shapes():
 
 X = np.zeros((2, 4, 3))
 BAD = [
+    (
+        lambda: rc.GRU(3, 5, bias=False, update_bias=1),
+        ValueError,
+        "update_bias: expected None with bias=False",
+    ),
     (lambda: rc.RNN(3, 5, skip=0), ValueError, "skip: expected at least 1, got 0"),
     (lambda: rc.RNN(3, 5, skip=1.5), TypeError, "skip: expected an integer, got 1.5"),
     (lambda: rc.LSTM(3, 5, skip=2), TypeError, "skip"),

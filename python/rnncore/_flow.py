@@ -59,7 +59,8 @@ class GradientFlow:
         sequences.
     verdict : str
         "vanishing" or "exploding" where |dL/dh| changes by more than a factor of 1000 between
-        the last step and the first, else "healthy".
+        the last step and the first (of a skip connection of s steps, the largest of the last s and
+        of the first s), else "healthy".
     remedies : list of str
         What helps, where something is wrong.
 
@@ -136,13 +137,15 @@ class GradientFlow:
         self.short_share = float(by_lag[min(SHORT, self.steps) - 1] / whole) if whole else 1.0
         self.long_share = 1 - self.short_share
         self.horizon = int((by_lag < 0.99 * whole).sum()) + 1
-        first, last = of_longest[1], of_longest[-1]  # the others do not reach the first step
+        # Over a skip connection slopes go in leaps: the largest of s neighbours is what counts.
+        leap = min(self._net._form.history, self.steps)
+        first, last = of_longest[1 : 1 + leap].max(), of_longest[-leap:].max()
         ratio = float(first / last) if last else 1.0
         seen = np.flatnonzero(of_longest[1:])  # the others are too small for float64
         self.factor = 1.0
-        if last and seen[0] < self.steps - 1:
-            begin = float(of_longest[1 + seen[0]] / last)
-            self.factor = begin ** (1 / (self.steps - 1 - seen[0]))
+        if last and seen[0] < self.steps - leap:
+            begin = float(of_longest[1 + seen[0] :][:leap].max() / last)
+            self.factor = begin ** (1 / (self.steps - leap - seen[0]))
         self.verdict = "healthy"
         if not isfinite(ratio) or ratio > FAR:
             self.verdict = "exploding"
@@ -363,18 +366,20 @@ def remedies(verdict: str, net: Function) -> list[str]:
         return []
     if kind == "LSTM":
         return [
-            "forget_bias=1 or more, so that c keeps what it has: some log T for T steps",
+            "forget_bias=1 or more, some log T for T steps, so that c keeps what it has",
             "shorter sequences, or a read-out at every step",
         ]
     if kind == "GRU":
         return [
-            "a larger bias of the update gate z (bias_ih_l0[H:2 H]): h then keeps what it has",
-            "an LSTM with forget_bias=1 or more",
+            "update_bias=1 or more, some log T for T steps, so that h keeps what it has",
+            "an LSTM with forget_bias=",
         ]
-    found = ["a gated cell: rnncore.LSTM with forget_bias=1, or rnncore.GRU"]
+    found = [
+        "a gated cell: rnncore.LSTM with forget_bias=, or rnncore.GRU with update_bias=, of 1 to 5"
+    ]
     if config["nonlinearity"] == "sigmoid":
         found.append('nonlinearity="tanh": the logistic function\'s slope is at most 1/4')
     found.append('nonlinearity="relu" with init="identity": the Jacobian of an active unit is 1')
-    if not config.get("skip"):
-        found.append("skip=s: the way back is s times shorter")
+    skip = "a larger skip=" if config.get("skip") else "skip=s"
+    found.append(f"{skip}: the way back is s times shorter")
     return found

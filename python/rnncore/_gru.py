@@ -20,6 +20,9 @@ class GRU(Network):
         As for `rnncore.RNN`.
     init, init_scale
         First parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
+    update_bias : float, optional
+        First value of every update gate's bias, b_iz + b_hz: 1 or more keeps the state at the
+        start.
     seed : int or numpy.random.Generator, optional
         For the first parameters.
 
@@ -74,6 +77,7 @@ class GRU(Network):
         init_scale: float = 1.0,
         dtype: npt.DTypeLike = "float32",
         trainable_h0: bool = False,
+        update_bias: float | None = None,
         seed: int | np.random.Generator | None = None,
     ) -> None:
         config = {
@@ -90,3 +94,4 @@ class GRU(Network):
             "dtype": dtype,
         }
         super().__init__(config, seed, init, init_scale)
+        self._set_gate_bias("update_bias", update_bias)

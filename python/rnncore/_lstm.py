@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rnncore import _checks as check
 from rnncore._initial import Init
 from rnncore._network import Network
 
@@ -100,13 +99,4 @@ class LSTM(Network):
             "dtype": dtype,
         }
         super().__init__(config, seed, init, init_scale)
-        if forget_bias is not None:
-            self._set_forget_bias(check.number("forget_bias", forget_bias, -np.inf, above=True))
-
-    def _set_forget_bias(self, value: float) -> None:
-        if not self.bias:
-            raise ValueError("forget_bias: expected None with bias=False")
-        forget = slice(self.hidden_size, 2 * self.hidden_size)
-        for name, values in self._parameters.items():
-            if name.startswith("bias_"):
-                values[forget] = value if name.startswith("bias_ih") else 0
+        self._set_gate_bias("forget_bias", forget_bias)

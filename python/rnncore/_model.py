@@ -86,6 +86,18 @@ class Model:
         self._shapes = shapes
         self._connect(flat)
 
+    def _set_gate_bias(self, name: str, value: Any) -> None:
+        """Give the second gate, of an LSTM f and of a GRU z, its bias in every layer."""
+        if value is None:
+            return
+        value = check.number(name, value, -np.inf, above=True)
+        if not self.bias:
+            raise ValueError(f"{name}: expected None with bias=False")
+        gate = slice(self.hidden_size, 2 * self.hidden_size)
+        for parameter, values in self._parameters.items():
+            if parameter.startswith("bias_"):
+                values[gate] = value if parameter.startswith("bias_ih") else 0
+
     @staticmethod
     def _state_width(config: dict[str, Any]) -> int:
         """Numbers in the states that are read out."""

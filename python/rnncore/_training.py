@@ -170,7 +170,8 @@ def diverged(records: Array, fit: Fit) -> FloatingPointError:
     before = f"that of epoch {finished}" if finished else "unchanged"
     after = f" after {loss[-2]:.4g}" if finished else ""
     shown = " -> ".join(f"{norm:.3g}" for norm in norms[-6:])
-    if not isfinite(norms[-1]) or (finished and norms[-1] > 10 * np.median(norms[:-1])):
+    usual = np.median(norms[:-1]) if finished else 100.0
+    if not isfinite(norms[-1]) or norms[-1] > 10 * usual:
         cause = "The gradient exploded"
     else:
         cause = "The updates are too large, or the numbers of the data"
