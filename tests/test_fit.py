@@ -310,7 +310,7 @@ def test_signal_handlers_run_in_the_callers_floating_point_mode():
 
     def handler(*_):
         seen.append(float((np.array([1e-310]) * np.array([1.0]))[0]))
-        if len(seen) == 3:
+        if len(seen) >= 3:  # one raised where exceptions are swallowed would be the last
             raise KeyboardInterrupt
 
     x, y = data(B=256, T=50)
@@ -322,7 +322,7 @@ def test_signal_handlers_run_in_the_callers_floating_point_mode():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert seen == [1e-310] * 3
+    assert set(seen) == {1e-310}
 
 
 def test_history_shows_what_happened():
