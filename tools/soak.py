@@ -7,6 +7,7 @@ and throws it away; the resident memory after a tenth of the rounds and at the e
 """
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -38,10 +39,8 @@ def one_round(k, rng):
     if k % 100 == 0:
         net.gradient_flow(x, y).to_dict()
     for bad in (x[:, :, :1], x * np.nan):
-        try:
+        with contextlib.suppress(ValueError):
             net(bad)
-        except ValueError:
-            pass
 
 
 def main():
