@@ -128,13 +128,16 @@ class Fit:
         done, epochs = len(self.records), self.chosen.epochs
         watched = chosen.progress or chosen.callback is not None or chosen.checkpoint is not None
         show = Progress(epochs, done) if chosen.progress else None
+        saved = perf_counter()
         try:
             while done < epochs:
                 begun = perf_counter()
                 done = self.advance(min(at_once if watched else MOST_AT_ONCE, epochs - done))
                 if show is not None:
                     show(done, self.records[-1])
-                self.save()
+                if perf_counter() - saved > GLANCE:
+                    self.save()
+                    saved = perf_counter()
                 if self.trainer.impatient:
                     stopped = "patience"
                     break
@@ -144,6 +147,7 @@ class Fit:
                         break
                 elif perf_counter() - begun < GLANCE / 2:
                     at_once *= 2
+            self.save()
         finally:
             if show is not None:
                 show.close()
