@@ -23,12 +23,13 @@ ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "checks"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
-#: The tests cibuildwheel runs on every wheel, and what is quick enough on an emulated processor:
-#: those start no process, which would run on the real one.
+#: The tests cibuildwheel runs on every wheel.
 TESTS = shlex.split(PROJECT["tool"]["cibuildwheel"]["test-command"])[3:]
+#: What is quick enough on an emulated processor. No test that starts a process, which would run
+#: on the real one; and none of `fit`: QEMU 7.2 faults where a masked load skips every lane.
 EMULATED_TESTS = [
-    "-q", "tests/test_textbook.py", "tests/test_gradients.py", "-k",
-    "test_textbook or vjp_equals and not T6000 and not T2500 and not T200 and not T150",
+    "-q", "tests/test_gradients.py", "-k",
+    "vjp_equals and not T6000 and not T2500 and not T200 and not T150",
 ]  # fmt: skip
 GLIBC = "2.28"
 
@@ -155,14 +156,16 @@ def zig(target: str) -> Path:
     return wrapper
 
 
-def repaired(wheel: Path, machine: str) -> Path:
+def repaired(wheel: Path) -> Path:
     """What auditwheel makes of it: the tag, and nothing bundled."""
     out = WORK / "repaired" / wheel.stem
     shutil.rmtree(out, ignore_errors=True)
     path = f"{tools()}:{os.environ['PATH']}"
-    tag = f"manylinux_{GLIBC.replace('.', '_')}_{machine}"
-    run(tools() / "auditwheel", "repair", "--plat", tag, "-w", out, wheel, PATH=path)
+    run(tools() / "auditwheel", "repair", "--plat", "auto", "-w", out, wheel, PATH=path)
     (result,) = out.iterdir()
+    tags = [tag for tag in result.stem.split(".") if "manylinux_2_" in tag]
+    newest = max((int(tag.split("_")[2]) for tag in tags), default=99)
+    assert newest <= int(GLIBC.split(".")[1]), f"{result.name} asks for more than glibc {GLIBC}"
     with zipfile.ZipFile(result) as archive:
         assert not [name for name in archive.namelist() if ".libs/" in name]
     return result
@@ -218,7 +221,7 @@ def check_manylinux() -> str:
             found.append(str(why))
             continue
         built = wheel(f"zig{version}", version, CC=zig("x86_64-linux-gnu"))
-        result = repaired(built, "x86_64")
+        result = repaired(built)
         print(run(tools() / "auditwheel", "show", result))
         kib = result.stat().st_size // 1024
         found.append(f"{version} ({kib} KiB): {passes(result, f'zig{version}', version)}")
@@ -295,11 +298,11 @@ def check_aarch64() -> str:
     (target / "aarch64-linux-gnu").symlink_to(root / "usr" / "include" / "aarch64-linux-gnu")
     cc = zig("aarch64-linux-gnu")
     built = wheel(
-        "aarch64", CC=cc, LDSHARED=f"{cc} -shared", _PYTHON_HOST_PLATFORM="linux-aarch64",
+        "aarch64", CC=cc, LDSHARED=f"{cc} -shared -Wl,-s", _PYTHON_HOST_PLATFORM="linux-aarch64",
         _PYTHON_SYSCONFIGDATA_NAME=name, PYTHONPATH=target,
         CFLAGS=f"-I{root}/usr/include/python3.11 -I{target}",
     )  # fmt: skip
-    result = repaired(built, "aarch64")
+    result = repaired(built)
     site = WORK / "arm64-site"
     shutil.rmtree(site, ignore_errors=True)
     run(
