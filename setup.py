@@ -4,18 +4,24 @@
 ``rnncore._core_<isa>_f<bits>``: a stub in the build folder names the module and
 includes the source, and the compiler's flags do the rest.  ``rnncore.cpu``, which
 decides at import which of them this machine can run, is always compiled for the
-baseline.  Everything else about the project is in pyproject.toml.
+baseline.  The wheel says in ``sboms/`` what went into it (PEP 770).  Everything else about
+the project is in pyproject.toml.
 """
 
+import json
 import os
 import platform
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
+import Cython
 import numpy
+import setuptools
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).resolve().parent
@@ -23,7 +29,9 @@ CORE = HERE / "rnncore"
 STUBS = Path("build") / "stubs" / "rnncore"
 
 MSVC = sys.platform == "win32"
-X86 = platform.machine().lower() in ("x86_64", "amd64")
+#: What is compiled for, which is another machine than this one in a cross build.
+TARGET = sysconfig.get_platform().replace("universal2", platform.machine()).lower()
+X86 = TARGET.endswith(("x86_64", "amd64"))
 
 #: Instruction set -> the flags that ask for it; "base" is what the compiler assumes.
 ISA_FLAGS = {
@@ -85,7 +93,12 @@ def kernel(isa: str, bits: int) -> Extension:
 
 def extensions() -> list[Extension]:
     isas = ISA_FLAGS if X86 else ["base"]
-    cpu = Extension("rnncore.cpu", ["rnncore/cpu.pyx"], include_dirs=["rnncore"])
+    cpu = Extension(
+        "rnncore.cpu",
+        ["rnncore/cpu.pyx"],
+        include_dirs=["rnncore"],
+        extra_compile_args=[] if MSVC else ["-g0"],  # no build folder's name in the file
+    )
     return [cpu] + [kernel(isa, bits) for isa in isas for bits in (32, 64)]
 
 
@@ -134,5 +147,49 @@ class BuildExt(build_ext):
         return True
 
 
+def sbom(name: str, version: str) -> dict:
+    """The wheel's bill of materials (CycloneDX): the project alone, no third-party code; and
+    the tools whose generated code or headers are in the binaries.  No time, no serial number:
+    the same sources give the same bytes."""
+    itself = f"pkg:pypi/{name}@{version}"
+    tools = {"Cython": Cython, "numpy": numpy, "setuptools": setuptools}
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "type": "library",
+                "bom-ref": itself,
+                "name": name,
+                "version": version,
+                "licenses": [{"license": {"id": "BSD-3-Clause"}}],
+                "purl": itself,
+            },
+            "tools": {
+                "components": [
+                    {"type": "application", "name": tool, "version": module.__version__}
+                    for tool, module in tools.items()
+                ]
+            },
+        },
+        "components": [],
+        "dependencies": [{"ref": itself}],
+    }
+
+
+class BdistWheel(bdist_wheel):
+    """setuptools' own, and the bill of materials beside the wheel's metadata."""
+
+    def egg2dist(self, egginfo_path, distinfo_path):
+        super().egg2dist(egginfo_path, distinfo_path)
+        name, version = self.distribution.get_name(), self.distribution.get_version()
+        folder = Path(distinfo_path) / "sboms"
+        folder.mkdir(exist_ok=True)
+        text = json.dumps(sbom(name, version), indent=2) + "\n"
+        (folder / f"{name}.cdx.json").write_text(text, encoding="utf-8", newline="\n")
+
+
 if __name__ == "__main__":
-    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})
+    commands = {"build_ext": BuildExt, "bdist_wheel": BdistWheel}
+    setup(ext_modules=extensions(), cmdclass=commands)

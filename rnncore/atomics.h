@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#if defined(__GNUC__) || defined(__clang__)
+#if !defined(_WIN32)
 #include <sched.h>
 #include <time.h>
 #define ATOMICS_INLINE static inline __attribute__((unused))
@@ -33,10 +33,10 @@ ATOMICS_INLINE void pause_core(void)
 #endif
 }
 
-#else /* MSVC */
+#else /* Windows */
 #include <intrin.h>
 #include <windows.h>
-#define ATOMICS_INLINE static __forceinline
+#define ATOMICS_INLINE static inline
 typedef volatile int64_t shared_int;
 
 ATOMICS_INLINE int64_t shared_read(const shared_int *a) { return _InterlockedOr64((shared_int *)a, 0); }
