@@ -8,11 +8,26 @@ cdef void note_slopes(const Plan* plan, const Layer* layer, Py_ssize_t slot) noe
     that comes from the next step."""
     cdef Py_ssize_t which = layer.number * plan.net.directions + layer.reverse, i, lane
     cdef double* square = plan.squares + (which * (plan.time + 1) + slot) * 3
+    cdef double sum = squares(layer.dh, plan.net.hidden * plan.vectors)
+    if plan.net.cell == LSTM:
+        sum += squares(layer.dc, plan.net.hidden * plan.vectors)
+    if SMALL < sum < LARGE:  # lanes without a sequence have zeros
+        square[1] += sum
+        return
     for i in range(plan.net.hidden):
         for lane in range(plan.used):
             add_square(square, layer.dh[i * plan.lanes + lane])
             if plan.net.cell == LSTM:
                 add_square(square, layer.dc[i * plan.lanes + lane])
+
+
+cdef inline double squares(const real* numbers, Py_ssize_t vectors) noexcept nogil:
+    cdef vreal sum = vset1(0), d
+    cdef Py_ssize_t i
+    for i in range(vectors):
+        d = vload(numbers + i * LANES)
+        sum = vfma(d, d, sum)
+    return vsum(sum)
 
 
 cdef inline void add_square(double* sums, double d) noexcept nogil:

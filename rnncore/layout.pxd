@@ -46,7 +46,7 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     cdef Layer* layer
     plan.gate_rows = H * (1 if plan.net.cell == ELMAN else 4)
     plan.saved_rows = H * saved_blocks(plan.net.cell) if plan.backward else 0
-    if scalar(plan):
+    if scalar(plan) or plan.term:  # each step's sums are finished once for every block
         widest = 4
     for i in range(plan.passes):
         layer = &plan.layers[i]
