@@ -1,19 +1,19 @@
-"""Calls of the whole public face, drawn at random, and what must hold of every one of them."""
+"""Calls of the whole public face, drawn at random."""
 
 from __future__ import annotations
 
 import copy
 import os
-import re
-import tempfile
 import warnings
 
 import numpy as np
 
 import rnncore as rc
 from fuzz import reference
+from fuzz.fits import folder, no_path, training
+from fuzz.promises import COUNTS, Find, attempt, close, expect, good
+from fuzz.sequences import Data
 from fuzz.strategies import (
-    BAD_NUMBERS,
     RUBBISH,
     UNKNOWN,
     BrokenMapping,
@@ -23,282 +23,11 @@ from fuzz.strategies import (
     maybe,
     networks,
     numbers,
-    raising,
     rubbish,
     spoil,
 )
 
-#: What an error's message must begin with: the name of an argument (or of what was called).
-NAMES = re.compile(
-    r"(x|y|dy|h0|c0|x_t|state|out|lengths|mask|threads|rng|truncate|path|state_dict|init|init_scale"
-    r"|input_size|hidden_size|output_size|num_layers|bidirectional|dropout|bias|readout|loss|dtype"
-    r"|trainable_h0|forget_bias|seed|nonlinearity|skip|epochs|batch_size|optimizer|lr|momentum|alpha"
-    r"|betas|eps|clip_norm|clip_value|weight_decay|l1|activation|validation|patience|shuffle"
-    r"|progress|callback|checkpoint|flat|every|factor|end|then|least|predict_proba|step|run_stream"
-    r"|fit|parameters\(\))(\[.*?\]|\(.*?\))*: ",
-    re.DOTALL,
-)
-DOCUMENTED = (TypeError, ValueError, MemoryError)
-TRIES = {"float32": 3e-3, "float64": 1e-8}
-
-
-class Find(AssertionError):
-    """A promise that was not kept."""
-
-
-class Counts(dict):
-    """How many calls of each kind, and how they ended."""
-
-    def note(self, name, how):
-        self[name, how] = self.get((name, how), 0) + 1
-
-
-COUNTS = Counts()
-
-
-def told(value):
-    """A short text for anything, also for what breaks when it is looked at."""
-    try:
-        text = repr(value)
-    except Exception:
-        text = f"<{type(value).__name__}>"
-    if isinstance(value, np.ndarray):
-        text = f"array {value.dtype} {value.shape} {value.strides}: {text}"
-    return text[:400]
-
-
-def attempt(net, name, call, arguments, also=(), changes=False):
-    """Make the call. (its result, whether it succeeded); a Find where it fails as it must not.
-
-    arguments: Values by name; `also`: further errors that may come; `changes`: a call that
-    succeeds may change the network.
-    """
-    good = all(value.good for value in arguments.values())
-    before = None if net is None else net._flat.tobytes()
-    label = f"{name}({', '.join(f'{k}={told(v.given)}' for k, v in arguments.items())})"
-    given = {
-        key: (value.given, value.given.tobytes())
-        for key, value in arguments.items()
-        if isinstance(value.given, np.ndarray) and value.given.size < 1000
-        if key != "out" and not (key == "state" and "out" in arguments)
-        if value.given.dtype.kind in "fiub" and not isinstance(value.given, np.ma.MaskedArray)
-    }
-    result, error = None, None
-    try:
-        result = call(**{key: value.given for key, value in arguments.items()})
-    except Exception as caught:
-        error = caught
-    if error is not None:
-        if not isinstance(error, (*DOCUMENTED, *also)) or isinstance(error, Warning):
-            raise Find(f"{label}: {type(error).__name__}: {told(error)}") from error
-        text = str(error)
-        functions = [arguments[n].given for n in ("init", "lr", "callback") if n in arguments]
-        theirs = isinstance(error, TypeError) and any(map(callable, functions))
-        if isinstance(error, TypeError | ValueError) and not theirs:
-            if not NAMES.match(text):
-                kind = type(error).__name__
-                raise Find(f"{label}: names no argument: {kind} {text[:300]}") from error
-            if len(text) > 20_000:
-                raise Find(f"{label}: a message of {len(text)} characters") from error
-        if good:
-            raise Find(f"{label}: refused: {type(error).__name__}: {text[:300]}") from error
-    COUNTS.note(name, "ok" if error is None else type(error).__name__)
-    if before is not None and not (changes and error is None) and net._flat.tobytes() != before:
-        late = isinstance(error, FloatingPointError | Raised) or str(error).startswith("lr(")
-        if not late:
-            raise Find(f"{label}: changed the network")
-        if not np.isfinite(net._flat).all():
-            raise Find(f"{label}: left a network that is not finite")
-    for key, (array, numbers_before) in given.items():
-        if array.tobytes() != numbers_before:
-            raise Find(f"{label}: changed {key}")
-    return result, error is None, label
-
-
-def expect(condition, label, *what):
-    if not condition:
-        raise Find(f"{label}: {' '.join(map(told, what))}")
-
-
-def close(label, net, got, wanted, what):
-    wanted = np.asarray(wanted, np.float64)
-    expect(np.shape(got) == wanted.shape, label, what, "shape", np.shape(got), wanted.shape)
-    if wanted.size and not np.abs(wanted).max() < 1e6:
-        return  # too large to be compared
-    scale = max(1.0, np.abs(wanted).max(initial=0))
-    error = np.abs(np.asarray(got, np.float64) - wanted).max(initial=0)
-    expect(error <= TRIES[net.dtype.name] * scale, label, what, got, "instead of", wanted)
-
-
-# ---- sequences -------------------------------------------------------------------------
-
-
-class Data:
-    """Sequences in one of the forms x may take, with what goes with them, as Values; and, where
-    all is right, `sequences` (x, counted) for the reference."""
-
-    def __init__(self, r, net, bad):
-        self.r, self.net = r, net
-        D = net.input_size
-        self.B, self.T = r.choice([1, 1, 2, 3, 5]), r.choice([1, 1, 2, 3, 4])
-        if r.random() < 0.01:
-            self.B = r.choice([17, 33, 65])
-        self.form = r.choice(["array", "array", "array", "tokens", "list", "token list"])
-        self.tokens = "token" in self.form
-        self.listed = "list" in self.form
-        self.lengths = [self.T] * self.B
-        if self.listed:
-            self.lengths = [r.randint(1, self.T) for _ in range(self.B)]
-            self.T = max(self.lengths)
-        self.arguments: dict[str, Value] = {}
-        counted = np.arange(self.T) < np.array(self.lengths)[:, None]
-        extra = {}
-        if not self.listed and r.random() < 0.3:
-            lengths = numbers(r, (self.B,), 1, self.T, whole=True)
-            extra["lengths"] = dress(r, lengths)
-            counted = np.arange(self.T) < lengths[:, None]
-        if r.random() < 0.25:
-            mask = numbers(r, (self.B, self.T), 0, 1, whole=True)
-            extra["mask"] = self.mask(mask)
-            counted &= mask == 1
-        self.counted = counted
-        rows = []
-        for length in self.lengths:
-            rows.append(
-                numbers(r, (length,), 0, D - 1, True) if self.tokens else numbers(r, (length, D))
-            )
-        if self.listed:
-            parts = [dress(r, row) if len(row) else Value(row, row) for row in rows]
-            given = [part.given for part in parts]
-            x = Value(tuple(given) if r.random() < 0.2 else given, [p.means for p in parts])
-        else:
-            x = dress(r, np.stack(rows), lists=False)
-            if (
-                r.random() < 0.2
-                and not counted.all()
-                and not self.tokens
-                and type(x.given) is np.ndarray
-            ):
-                x = self.junk(x, counted[..., None])
-        self.arguments = {"x": x, **extra}
-        if bad and r.random() < 0.6:
-            name = r.choice(["x", "x", "lengths", "mask"])
-            self.arguments[name] = self.wrong(name)
-        means = x.means
-        eye = np.eye(D)
-        self.sequences = [
-            (eye[m] if self.tokens else np.asarray(m), c[: len(m)])
-            for m, c in zip(means, counted, strict=True)
-        ]
-
-    def junk(self, x, counted):
-        """The same, with numbers where nothing counts that must not be looked at."""
-        given = np.array(x.given, order="K")
-        given[np.broadcast_to(~counted, given.shape)] = self.r.choice([np.nan, np.inf, -np.inf])
-        return Value(given, x.means)
-
-    def mask(self, mask):
-        r = self.r
-        if self.listed and r.random() < 0.5:
-            rows = [row[:n] for row, n in zip(mask, self.lengths, strict=True)]
-            return Value([dress(r, row).given for row in rows], True)
-        if r.random() < 0.4:
-            mask = mask.astype(bool)
-            return Value(np.asfortranarray(mask) if r.random() < 0.3 else mask, True)
-        return Value(
-            dress(r, mask if r.random() < 0.5 else mask.astype(float), lists=False).given, True
-        )
-
-    def wrong(self, name):
-        r, given = self.r, self.arguments.get(name)
-        if given is None or r.random() < 0.3:
-            return rubbish(r)
-        given = given.given
-        if isinstance(given, list | tuple):
-            given, at = list(given), r.randrange(len(given))
-            if r.random() < 0.3:
-                given.pop() if r.random() < 0.5 else given.append(given[0])
-            elif r.random() < 0.5:
-                given[at] = rubbish(r).given
-            else:
-                given[at] = spoil(r, given[at]).given
-            return Value(given, UNKNOWN)
-        return spoil(r, given)
-
-    def targets(self, bad):
-        """y, and the targets of every sequence."""
-        r, net = self.r, self.net
-        K, every, loss = net._outputs, net.readout == "all", net.config["loss"]
-        shape = (self.B, self.T) if every else (self.B,)
-        if loss == "cross_entropy":
-            y = numbers(r, shape, -1, K - 1, whole=True)
-            if not ((y >= 0) & (self.counted if every else True)).any():
-                bad = True  # nothing counts
-        else:
-            if K > 1 or r.random() < 0.5:
-                shape = (*shape, K)
-            y = numbers(r, shape, 0, 8) if loss == "bce" else numbers(r, shape)
-        nothing = (every and not self.counted.any()) or (
-            loss == "cross_entropy" and not ((y >= 0) & (self.counted if every else True)).any()
-        )
-        value = self.per_output(y)
-        targets = [part[:n] if every else part for part, n in zip(y, self.lengths, strict=True)]
-        if bad and r.random() < 0.7:
-            value = spoil(r, y) if r.random() < 0.7 else rubbish(r)
-        if nothing or loss is None:
-            value = Value(value.given, UNKNOWN)
-        return value, targets
-
-    def per_output(self, y):
-        """As an array, or a list of one for every sequence."""
-        r, every = self.r, self.net.readout == "all"
-        if every and self.listed and r.random() < 0.5:
-            rows = [row[:n] for row, n in zip(y, self.lengths, strict=True)]
-            return Value([dress(r, row).given for row in rows], True)
-        value = dress(r, y, lists=not (every and self.listed))
-        if (
-            type(value.given) is np.ndarray
-            and every
-            and r.random() < 0.1
-            and value.given.dtype.kind == "f"
-        ):
-            counted = self.counted if y.ndim == 2 else self.counted[..., None]
-            value = self.junk(value, counted)
-        return value
-
-    def state(self, bad):
-        """(h0 or None, its meaning or None)"""
-        r, form = self.r, self.net._form
-        if r.random() < 0.6:
-            return (None, None) if not bad or r.random() < 0.8 else (rubbish(r), None)
-        H, passes, s = form.hidden_size, form.passes, form.history
-        shapes = [(self.B, passes * s, H)]
-        if s > 1:
-            shapes.append((self.B, passes, H))
-        if passes == 1:
-            shapes.append((self.B, H))
-        shape = r.choice(shapes)
-        # (B, passes, H) with several states a pass is ambiguous only where the sizes agree
-        parts = [dress(r, numbers(r, shape)) for _ in range(form.states)]
-        if bad and r.random() < 0.5:
-            at = r.randrange(len(parts))
-            parts[at] = spoil(r, parts[at].means)
-        means = [part.means for part in parts]
-        unknown = any(m is UNKNOWN for m in means)
-        if form.states == 1:
-            return Value(parts[0].given, UNKNOWN if unknown else means[0]), means[0]
-        given = [part.given for part in parts]
-        given = tuple(given) if r.random() < 0.5 else given
-        return Value(given, UNKNOWN if unknown else means), means
-
-    def threads(self, bad):
-        r = self.r
-        if r.random() < 0.9:
-            return {}
-        if bad and r.random() < 0.3:
-            return {"threads": rubbish(r)}
-        count = r.choice([None, 1, 2, 3, 2**31 - 1, np.int8(1)])
-        return {"threads": Value(count, True)}
+__all__ = ["COUNTS", "Find", "Value", "attempt", "example", "losses", "network"]
 
 
 def known(net):
@@ -306,13 +35,6 @@ def known(net):
     p = {name: values.astype(np.float64) for name, values in net._parameters.items()}
     largest = max(np.abs(v).max() for v in p.values())
     return p if largest < 4 else None
-
-
-def good(arguments):
-    return all(value.good for value in arguments.values())
-
-
-# ---- calls -----------------------------------------------------------------------------
 
 
 def outputs(r, net):
@@ -595,184 +317,6 @@ def streams(r, net):
         close(label, net, np.reshape(part, np.shape(wanted)), wanted, "state")
 
 
-def training(r, net):
-    """fit"""
-    bad = r.random() < 0.5
-    data = Data(r, net, bad and r.random() < 0.3)
-    arguments = dict(data.arguments)
-    arguments["y"], _ = data.targets(bad and r.random() < 0.3)
-    arguments["epochs"] = Value(r.choice([1, 1, 2, 3]), True)
-    also = [FloatingPointError]
-    for _ in range(r.choice([0, 1, 1, 2, 3])):
-        name, choices = r.choice(FIT_OPTIONS)
-        arguments[name] = Value(r.choice(choices), True)
-    schedules = rc.schedules
-    if r.random() < 0.2:
-        arguments["lr"] = Value(
-            r.choice(
-                [
-                    schedules.Step(0.01, 2),
-                    schedules.Cosine(0.01),
-                    schedules.Plateau(0.01, patience=0),
-                    schedules.WarmUp(2, schedules.Cosine(0.01)),
-                    lambda epoch: 0.01 / epoch,
-                    lambda epoch: 0,
-                ]
-            ),
-            True,
-        )
-    if r.random() < 0.1:
-        arguments["callback"] = Value(
-            r.choice([lambda *a: None, lambda *a: True, raising, callback_of(net, data)]), True
-        )
-        also.append(Raised)
-    if r.random() < 0.15:
-        arguments["validation"] = validation(r, net, bad)
-        if r.random() < 0.5 and arguments["validation"].good:
-            arguments["patience"] = Value(r.choice([1, 2]), True)
-    path = None
-    if r.random() < 0.02:
-        path = os.path.join(folder(), "fit.npz")
-        arguments["checkpoint"] = Value(path, UNKNOWN)
-        also.append(OSError)
-    if bad:
-        for _ in range(r.choice([1, 1, 2])):
-            name = r.choice(ALL_FIT_OPTIONS)[0]
-            arguments[name] = bad_fit_option(r, net, name)
-        if "checkpoint" in arguments:
-            also.append(OSError)
-    if net.config["loss"] is None:
-        arguments["y"] = Value(arguments["y"].given, UNKNOWN)
-    count = data.B
-    share = arguments.get("validation")
-    sparse = net.readout == "all" or net.config["loss"] == "cross_entropy"
-    if share is not None and isinstance(share.given, float | np.floating) and (count < 2 or sparse):
-        arguments["validation"] = Value(share.given, UNKNOWN)
-    if arguments.get("lr") is not None and callable(arguments["lr"].given):
-        also.append(Raised)
-    epochs = arguments["epochs"].given
-    if isinstance(epochs, int | np.integer) and not isinstance(epochs, bool) and epochs > 3:
-        arguments["callback"] = Value(lambda epoch, loss: epoch >= 2, UNKNOWN)
-        if arguments.get("lr") is not None and callable(arguments["lr"].given):
-            del arguments["lr"]
-    moderate = all(name not in arguments for name in ("lr", "eps", "momentum", "weight_decay"))
-    kept = net._flat.copy()
-    try:
-        result, fine, label = attempt(net, "fit", net.fit, arguments, tuple(also), changes=True)
-    except Find as find:
-        refused = isinstance(find.__cause__, FloatingPointError | Raised)
-        if not refused or (moderate and isinstance(find.__cause__, FloatingPointError)):
-            raise
-        result, fine, label = None, False, ""
-    finally:
-        if path is not None and os.path.exists(path):
-            os.unlink(path)
-    expect(np.isfinite(net._flat).all(), "fit", "parameters", net._flat)
-    if fine:
-        expect(0 < len(result) <= max(3, len(result) and 3), label, len(result))
-        expect(np.isfinite(result.loss).all(), label, result.loss)
-        repr(result), result.to_dict()
-    if np.abs(net._flat).max() > 3:
-        net.load_state_dict(dict(zip(net._shapes, views(kept, net), strict=True)))
-
-
-def views(flat, net):
-    at = 0
-    for shape in net._shapes.values():
-        size = int(np.prod(shape))
-        yield flat[at : at + size].reshape(shape)
-        at += size
-
-
-def callback_of(net, data):
-    """A callback that uses the network that is being fitted."""
-
-    def callback(epoch, loss):
-        if good(data.arguments):
-            net.predict(**{name: value.given for name, value in data.arguments.items()})
-
-    return callback
-
-
-FIT_OPTIONS = [
-    ("batch_size", [1, 2, 5, 2**31 - 1]),
-    ("optimizer", ["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"]),
-    ("lr", [0.01, 1e-30, 1, np.float32(0.1), 1e3]),
-    ("momentum", [0, 0.5, 0.999]),
-    ("alpha", [0, 0.5]),
-    ("betas", [(0, 0), [0.5, 0.5], np.array([0.9, 0.99])]),
-    ("eps", [1e-8, 1, 1e-30]),
-    ("clip_norm", [None, 1, 1e-30, 1e30]),
-    ("clip_value", [None, 1, 1e-30, 1e30]),
-    ("weight_decay", [0, 0.1, {"weight_hh": 0.1}, {"": 0.1, "weight_ih_l0": 0}, {}]),
-    ("l1", [0, 0.1, {"weight": 0.1}]),
-    ("activation", [0, 0.1]),
-    ("truncate", [None, 1, 2, 2**31 - 1]),
-    ("shuffle", [True, False, np.False_]),
-    ("rng", [None, 0, 2**100]),
-    ("threads", [None, 1, 2, 2**31 - 1]),
-    ("progress", [None, False]),
-]
-
-ALL_FIT_OPTIONS = [
-    *FIT_OPTIONS,
-    *((name,) for name in ("lr", "callback", "validation", "progress", "patience", "epochs")),
-    *((name,) for name in ("threads", "checkpoint")),
-]
-
-
-def bad_fit_option(r, net, name):
-    if name == "progress":  # what it prints is not what is looked for
-        return Value(r.choice([0, "yes", 2.0]), UNKNOWN)
-    if name == "lr" and r.random() < 0.5:
-        return Value(
-            r.choice(
-                [
-                    raising,
-                    lambda e: "a",
-                    lambda e: float("nan"),
-                    lambda e: -1,
-                    lambda e: 10**400,
-                    lambda e: None,
-                    rc.schedules.Step(1e308, 1, 1e308),
-                    rc.schedules.WarmUp(1, 1e308),
-                ]
-            ),
-            UNKNOWN,
-        )
-    if name == "callback":
-        return Value(r.choice([0, "a", []]), UNKNOWN)
-    if name == "validation" and r.random() < 0.7:
-        return validation(r, net, True)
-    if name in ("weight_decay", "l1") and r.random() < 0.5:
-        key = r.choice(["weight", "nothing", "", None, 3, "bias"])
-        return Value(r.choice([{key: r.choice(RUBBISH)()}, BrokenMapping(weight=1)]), UNKNOWN)
-    if name == "betas" and r.random() < 0.5:
-        return Value((r.choice(RUBBISH)(), 0.5), UNKNOWN)
-    if name == "checkpoint":
-        return Value(
-            r.choice(["", "\0", "/nowhere/at/all", folder(), b"\xff\0", "x" * 5000, no_path(r)]),
-            UNKNOWN,
-        )
-    return Value(r.choice(BAD_NUMBERS), UNKNOWN) if r.random() < 0.2 else rubbish(r)
-
-
-def validation(r, net, bad):
-    if r.random() < 0.4:
-        return Value(r.choice([0.2, 0.5, np.float32(0.4)]), True)
-    held = Data(r, net, bad)
-    y, _ = held.targets(bad)
-    fine = good(held.arguments) and y.good
-    if r.random() < 0.5 and len(held.arguments) == 1:
-        pair = (held.arguments["x"].given, y.given)
-        return Value(list(pair) if r.random() < 0.3 else pair, fine or UNKNOWN)
-    mapping = {name: value.given for name, value in held.arguments.items()} | {"y": y.given}
-    if bad and r.random() < 0.3:
-        mapping[r.choice(["z", "h0", None])] = 1
-        fine = False
-    return Value(mapping, fine or UNKNOWN)
-
-
 def state_dicts(r, net):
     """load_state_dict"""
     bad = r.random() < 0.5
@@ -803,19 +347,6 @@ def state_dicts(r, net):
     expect(np.isfinite(net._flat).all(), label, "parameters", net._flat)
     if not np.abs(net._flat).max() < 3:
         net.load_state_dict({name: numbers(r, s) for name, s in net._shapes.items()})
-
-
-def no_path(r):
-    """Rubbish that is not the name of a file."""
-    while isinstance(given := r.choice(RUBBISH)(), str | bytes):
-        pass
-    return given
-
-
-def folder(kept=[]):  # noqa: B006
-    if not kept:
-        kept.append(tempfile.mkdtemp(prefix="rnncore-fuzz-"))
-    return kept[0]
 
 
 def files(r, net):
