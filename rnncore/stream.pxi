@@ -303,7 +303,9 @@ cdef class Stream:
         if cnp.PyArray_CheckExact(x_t):
             if not is_shaped(x_t, 1, net.inputs, 0) or not is_either_real(x_t):
                 return None
-        elif type(x_t) is int or isinstance(x_t, cnp.integer):
+        elif type(x_t) is int or (
+            isinstance(x_t, cnp.integer) and not cnp.is_timedelta64_object(x_t)
+        ):
             tokens = True
             token = PyLong_AsLongLongAndOverflow(PyNumber_Index(x_t), &too_large)
         else:

@@ -191,6 +191,7 @@ def test_no_loss():
         ({"dtype": None}, ValueError, "dtype: expected one of 'float32', 'float64', got None"),
         ({"loss": "cross_entropy", "output_size": 2**25}, ValueError, "output_size: expected at most 16777216"),
         ({"dtype": "real"}, ValueError, "dtype: expected one of 'float32', 'float64', got 'real'"),
+        ({"init": "orthogonal", "init_scale": 1e300}, ValueError, "init_scale: expected weight_hh_l0 to be finite, got 1e+300"),
         ({"bias": 1}, TypeError, "bias: expected True or False, got 1"),
         ({"seed": -1}, ValueError, "seed: expected at least 0, got -1"),
         ({"seed": "a"}, TypeError, "seed: expected None, an integer or a numpy.random.Generator, got 'a'"),
@@ -214,7 +215,8 @@ def test_bad_networks(options, error, text):
         ({"lr": "0.1"}, TypeError, "lr: expected a number, got '0.1'"),
         ({"lr": 10**400}, ValueError, "lr: expected more than 0 and finite, got 1000"),
         ({"eps": 0}, ValueError, "eps: expected more than 0"),
-        ({"eps": 1e-50}, ValueError, "eps: expected more than 0 in float32, got 1e-50"),
+        ({"eps": 1e-50}, ValueError, "eps: expected more than 0 and finite in float32, got 1e-50"),
+        ({"eps": 1e50}, ValueError, "eps: expected more than 0 and finite in float32, got 1e+50"),
         ({"progress": "no"}, TypeError, "progress: expected True or False, got 'no'"),
         ({"momentum": 1.0}, ValueError, "momentum: expected at least 0 and less than 1, got 1.0"),
         ({"betas": (0.9, 1.0)}, ValueError, "betas: expected at least 0 and less than 1, got 1.0"),
@@ -426,3 +428,225 @@ def test_numpy_error_settings_do_not_leak_in():
         assert np.isfinite(net(np.full((1, 2, 1), 1e-50)).y).all()
         net.parameters()["head.bias"][:] = [0, 500, -500]
         assert net.predict_proba(np.zeros((1, 2, 1))).argmax() == 1
+
+
+class Trouble(Exception):
+    """Of a broken object."""
+
+
+def broken(*names, **others):
+    def trouble(*args, **options):
+        raise Trouble
+
+    return type("Broken", (), dict.fromkeys(names, trouble) | others)()
+
+
+class BrokenMapping(dict):
+    def __getitem__(self, name):
+        raise Trouble
+
+
+class BrokenList(list):
+    def __len__(self):
+        raise Trouble
+
+
+NO_ARRAY = broken("__array__", "__len__", "__getitem__")
+NO_NUMBER = broken("__index__", "__float__", "__repr__")
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda net: net(NO_ARRAY), "x: expected an array, got a Broken with an error of its own"),
+        (lambda net: net([NO_ARRAY]), "x[0]: expected an array, got a Broken"),
+        (lambda net: net(BrokenList([X[0]])), "x: expected a list, got a BrokenList with an error"),
+        (lambda net: net(X, h0=NO_ARRAY), "h0: expected an array, got a Broken"),
+        (lambda net: net(X, mask=NO_ARRAY), "mask: expected an array, got a Broken"),
+        (lambda net: net(X, threads=NO_NUMBER), "threads: expected an integer, got a Broken that"),
+        (lambda net: net.loss(X, NO_ARRAY), "y: expected an array, got a Broken"),
+        (lambda net: net.step(NO_ARRAY), "x_t: expected an array, got a Broken"),
+        (lambda net: net.fit(X, np.zeros(4), epochs=NO_NUMBER), "epochs: expected an integer"),
+        (lambda net: net.fit(X, np.zeros(4), epochs=1, lr=NO_NUMBER), "lr: expected a number, got"),
+        (lambda net: net.fit(X, np.zeros(4), epochs=1, betas=NO_ARRAY), "betas: expected"),
+        (lambda net: net.fit(X, np.zeros(4), epochs=1, l1=BrokenMapping(weight=1)),
+         "l1: expected a mapping, got a BrokenMapping with an error of its own"),
+        (lambda net: net.fit(X, np.zeros(4), epochs=1, validation=BrokenMapping(x=X, y=0)),
+         "validation: expected a mapping, got a BrokenMapping"),
+        (lambda net: net.load_state_dict(BrokenMapping(net.state_dict())),
+         "state_dict: expected a mapping, got a BrokenMapping"),
+        (lambda net: net.load_state_dict(net.state_dict() | {"head.bias": NO_ARRAY}),
+         "state_dict['head.bias']: expected an array, got a Broken"),
+        (lambda net: net.save(broken("__fspath__")), "path: expected a file's path, got <"),
+        (lambda net: rc.RNN(NO_NUMBER, 2), "input_size: expected an integer, got a Broken that"),
+        (lambda net: rc.RNN(3, 2, bias=NO_NUMBER), "bias: expected True or False, got a Broken"),
+        (lambda net: rc.RNN(3, 2, readout=NO_NUMBER), "readout: expected one of 'last', 'all', got"),
+        (lambda net: rc.RNN(3, 2, seed=NO_NUMBER), "seed: expected None, an integer or a numpy"),
+        (lambda net: rc.RNN(3, 2, init=BrokenMapping(h0=1)), "init: expected a mapping, got a Bro"),
+    ],
+)  # fmt: skip
+def test_objects_that_break_when_they_are_looked_at(call, text):
+    net = rc.RNN(3, 2, 1, loss="mse", seed=0)
+    unchanged(net, lambda: call(net), TypeError, text)
+
+
+LONG = 10**5000  # Python does not print so many digits
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (
+            lambda net: rc.RNN(LONG, 2),
+            "input_size: expected at most 2147483647, got a int that can",
+        ),
+        (lambda net: rc.schedules.Step(-LONG, 1), "lr: expected more than 0 and finite, got a int"),
+        (lambda net: rc.schedules.Cosine(LONG), "lr: expected more than 0 and finite, got a int"),
+        (lambda net: net.fit(X, np.zeros(4), epochs=LONG), "epochs: expected at most 2147483647"),
+        (lambda net: rc.RNN(3, 2, loss="m" * 10**6), "loss: expected one of None, 'bce', 'mse',"),
+    ],
+)
+def test_what_came_is_not_shown_at_any_length(call, text):
+    net = rc.RNN(3, 2, 1, loss="mse", seed=0)
+    with pytest.raises(ValueError, match=re.escape(text)) as caught:
+        call(net)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "lr",
+    [np.complex64(1), 1j, np.timedelta64(1, "s"), bytearray(b"1"), np.str_("1"), np.array("1"),
+     np.array([0.1])],
+)  # fmt: skip
+def test_what_float_would_take_and_is_no_number(lr):
+    net = rc.RNN(3, 2, 1, loss="mse", seed=0)
+    unchanged(
+        net, lambda: net.fit(X, np.zeros(4), epochs=1, lr=lr), TypeError, "lr: expected a number"
+    )
+
+
+def test_a_time_is_no_token(build):
+    net = rc.RNN(3, 2, 1, seed=0)
+    for x_t in (np.timedelta64(1), np.timedelta64("NaT", "s")):
+        unchanged(net, lambda x_t=x_t: net.step(x_t), TypeError, "x_t: expected real numbers")
+
+
+def test_states_of_tokens_that_may_be_numbers():
+    net = rc.LSTM(3, 2, 1, seed=0)
+    x_t = np.array([0, 1, 2])
+    unchanged(net, lambda: net.step(x_t, 5), TypeError, "state: expected a pair (h, c) for an LSTM")
+    unchanged(net, lambda: net.step(x_t, (NO_ARRAY, 1)), TypeError, "state: expected an array")
+
+
+def test_a_flow_in_which_nothing_counts():
+    net = rc.RNN(3, 2, 2, loss="cross_entropy", seed=0)
+    text = "y: expected at least one target that counts, got none"
+    unchanged(net, lambda: net.gradient_flow(X, [-1] * 4), ValueError, text)
+
+
+@pytest.mark.parametrize("share", ["left to train on", "set apart"])
+def test_shares_of_validation_in_which_nothing_counts(share):
+    apart = rc._training.held_out(0.25, rc._training.data_of(
+        rc.RNN(3, 2, 2, loss="cross_entropy")._inputs(X), np.zeros(4, int)), _seed(0))[1]  # fmt: skip
+    y = np.full(4, -1 if share == "left to train on" else 1)
+    y[apart] = 1 if share == "left to train on" else -1
+    net = rc.RNN(3, 2, 2, loss="cross_entropy", seed=0)
+    unchanged(
+        net,
+        lambda: net.fit(X, y, epochs=2, validation=0.25, rng=0),
+        ValueError,
+        f"validation: expected a target that counts among the sequences {share}, got none of",
+    )
+
+
+def _seed(rng):
+    return rc._checks.seed("rng", rng)
+
+
+def test_strengths_that_overflow():
+    net = rc.RNN(3, 2, 1, loss="mse", seed=0)
+    for name in ("l1", "weight_decay"):
+        unchanged(
+            net,
+            lambda name=name: net.fit(X, np.zeros(4), epochs=1, **{name: 1e300}),
+            ValueError,
+            f"{name}: expected a finite number in float32, got 1e+300",
+        )
+
+
+def test_rates_that_overflow():
+    lr = rc.schedules.Step(1.0, every=1, factor=1e300)
+    assert lr(2, 9) == 1e300
+    assert lr(9, 9) == float("inf")
+    assert rc.schedules.Cosine(0.1, end=1e308)(1, 9) >= 0
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", b"\0", "\ud800"])
+def test_names_that_no_file_has(path):
+    net = rc.RNN(3, 2, 1, loss="mse", seed=0)
+    for call in (net.save, rc.load):
+        with pytest.raises(ValueError, match="path: expected a file's path, got"):
+            call(path)
+    unchanged(net, lambda: net.fit(X, np.zeros(4), epochs=1, checkpoint=path), ValueError,
+              "checkpoint: expected a file's path, got")  # fmt: skip
+
+
+def test_checkpoints_that_cannot_be_written_are_known_before_anything_is_trained(tmp_path):
+    net = rc.RNN(3, 2, 1, loss="mse", seed=0)
+    before = net.flat.copy()
+    for path in (tmp_path, tmp_path / "no" / "such" / "folder", tmp_path / ("x" * 5000)):
+        with pytest.raises(OSError):  # noqa: PT011
+            net.fit(X, np.zeros(4), epochs=1, checkpoint=path)
+        assert net.flat.tobytes() == before.tobytes()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"seed": -1}, "its header is not one"),
+        ({"seed": 2**64}, "its header is not one"),
+        ({"seed": 1.5}, "its header is not one"),
+        ({"fit": [1]}, "its header is not one"),
+        ({"records": np.zeros((0, 6))}, "its records are (0, 6) of float64"),
+        ({"records": np.zeros((2, 6), "U3")}, "its records are (2, 6) of <U3"),
+        ({"records": np.zeros((2, 4))}, "records of shape (2, 4)"),
+        ({"parameters": np.full(17, np.nan, "f4")}, "its parameters: expected finite numbers"),
+        ({"best": np.zeros(17, "U1")}, "its best: expected real numbers"),
+        ({"order": np.full(4, 9)}, "order: no sequence 9"),
+        ({"progress": np.zeros(3, "u1")}, "progress: expected size 64, got 3"),
+    ],
+)
+def test_forged_checkpoints(tmp_path, change, text):
+    import json
+
+    path, net = tmp_path / "fit.npz", rc.RNN(3, 2, 1, loss="mse", seed=0)
+    net.fit(X, np.zeros(4), epochs=1, rng=0, checkpoint=path)
+    with np.load(path) as archive:
+        entries = dict(archive)
+    assert entries["parameters"].shape == (17,)
+    header = json.loads(str(entries["rnncore"]))
+    for name, value in change.items():
+        (header if name in header else entries)[name] = value
+    np.savez(path, **(entries | {"rnncore": np.array(json.dumps(header))}))
+    net = rc.RNN(3, 2, 1, loss="mse", seed=0)
+    unchanged(net, lambda: net.fit(X, np.zeros(4), epochs=2, checkpoint=path), ValueError, text)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f2", "?"])
+def test_arrays_of_more_numbers_than_there_are_addresses(dtype):
+    net = rc.RNN(1, 2, 1, loss="mse", dtype="float64", seed=0)
+    x = np.broadcast_to(np.zeros((), dtype), (65, 2**55, 1))
+    for call in (net, net.predict, lambda x: net.loss(x, np.zeros(65))):
+        with pytest.raises(MemoryError, match=r"no room for an array \(65, 36028797018963968, 1\)"):
+            call(x)
+    if dtype == "u1":
+        with pytest.raises(MemoryError, match="no room"):
+            net(x[:, :, 0])
+
+
+def test_a_share_of_validation_in_another_precision(tmp_path):
+    for share in (np.float32(0.25), np.array(0.25)[()]):
+        net = rc.RNN(3, 2, 1, loss="mse", seed=0)
+        history = net.fit(X, np.zeros(4), epochs=1, validation=share, checkpoint=tmp_path / "fit")
+        assert history.validation is not None

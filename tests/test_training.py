@@ -635,7 +635,7 @@ BAD = [
     ({"lr": lambda epoch: "fast"}, TypeError, r"lr\(1\): expected a number, got 'fast'"),
     ({"lr": lambda epoch: -1.0}, ValueError, r"lr\(1\): expected at least 0"),
     ({"alpha": 1.0}, ValueError, "alpha: expected at least 0 and less than 1"),
-    ({"checkpoint": 3}, TypeError, "path: expected a file's path, got 3"),
+    ({"checkpoint": 3}, TypeError, "checkpoint: expected a file's path, got 3"),
 ]
 
 

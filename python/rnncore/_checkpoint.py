@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rnncore import _checks as check
 from rnncore import _files
 from rnncore._checks import Array
 
@@ -40,7 +41,8 @@ def read(path: str, fit: dict[str, Any]) -> tuple[int, Array, dict[str, Any]] | 
         header, arrays = _files.read(path)
         if header["checkpoint"] != FORMAT:
             raise ValueError(f"its format is {header['checkpoint']}, this version's {FORMAT}")
-        theirs, seed, records = header["fit"], int(header["seed"]), arrays.pop("records")
+        theirs, seed, records = header["fit"], header["seed"], arrays.pop("records")
+        check_contents(theirs, seed, records, arrays)
     except (KeyError, TypeError, ValueError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else error
         raise ValueError(
@@ -49,10 +51,21 @@ def read(path: str, fit: dict[str, Any]) -> tuple[int, Array, dict[str, Any]] | 
     other = [name for name in fit if theirs.get(name) != fit[name]]
     if other:
         parts = [
-            "other data" if name == "data" else f"{name}={theirs.get(name)!r}" for name in other
+            "other data" if name == "data" else f"{name}={check.shown(theirs.get(name))}"
+            for name in other
         ]
         raise ValueError(
             f"checkpoint: expected one of this fit, got {path!r} of one with {', '.join(parts)}; "
             "give another path, or delete the file to begin anew"
         )
     return seed, records, arrays
+
+
+def check_contents(fit: Any, seed: Any, records: Array, state: dict[str, Array]) -> None:
+    """An error for what no fit has written: the file may be damaged, or somebody else's."""
+    if not isinstance(fit, dict) or type(seed) is not int or not 0 <= seed < 2**63:
+        raise ValueError("its header is not one")
+    if records.dtype != np.float64 or records.ndim != 2 or not len(records):
+        raise ValueError(f"its records are {records.shape} of {records.dtype}")
+    for name in ("parameters", "best"):
+        check.all_finite(f"its {name}", check.array(f"its {name}", state[name]))

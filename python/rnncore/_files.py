@@ -1,9 +1,11 @@
-"""Headers and arrays in files: an .npz archive in which nothing is executed."""
+"""Headers and arrays in files in which nothing is executed: .npz archives, or, where the name
+says so, the safetensors format."""
 
 from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,8 @@ import numpy as np
 from rnncore import _checks as check
 from rnncore._checks import Array
 
-HEADER = "rnncore"  # the archive's entry that says what it is
+HEADER = "rnncore"  # the archive's entry that says what it is; of safetensors, the metadata's
+SAFETENSORS = ".safetensors"
 
 
 def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, Array]) -> None:
@@ -19,18 +22,51 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
     import json
     import tempfile
 
-    path = os.path.realpath(check.path(path))
+    path = check.path(path)
+    package = safetensors() if is_safetensors(path) else None  # links go by their own name
+    path, text = os.path.realpath(path), json.dumps(header)
     mode = os.stat(path).st_mode if os.path.exists(path) else 0o666 & ~umask()
     handle, part = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".rnncore-")
     try:
         with os.fdopen(handle, "wb") as file:
-            entries: dict[str, Any] = {HEADER: np.array(json.dumps(header)), **arrays}
-            np.savez(file, **entries)
+            if package is not None:
+                plain = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+                file.write(package.save(plain, metadata={HEADER: text}))
+            else:
+                entries: dict[str, Any] = {HEADER: np.array(text), **arrays}
+                np.savez(file, **entries)
         os.chmod(part, stat.S_IMODE(mode))
         os.replace(part, path)
     except BaseException:
         os.unlink(part)
         raise
+
+
+def is_safetensors(path: str | os.PathLike[str]) -> bool:
+    return os.fspath(path).endswith(SAFETENSORS)
+
+
+def safetensors() -> Any:
+    """The package that reads and writes the format, or an error that says what is missing."""
+    try:
+        import safetensors.numpy as package
+    except ImportError:
+        raise ImportError(
+            "path: expected the package safetensors for a file of that name, which is not "
+            "installed (python -m pip install safetensors); files named otherwise do without"
+        ) from None
+    return package
+
+
+def check_place(path: str) -> None:
+    """An error where no file of that name could be written."""
+    import tempfile
+
+    if is_safetensors(path):
+        safetensors()
+    with suppress(FileNotFoundError):
+        os.lstat(path)  # of too long a name there is no file, nor can there be
+    tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))).close()
 
 
 def umask() -> int:
@@ -43,13 +79,26 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]
     """Header and arrays of a file, or a ValueError for whatever is wrong with it."""
     import json
 
+    package = safetensors() if is_safetensors(path) else None
     with open(path, "rb") as file:
         try:
-            with np.load(file, allow_pickle=False) as archive:
-                entries = {key: archive[key] for key in archive.files}
-            header = json.loads(str(entries.pop(HEADER)[()]))
+            if package is not None:
+                data = file.read()
+                entries = package.load(data)  # checks that all it speaks of is there
+                size = int.from_bytes(data[:8], "little")
+                header = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][HEADER])
+            else:
+                with np.load(file, allow_pickle=False) as archive:
+                    sizes = [entry.file_size for entry in archive.zip.infolist()]
+                    if sum(sizes) > os.fstat(file.fileno()).st_size:  # or one could fill memory
+                        raise ValueError("it says it holds more than it does, or is compressed")
+                    entries = {key: archive[key] for key in archive.files}
+                header = json.loads(str(entries.pop(HEADER)[()]))
             if not isinstance(header, dict):
                 raise ValueError("its header is not one")
+            for name, values in entries.items():
+                if not isinstance(values, np.ndarray):
+                    raise ValueError(f"its {name} is no array")
         except Exception as error:  # numpy, zip and their codecs each have errors of their own
             raise ValueError(str(error) or type(error).__name__) from None
     return header, entries

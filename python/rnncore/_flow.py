@@ -95,7 +95,10 @@ class GradientFlow:
         inputs, net = self._inputs, self._net
         T, passes = self.steps, net._form.passes
         terms, squares = np.zeros((T, net._flat.size)), np.zeros((T + 1, 3))
-        scale = 1 / counted(inputs, target, classes)
+        number = counted(inputs, classes)
+        if not number:
+            inputs.explain(y)
+        scale = 1 / number
         for n in np.unique(self._lengths):
             order = np.flatnonzero(self._lengths == n).astype(np.int64)
             of_length = np.zeros((passes, n + 1, 3))
@@ -294,14 +297,10 @@ def places(net: Function) -> list[tuple[str, slice, tuple[int, ...]]]:
     return result
 
 
-def counted(inputs: Inputs, target: Array | None, classes: Array | None) -> int:
+def counted(inputs: Inputs, classes: Array | None) -> int:
     """How many numbers the loss is the mean of."""
-    form = inputs.form
-    where = inputs.counted if form.every_step else np.ones(inputs.count, bool)
-    if classes is None:
-        return int(where.sum()) * form.outputs
-    values = inputs.padded(classes) if form.every_step else classes
-    return int((where & (values.reshape(where.shape) >= 0)).sum())
+    targets = int(inputs.counted_targets(classes).sum())
+    return targets * (inputs.form.outputs if classes is None else 1)
 
 
 def root(squares: Array) -> Array:

@@ -33,20 +33,23 @@ def fill(
     shapes = {name: view.shape for name, view in views.items()}
     dtype = next(iter(views.values())).dtype
     if isinstance(init, Mapping):
-        extra = [str(name) for name in init if name not in shapes]
+        given = check.entries("init", init)
+        extra = [name for name in given if name not in shapes]
         if extra:
             known = ", ".join(shapes)
-            raise ValueError(f"init: expected names among {known}; got {', '.join(extra)}")
+            raise ValueError(f"init: expected names among {known}; got {check.names(extra)}")
         values = by_torch(shapes, rng)
-        given = {name: init[name] for name in shapes if name in init}
     elif callable(init):
         values, given = {}, {name: init(name, shape, rng) for name, shape in shapes.items()}
     else:
         values, given = named(check.choice("init", init, NAMES), kind, shapes, scale, rng), {}
     for name, value in given.items():
         values[name] = checked_array(f"init[{name!r}]", value, shapes[name], dtype)
-    for name, view in views.items():
-        view[...] = values[name]
+    with np.errstate(over="ignore"):
+        for name, view in views.items():
+            view[...] = values[name]
+            if not np.isfinite(view).all():
+                raise ValueError(f"init_scale: expected {name} to be finite, got {scale!r}")
 
 
 def named(

@@ -84,7 +84,7 @@ class Inputs:
         self.x = None
         if isinstance(x, list | tuple):
             self.listed = True
-            self._from_list(x, lengths)
+            self._from_list(check.items("x", x), lengths)
         else:
             self._from_array(check.array("x", x))
             if lengths is not None:
@@ -125,7 +125,7 @@ class Inputs:
         else:
             self.x = check.as_real(x, self.form.dtype)
 
-    def _from_list(self, x: Any, lengths: Any) -> None:
+    def _from_list(self, x: list[Any], lengths: Any) -> None:
         if len(x) == 0:
             raise ValueError("x: expected at least 1 sequence, got an empty list")
         if lengths is not None:
@@ -195,9 +195,10 @@ class Inputs:
         """h0 as the core wants it, of a pair (h0, c0) one after the other."""
         if self.form.states == 1:
             return self._one_state("h0", h0)
-        if not isinstance(h0, list | tuple) or len(h0) != 2:
+        given = check.items("h0", h0) if isinstance(h0, list | tuple) else []
+        if len(given) != 2:
             raise TypeError(f"h0: expected a pair (h0, c0) for an LSTM, got {check.kind(h0)}")
-        pair = [self._one_state(name, part) for name, part in zip(("h0", "c0"), h0, strict=True)]
+        pair = [self._one_state(name, part) for name, part in zip(("h0", "c0"), given, strict=True)]
         check.same_shape("c0", pair[1], pair[0].shape)
         return np.stack(pair)
 
@@ -245,6 +246,7 @@ class Inputs:
         """A list with one array per sequence, its steps along the first axis, as rows.
         width 0: one number per step."""
         assert self.lengths is not None
+        given = check.items(name, given)
         if len(given) != self.count:
             raise ValueError(f"{name}: expected {self.count} sequences, got {len(given)}")
         rows = [check.array(f"{name}[{s}]", values) for s, values in enumerate(given)]
@@ -270,6 +272,15 @@ class Inputs:
             return self.steps
         counted: Array = self.steps & (self.padded(self.mask) != 0)
         return counted
+
+    def counted_targets(self, classes: Array | None) -> Array:
+        """(count,) or (count, time): true where a target counts."""
+        every_step = self.form.every_step
+        where: Array = self.counted if every_step else np.ones(self.count, bool)
+        if classes is None:
+            return where
+        values = self.padded(classes) if every_step else classes
+        return where & (values.reshape(where.shape) >= 0)
 
     def reals(self, name: str, given: Any) -> Array:
         """Real numbers, K for each output, as the core wants them; see `per_output`."""
@@ -391,4 +402,7 @@ def as_index(values: Array) -> Array:
         values = np.minimum(values, np.uint64(2**62))
     if values.dtype == np.int64 and values.flags.carray:  # the common case
         return values
-    return np.require(values, np.int64, ["C", "A"])
+    try:
+        return np.require(values, np.int64, ["C", "A"])
+    except ValueError:
+        raise check.too_large(values) from None

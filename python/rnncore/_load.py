@@ -11,7 +11,7 @@ from rnncore import _files
 from rnncore import _parameters as parameters
 from rnncore._gru import GRU
 from rnncore._lstm import LSTM
-from rnncore._model import FORMAT
+from rnncore._model import FORMAT, MOST_LAYERS
 from rnncore._network import Network
 from rnncore._rnn import RNN
 
@@ -33,6 +33,8 @@ def load(path: str | os.PathLike[str]) -> Network:
     ------
     OSError
         Where there is no such file, or it cannot be read.
+    ImportError
+        Where its name ends in ".safetensors", and the package is not installed.
     ValueError
         Where it is not such a file, or is damaged. Nothing in it is ever executed.
 
@@ -51,13 +53,14 @@ def load(path: str | os.PathLike[str]) -> Network:
         kind, version, config = header["class"], header["format"], header["config"]
         if version != FORMAT or kind not in CLASSES:
             raise ValueError(f"it holds a {kind} of format {version}, this version reads {FORMAT}")
+        check.whole("num_layers", config.get("num_layers", 1), 1, MOST_LAYERS)
         sizes = {name: np.shape(values) for name, values in arrays.items()}
         shapes = parameters.parameter_shapes(kind, config)
         if sizes != shapes:  # before a header that lies can ask for memory
             raise ValueError(f"its arrays are {sizes}, its header says {shapes}")
         net = CLASSES[kind](**config, seed=0)
         net.load_state_dict(arrays)
-    except OSError:
+    except (OSError, ImportError):
         raise
     except Exception as error:  # whatever a forged header leads to
         why = f"no {error}" if isinstance(error, KeyError) else error

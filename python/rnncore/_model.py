@@ -275,14 +275,18 @@ class Model:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file, from which `rnncore.load` makes it again.
 
-        The file is an uncompressed ``.npz`` archive without pickled objects, written whole or
-        not at all. The name is taken as it is. An object of a derived class comes back as the
-        network it is derived from.
+        The file is an uncompressed ``.npz`` archive without pickled objects, or, where the name
+        ends in ``.safetensors``, one of that format (for which the package safetensors has to be
+        installed), with the configuration in its metadata. It is written whole or not at all. The
+        name is taken as it is. An object of a derived class comes back as the network it is
+        derived from.
 
         Raises
         ------
         OSError
             Where the file cannot be written; what was there is still there.
+        ImportError
+            Where the package safetensors is wanted and not installed.
         ValueError
             Where a parameter is not finite.
 
@@ -322,6 +326,6 @@ def check_stack(config: dict[str, Any]) -> dict[str, Any]:
 def dtype_name(dtype: Any) -> str:
     try:
         name = None if dtype is None else np.dtype(dtype).name
-    except (TypeError, ValueError, SyntaxError):
-        name = str(dtype)
+    except Exception:  # numpy's, or the object's own
+        name = dtype if isinstance(dtype, str) else check.shown(dtype)
     return check.choice("dtype", name, DTYPES)  # type: ignore[no-any-return]

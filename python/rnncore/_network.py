@@ -116,10 +116,12 @@ class Network(Function):
             network is then unchanged.
         FloatingPointError
             Where the loss or a parameter stops being finite. The network is then that of the
-            last epoch in which both were; so it is after Ctrl-C, or an error of the callback's.
+            last epoch in which both were; so it is after Ctrl-C, or an error of the callback's
+            or of a function that gives the learning rate.
             The error's ``history`` has the epochs before.
         OSError
-            Where the checkpoint cannot be written; the one before it is still there.
+            Where the checkpoint cannot be written: before the first epoch, if that can be told;
+            else the one before it is still there.
 
         References
         ----------
@@ -153,14 +155,15 @@ class Network(Function):
     def _validation(self, given: Any) -> training.Data:
         """Validation data from a pair (x, y), or a mapping of these and what else `loss` takes."""
         if isinstance(given, Mapping):
+            given = check.entries("validation", given)
             known = {"x", "y", "lengths", "mask"}
             if not {"x", "y"} <= set(given) <= known:
                 raise ValueError(
                     "validation: expected a mapping with x, y, and maybe lengths or mask, got "
-                    f"{', '.join(map(str, given))}"
+                    f"{check.names(given)}"
                 )
-        elif isinstance(given, list | tuple) and len(given) == 2:
-            given = {"x": given[0], "y": given[1]}
+        elif isinstance(given, list | tuple) and len(pair := check.items("validation", given)) == 2:
+            given = {"x": pair[0], "y": pair[1]}
         else:
             raise TypeError(
                 "validation: expected a share of the sequences, a pair (x, y) or a mapping, got "
@@ -170,8 +173,10 @@ class Network(Function):
             inputs = self._inputs(given["x"], None, given.get("lengths"), given.get("mask"))
             data = training.data_of(inputs, given["y"])
             inputs.explain(given["y"])
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"validation: {error}") from None
+        except TypeError as error:
+            raise TypeError(f"validation: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"validation: {error}") from None
         return data
 
     def objective(

@@ -35,14 +35,16 @@ def options(
 ) -> Options:  # fmt: skip
     try:
         beta1, beta2 = betas
-    except (TypeError, ValueError):
-        raise TypeError(f"betas: expected two numbers, got {betas!r}") from None
+    except Exception:  # of whatever it is
+        raise TypeError(f"betas: expected two numbers, got {check.shown(betas)}") from None
     eps = check.number("eps", eps, 0, above=True)
-    if dtype.type(eps) == 0:
-        raise ValueError(f"eps: expected more than 0 in {dtype}, got {eps!r}")
+    with np.errstate(over="ignore"):
+        rounded = dtype.type(eps)
+    if not 0 < rounded < np.inf:
+        raise ValueError(f"eps: expected more than 0 and finite in {dtype}, got {eps!r}")
     epochs = check.whole("epochs", epochs, 1)
     if callback is not None and not callable(callback):
-        raise TypeError(f"callback: expected a function, got {callback!r}")
+        raise TypeError(f"callback: expected a function, got {check.shown(callback)}")
     schedule = lr if isinstance(lr, Schedule) else Schedule()
     told = {
         "batch_size": check.whole("batch_size", batch_size, 1),
@@ -86,7 +88,7 @@ def options(
         check.threads(threads),
         check.flag("progress", False if progress is None else progress),
         callback,
-        None if checkpoint is None else check.path(checkpoint),
+        None if checkpoint is None else check.path(checkpoint, "checkpoint"),
     )
 
 
@@ -118,8 +120,10 @@ def rates_of(lr: Any, epochs: int) -> Callable[[int, int], Any]:
 def told_strength(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {
-            str(key): check.number(f"{name}[{key!r}]", strength, 0, above=False)
-            for key, strength in value.items()
+            key if isinstance(key, str) else check.shown(key): check.number(
+                f"{name}[{check.shown(key)}]", strength, 0, above=False
+            )
+            for key, strength in check.entries(name, value).items()
         }
     return check.number(name, value, 0, above=False)
 
@@ -131,10 +135,16 @@ def strengths(
     given = value if isinstance(value, dict) else {"": value}
     for key in given:
         if not any(parameter.startswith(key) for parameter in parameters):
-            raise ValueError(f"{name}: expected beginnings of {', '.join(parameters)}; got {key!r}")
+            raise ValueError(
+                f"{name}: expected beginnings of {', '.join(parameters)}; got {check.shown(key)}"
+            )
     parts = []
     for parameter, values in parameters.items():
         keys = [key for key in given if parameter.startswith(key)]
-        parts.append(np.full(values.size, given[max(keys, key=len)] if keys else 0, dtype))
+        strength = given[max(keys, key=len)] if keys else 0
+        with np.errstate(over="ignore"):
+            parts.append(np.full(values.size, strength, dtype))
+        if not np.isfinite(parts[-1]).all():
+            raise ValueError(f"{name}: expected a finite number in {dtype}, got {strength!r}")
     result = np.concatenate(parts)
     return result if result.any() else None

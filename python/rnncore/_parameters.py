@@ -71,14 +71,15 @@ def checked_state(given: Any, shapes: Shapes, dtype: np.dtype[Any]) -> dict[str,
         raise TypeError(
             f"state_dict: expected a mapping of names to arrays, got {check.kind(given)}"
         )
+    given = check.entries("state_dict", given)
     missing = [name for name in shapes if name not in given]
-    extra = [str(name) for name in given if name not in shapes]
+    extra = [name for name in given if name not in shapes]
     if missing or extra:
         parts = []
         if missing:
             parts.append(f"missing {', '.join(missing)}")
         if extra:
-            parts.append(f"not expected {', '.join(extra)}")
+            parts.append(f"not expected {check.names(extra)}")
         raise ValueError(f"state_dict: expected {', '.join(shapes)}; {'; '.join(parts)}")
     return {
         name: checked_array(f"state_dict[{name!r}]", given[name], shape, dtype)

@@ -160,7 +160,8 @@ class Streaming(Model):
                     f"{D}, got {x.shape} of {x.dtype}, which may be either; pass "
                     "floats for numbers, a state for tokens"
                 )
-            tokens = np.ndim(state[0] if self._kind == "LSTM" else state) == 3
+            first, *_ = self._parts(state)
+            tokens = check.array("state", first).ndim == 3
         single = x.ndim == (0 if tokens else 1)
         if not tokens and (x.ndim not in (1, 2) or x.shape[-1] != D):
             raise ValueError(
@@ -195,22 +196,31 @@ class Streaming(Model):
         """A state as the core takes it, from what was passed."""
         if state is None:
             return None
-        if self._kind == "LSTM" and not (isinstance(state, list | tuple) and len(state) == 2):
-            raise TypeError(f"state: expected a pair (h, c) for an LSTM, got {check.kind(state)}")
         names = ("state[0]", "state[1]") if self._kind == "LSTM" else ("state",)
         arrays = []
-        for name, given in zip(names, state if self._kind == "LSTM" else (state,), strict=True):
+        for name, given in zip(names, self._parts(state), strict=True):
             values = check.array(name, given)
             check.same_shape(name, values, shape)
             arrays.append(check.as_real(values, self._dtype))
         return (arrays[0], arrays[1]) if self._kind == "LSTM" else arrays[0]
+
+    def _parts(self, state: Any) -> list[Any]:
+        """A state, or h and c of an LSTM's."""
+        if self._kind != "LSTM":
+            return [state]
+        parts = check.items("state", state) if isinstance(state, list | tuple) else []
+        if len(parts) != 2:
+            raise TypeError(f"state: expected a pair (h, c) for an LSTM, got {check.kind(state)}")
+        return parts
 
     def _check_out(self, out: Any, y: tuple[int, ...], state: tuple[int, ...]) -> None:
         if out is None:
             return
         pair = self._kind == "LSTM"
         if not isinstance(out, tuple) or len(out) != 2:
-            raise TypeError(f"out: expected a tuple (y, state) of two arrays, got {out!r}")
+            raise TypeError(
+                f"out: expected a tuple (y, state) of two arrays, got {check.shown(out)}"
+            )
         if pair and not (isinstance(out[1], tuple) and len(out[1]) == 2):
             raise TypeError(f"out[1]: expected a pair (h, c) of arrays, got {check.kind(out[1])}")
         parts = {"out[0]": (out[0], y)}

@@ -13,6 +13,7 @@ import numpy as np
 
 from rnncore import _checkpoint as checkpoints
 from rnncore import _checks as check
+from rnncore import _files as files
 from rnncore._checks import Array
 from rnncore._history import History
 from rnncore._inputs import Inputs
@@ -45,17 +46,25 @@ def data_of(inputs: Inputs, y: Any) -> Data:
     return Data(inputs, y, *inputs.targets(y), np.arange(inputs.count, dtype=np.int64))
 
 
-def held_out(validation: Any, inputs: Inputs, seed: int) -> tuple[Array, Array]:
+def held_out(share: float, data: Data, seed: int) -> tuple[Array, Array]:
     """Which sequences are trained on, and which of them a fraction sets apart."""
-    share = check.number("validation", validation, 0, 1, above=True)
+    inputs = data.inputs
     count = inputs.count
     apart = max(1, round(share * count))
     if apart >= count:
         raise ValueError(
-            f"validation: expected to leave a sequence to train on, got {validation!r} of {count}"
+            f"validation: expected to leave a sequence to train on, got {share:g} of {count}"
         )
     shuffled = np.random.default_rng(seed).permutation(count).astype(np.int64)
-    return np.sort(shuffled[apart:]), np.sort(shuffled[:apart])
+    parts = np.sort(shuffled[apart:]), np.sort(shuffled[:apart])
+    counts: Array = inputs.counted_targets(data.classes).reshape(count, -1).max(axis=1)
+    for part, what in zip(parts, ("left to train on", "set apart"), strict=True):
+        if not counts[part].any():
+            raise ValueError(
+                f"validation: expected a target that counts among the sequences {what}, got none "
+                f"of {len(part)}"
+            )
+    return parts
 
 
 class Fit:
@@ -69,17 +78,20 @@ class Fit:
         network it is."""
         share = isinstance(validation, int | float | np.number) and not isinstance(validation, bool)
         held = None if validation is None or share else look(validation)
+        if share:
+            validation = check.number("validation", validation, 0, 1, above=True)
         self.chosen, self.parts = chosen, [data] if held is None else [data, held]
         self.explain()
         self.records, state = np.zeros((0, COLUMNS)), None
         if chosen.checkpoint is not None:
             self.told = self.identity(name, validation if share else None)
+            files.check_place(chosen.checkpoint)
             found = checkpoints.read(chosen.checkpoint, self.told)
             if found is not None:
                 seed, self.records, state = found
         self.seed = seed
         if share:
-            train, apart = held_out(validation, data.inputs, seed)
+            train, apart = held_out(validation, data, seed)
             held, data = data._replace(order=apart), data._replace(order=train)
         if chosen.core["patience"] and held is None:
             raise ValueError("patience: expected validation= with it, whose loss is waited for")

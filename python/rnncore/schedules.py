@@ -13,7 +13,7 @@ Epochs are counted from 1. A function of the epoch's number does as well as one 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, inf, pi
 
 from rnncore import _checks as check
 
@@ -52,7 +52,10 @@ class Step(Schedule):
         check.number("factor", self.factor, 0, above=True)
 
     def __call__(self, epoch: int, epochs: int) -> float:
-        return self.lr * self.factor ** ((epoch - 1) // self.every)
+        try:
+            return self.lr * self.factor ** ((epoch - 1) // self.every)
+        except OverflowError:
+            return inf
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Cosine(Schedule):
 
     def __call__(self, epoch: int, epochs: int) -> float:
         share = min(1.0, (epoch - 1) / (self.epochs or epochs))
-        return self.end + (self.lr - self.end) * (1 + cos(pi * share)) / 2
+        return self.end + (self.lr - self.end) * ((1 + cos(pi * share)) / 2)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,417 @@
+"""Calls of the whole public face, drawn at random."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+
+import numpy as np
+
+import rnncore as rc
+from fuzz import reference
+from fuzz.fits import folder, no_path, training
+from fuzz.promises import COUNTS, Find, attempt, close, expect, good
+from fuzz.sequences import Data
+from fuzz.strategies import (
+    RUBBISH,
+    UNKNOWN,
+    BrokenMapping,
+    Raised,
+    Value,
+    dress,
+    maybe,
+    networks,
+    numbers,
+    rubbish,
+    spoil,
+)
+
+__all__ = ["COUNTS", "Find", "Value", "attempt", "example", "losses", "network"]
+
+
+def known(net):
+    """The parameters for the reference; None where they are too large for it to be compared."""
+    p = {name: values.astype(np.float64) for name, values in net._parameters.items()}
+    largest = max(np.abs(v).max() for v in p.values())
+    return p if largest < 4 else None
+
+
+def outputs(r, net):
+    """net(x), predict, predict_proba"""
+    bad = r.random() < 0.4
+    data = Data(r, net, bad)
+    arguments = dict(data.arguments)
+    h0, means = data.state(bad)
+    if h0 is not None:
+        arguments["h0"] = h0
+    arguments |= data.threads(bad)
+    name = r.choice(["__call__", "__call__", "predict", "predict_proba"])
+    if name == "predict_proba" and net.config["loss"] not in ("bce", "cross_entropy"):
+        arguments["x"] = Value(arguments["x"].given, UNKNOWN)
+    result, fine, label = attempt(net, name, getattr(net, name), arguments)
+    if not fine or not good(arguments):
+        return
+    B, T, K, form = data.B, data.T, net._outputs, net._form
+    shape = (B, T, K) if net.readout == "all" else (B, K)
+    p = known(net)
+    ys = None
+    if p is not None and r.random() < 0.6:
+        ys, hiddens, finals = reference.forward(net, p, data.sequences, means)
+    if name == "__call__":
+        y, hidden, final = result
+        expect(y.shape == shape and y.dtype == net.dtype, label, "y", y.shape)
+        expect(hidden.shape == (B, T, form.width), label, "hidden", hidden.shape)
+        for part in final if form.states == 2 else (final,):
+            expect(part.shape == (B, form.state_rows, net.hidden_size), label, part.shape)
+            expect(np.isfinite(part).all(), label, "final", part)
+        expect(np.isfinite(y).all() and np.isfinite(hidden).all(), label, "finite", y, hidden)
+        if ys is not None:
+            for b, n in enumerate(data.lengths):
+                of = y[b, :n] if net.readout == "all" else y[b]
+                close(label, net, of, ys[b], f"y of sequence {b}")
+                close(label, net, hidden[b, :n], hiddens[b], f"hidden of sequence {b}")
+                for k, part in enumerate(final if form.states == 2 else (final,)):
+                    wanted = finals[b][k] if form.states == 2 else finals[b]
+                    close(label, net, part[b], wanted, f"final of sequence {b}")
+                expect(not hidden[b, n:].any(), label, "after the end", hidden)
+                expect(net.readout != "all" or not y[b, n:].any(), label, "after the end", y)
+        return
+    expect(np.isfinite(result).all(), label, "finite", result)
+    if name == "predict_proba":
+        expect(result.shape == shape, label, result.shape)
+        expect(((result >= 0) & (result <= 1.0001)).all(), label, result)
+    elif net.config["loss"] == "cross_entropy":
+        expect(result.shape == shape[:-1], label, result.shape)
+    else:
+        expect(result.shape == (shape[:-1] if K == 1 else shape), label, result.shape)
+        if ys is not None and net.config["loss"] != "bce":
+            for b, n in enumerate(data.lengths):
+                of = result[b, :n] if net.readout == "all" else result[b]
+                close(label, net, np.reshape(of, np.shape(ys[b])), ys[b], f"predicted of {b}")
+
+
+def losses(r, net):
+    """loss, loss_and_grad, objective, gradient_flow"""
+    bad = r.random() < 0.4
+    data = Data(r, net, bad)
+    arguments = dict(data.arguments)
+    y, targets = data.targets(bad)
+    arguments["y"] = y
+    h0, means = data.state(bad)
+    if h0 is not None:
+        arguments["h0"] = h0
+    name = r.choice(["loss"] * 4 + ["loss_and_grad"] * 6 + ["objective", "gradient_flow"])
+    plain = True
+    if name != "gradient_flow":
+        arguments |= data.threads(bad)
+    if name == "loss_and_grad":
+        extra = gradient_options(r, bad)
+        plain = not extra
+        arguments |= extra
+    result, fine, label = attempt(net, name, getattr(net, name), arguments)
+    if not fine or not good(arguments):
+        return
+    p = known(net)
+    wanted = None
+    if p is not None and r.random() < 0.6:
+        wanted = reference.loss(net, p, data.sequences, targets, means)
+    if name == "loss":
+        value = result
+    elif name == "loss_and_grad":
+        value, grads = result
+        same_parameters(label, net, grads)
+        expect("rng" not in arguments or np.isfinite(value), label, value)
+        if "rng" in arguments:
+            return
+        smooth = net.config.get("nonlinearity", "tanh") != "relu" and net.dtype == np.float64
+        if wanted is not None and plain and smooth and r.random() < 0.2:
+            slope(r, label, net, p, data, targets, means, grads)
+    elif name == "objective":
+        flat = maybe(r, 0.3, Value(net._flat.copy(), True), lambda: spoil(r, net._flat))
+        made, fine, label = attempt(net, "objective()", result, {"flat": flat})
+        if not fine or not flat.good:
+            return
+        value, gradient = made
+        expect(gradient.shape == net._flat.shape and gradient.dtype == np.float64, label, gradient)
+    else:
+        value = result.loss
+        flow(label, net, result)
+    expect(isinstance(value, float) and np.isfinite(value), label, "loss", value)
+    if wanted is not None and abs(wanted) < 1e6:
+        close(label, net, value, wanted, "loss")
+
+
+def slope(r, label, net, p, data, targets, means, grads):
+    """The gradient along some direction, against a difference."""
+    way = {name: numbers(r, values.shape) for name, values in p.items()}
+    step = 1e-5
+    ends = [
+        reference.loss(
+            net, {n: p[n] + sign * step * way[n] for n in p}, data.sequences, targets, means
+        )
+        for sign in (1, -1)
+    ]
+    along = sum((grads[name] * way[name]).sum() for name in p)
+    difference = (ends[0] - ends[1]) / (2 * step)
+    scale = 1 + sum(np.abs(grads[name] * way[name]).sum() for name in p) + abs(ends[0])
+    expect(abs(along - difference) <= 1e-5 * scale, label, "slope", along, "instead of", difference)
+
+
+def flow(label, net, result):
+    expect(result.verdict in ("vanishing", "exploding", "healthy"), label, result.verdict)
+    for name, terms in result.terms.items():
+        expect(terms.shape == (result.steps, *net._shapes[name]), label, name, terms.shape)
+        expect(np.isfinite(terms).all(), label, name, terms)
+    result.summary(), repr(result), result.to_dict()
+
+
+def gradient_options(r, bad):
+    extra = {}
+    if r.random() < 0.2:
+        extra["rng"] = Value(r.choice([0, 1, np.uint8(3), np.random.default_rng(1)]), True)
+    if r.random() < 0.2:
+        extra["truncate"] = Value(r.choice([1, 2, 3, 2**31 - 1]), True)
+    if bad and r.random() < 0.2:
+        extra[r.choice(["rng", "truncate"])] = rubbish(r)
+    return extra
+
+
+def same_parameters(label, net, grads):
+    expect(list(grads) == list(net._shapes), label, list(grads))
+    for name, values in grads.items():
+        expect(values.shape == net._shapes[name] and values.dtype == net.dtype, label, name)
+        expect(np.isfinite(values).all(), label, name, values)
+        expect(values.flags.writeable and not np.shares_memory(values, net._flat), label, name)
+
+
+def slopes(r, net):
+    """vjp"""
+    bad = r.random() < 0.4
+    data = Data(r, net, bad)
+    arguments = dict(data.arguments)
+    every = net.readout == "all"
+    shape = (data.B, data.T, net._outputs) if every else (data.B, net._outputs)
+    dy = numbers(r, shape[:-1] if shape[-1] == 1 and r.random() < 0.5 else shape)
+    arguments["dy"] = data.per_output(dy)
+    if bad and r.random() < 0.5:
+        arguments["dy"] = spoil(r, dy)
+    h0, _ = data.state(bad)
+    if h0 is not None:
+        arguments["h0"] = h0
+    arguments |= data.threads(bad) | gradient_options(r, bad)
+    result, fine, label = attempt(net, "vjp", net.vjp, arguments)
+    if not fine or not good(arguments):
+        return
+    grads, dx, dh0 = result
+    same_parameters(label, net, grads)
+    if data.tokens:
+        expect(dx is None, label, dx)
+    elif data.listed:
+        shapes = [(n, net.input_size) for n in data.lengths]
+        expect([part.shape for part in dx] == shapes, label, dx)
+        expect(all(np.isfinite(part).all() for part in dx), label, dx)
+    else:
+        expect(dx.shape == (data.B, data.T, net.input_size), label, dx.shape)
+        expect(np.isfinite(dx).all() and not dx[~data.counted].any(), label, dx)
+    for k, part in enumerate(dh0 if net._form.states == 2 else (dh0,)):
+        shape = (data.B, net._form.state_rows, net.hidden_size)
+        if h0 is not None:
+            shape = np.shape(h0.means[k] if net._form.states == 2 else h0.means)
+        expect(part.shape == shape and np.isfinite(part).all(), label, "dh0", part, shape)
+
+
+def streams(r, net):
+    """step, run_stream"""
+    bad, form, D, K = r.random() < 0.4, net._form, net.input_size, net._outputs
+    name = r.choice(["step", "run_stream"])
+    tokens = r.random() < 0.3
+    count: tuple[int, ...] = ()
+    if name == "run_stream":
+        leading: tuple[int, ...] = (r.choice([1, 2, 5]),)
+    else:
+        count = leading = r.choice([(), (), (1,), (3,)])
+    x = numbers(r, leading, 0, D - 1, True) if tokens else numbers(r, (*leading, D))
+    value = dress(r, x)
+    if tokens and not leading:
+        value = Value(r.choice([int, np.int8, np.int64, np.uint64])(x), x)
+    label_x = "x" if name == "run_stream" else "x_t"
+    arguments = {label_x: value}
+    H, rows = net.hidden_size, form.state_rows
+    states = [numbers(r, (*count, rows, H)) for _ in range(form.states)]
+    has_state = r.random() < 0.5
+    if has_state:
+        parts = [dress(r, part) for part in states]
+        if bad and r.random() < 0.4:
+            parts[0] = spoil(r, states[0])
+        unknown = not all(part.good for part in parts)
+        given = parts[0].given if form.states == 1 else tuple(part.given for part in parts)
+        arguments["state"] = Value(given, UNKNOWN if unknown else True)
+    y_shape = (*(leading if name == "run_stream" else count), K)
+    if r.random() < 0.3:
+        out_y = np.full(y_shape, 7, net.dtype)
+        out_state = tuple(np.full((*count, rows, H), 7, net.dtype) for _ in range(form.states))
+        if has_state and r.random() < 0.3:
+            given = arguments["state"].given
+            given = given if isinstance(given, tuple) else (given,)
+            if all(
+                type(g) is np.ndarray
+                and g.dtype == net.dtype
+                and g.flags.writeable
+                and g.shape == (*count, rows, H)
+                for g in given
+            ) and good(arguments):
+                out_state = given
+        out = (out_y, out_state if form.states == 2 else out_state[0])
+        arguments["out"] = Value(out, True)
+        if bad and r.random() < 0.5:
+            what = r.randrange(5)
+            if what == 0:
+                out = (spoil(r, out_y).given, out[1])
+            elif what == 1:
+                out = (out[0], spoil(r, out_state[0]).given)
+            elif what == 2:
+                out = (out[0], (out_state[0], out_state[0]))
+            elif what == 3:
+                out = (out_y[::-1] if out_y.ndim else out_y, out[1])
+            else:
+                out = rubbish(r).given
+            arguments["out"] = Value(out, UNKNOWN)
+    if bad and r.random() < 0.5:
+        arguments[label_x] = spoil(r, x) if r.random() < 0.6 else rubbish(r)
+    if bad and r.random() < 0.1:
+        arguments["state"] = rubbish(r)
+    ambiguous = tokens or value.means.dtype.kind in "iu"
+    if form.width != H or (name == "step" and ambiguous and leading == (D,) and not has_state):
+        arguments[label_x] = Value(arguments[label_x].given, UNKNOWN)
+    result, fine, label = attempt(net, name, getattr(net, name), arguments)
+    if not fine or not good(arguments):
+        return
+    y, state = result
+    expect(y.shape == y_shape and y.dtype == net.dtype, label, "y", y.shape)
+    state = state if form.states == 2 else (state,)
+    for part in state:
+        expect(part.shape == (*count, rows, H) and np.isfinite(part).all(), label, "state", part)
+    if "out" in arguments:
+        expect(y is arguments["out"].given[0], label, "out not returned")
+    expect(np.isfinite(y).all(), label, "y", y)
+    p = known(net)
+    if p is None or r.random() < 0.4:
+        return
+    steps = np.eye(D)[x] if tokens else np.asarray(value.means, float)
+    one = name == "run_stream" or not count
+    steps = np.reshape(steps, (1, -1, D)) if one else steps[:, None]
+    h0 = None
+    if has_state:
+        h0 = [np.reshape(s, (len(steps), rows, H)) for s in states]
+        h0 = h0 if form.states == 2 else h0[0]
+    ever = np.ones(steps.shape[1], bool)
+    readout, net._config["readout"] = net._config["readout"], "all"
+    try:
+        ys, _, finals = reference.forward(net, p, [(s, ever) for s in steps], h0)
+    finally:
+        net._config["readout"] = readout
+    close(label, net, np.reshape(y, (-1, K)), np.concatenate(ys), "y")
+    for k, part in enumerate(state):
+        wanted = [f[k] if form.states == 2 else f for f in finals]
+        close(label, net, np.reshape(part, np.shape(wanted)), wanted, "state")
+
+
+def state_dicts(r, net):
+    """load_state_dict"""
+    bad = r.random() < 0.5
+    state = {name: dress(r, numbers(r, shape)) for name, shape in net._shapes.items()}
+    if bad:
+        name = r.choice(list(state))
+        state[name] = spoil(r, np.zeros(net._shapes[name])) if r.random() < 0.7 else rubbish(r)
+        if r.random() < 0.2:
+            state[r.choice(["extra", 3, None])] = rubbish(r)
+        if r.random() < 0.2:
+            state.pop(name)
+    given = {name: value.given for name, value in state.items()}
+    if bad and r.random() < 0.1:
+        given = r.choice(RUBBISH)()
+    elif bad and r.random() < 0.1:
+        given = BrokenMapping(given)
+    fine = not bad
+    _, done, label = attempt(
+        net,
+        "load_state_dict",
+        net.load_state_dict,
+        {"state_dict": Value(given, fine or UNKNOWN)},
+        changes=True,
+    )
+    if fine and done:
+        for name, values in net.state_dict().items():
+            close(label, net, values, state[name].means, name)
+    expect(np.isfinite(net._flat).all(), label, "parameters", net._flat)
+    if not np.abs(net._flat).max() < 3:
+        net.load_state_dict({name: numbers(r, s) for name, s in net._shapes.items()})
+
+
+def files(r, net):
+    """save, load, copies, and what else there is to see"""
+    what = r.randrange(6)
+    if what == 0 and r.random() < 0.2:
+        path = os.path.join(folder(), "net.npz")
+        attempt(net, "save", net.save, {"path": Value(path, True)})
+        again, _, label = attempt(None, "load", rc.load, {"path": Value(path, True)})
+    elif what == 1:
+        bad = r.choice(["\0", "/nowhere/at/all", folder(), "x" * 5000, b"\0", "\ud800", ""])
+        path = Value(bad if r.random() < 0.3 else no_path(r), UNKNOWN)
+        call = r.choice([net.save, rc.load])
+        attempt(net, call.__name__, call, {"path": path}, also=(OSError,))
+        return
+    else:
+        again, _, label = attempt(net, "copy", copy.deepcopy, {"x": Value(net, True)})
+    expect(again.config == net.config, label, again.config)
+    expect(again._flat.tobytes() == net._flat.tobytes(), label, "parameters")
+    repr(net), net.flat, net.parameters()
+
+
+def schedules(r, net):
+    """The constructors of the schedules"""
+    name = r.choice(["Step", "Cosine", "WarmUp", "Plateau"])
+    arguments = {
+        "Step": {"lr": 0.1, "every": 2, "factor": 0.5},
+        "Cosine": {"lr": 0.1, "end": 0.01, "epochs": 3},
+        "WarmUp": {"epochs": 2, "then": rc.schedules.Step(0.1, 1)},
+        "Plateau": {"lr": 0.1, "factor": 0.5, "patience": 1, "least": 0.01},
+    }[name]
+    values = {key: Value(value, value) for key, value in arguments.items()}
+    if r.random() < 0.7:
+        values[r.choice(list(values))] = rubbish(r)
+    made, fine, label = attempt(net, name, getattr(rc.schedules, name), values)
+    if fine:
+        rates = [made(epoch, 5) for epoch in range(1, 6)]
+        expect(all(0 <= rate for rate in rates), label, rates)
+
+
+CALLS = [outputs] * 4 + [losses] * 4 + [slopes] * 2 + [streams] * 4 + [training] * 3
+CALLS += [state_dicts, files, schedules]
+
+
+def network(r, share=0.3):
+    """A network, or None where its options are wrong."""
+    kind, arguments = networks(r, share)
+    net, fine, _ = attempt(None, kind, getattr(rc, kind), arguments, also=(Raised,))
+    if not fine:
+        return None
+    if net._flat.size > 10_000 or (net.config.get("skip") or 0) > 1000:
+        return None
+    expect(np.isfinite(net._flat).all(), kind, "parameters", net._flat)
+    return net if np.abs(net._flat).max() < 4 else None
+
+
+def example(r, most=12):
+    """A network and some calls of it; raises a Find."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "the matrix subclass")
+        net = network(r)
+        if net is None:
+            return
+        for _ in range(r.randint(1, most)):
+            if r.random() < 0.02:
+                _ = net.flat  # from now on anybody may change the parameters
+            r.choice(CALLS)(r, net)
