@@ -73,3 +73,25 @@ def test_show_config(capsys):
     assert rc.__version__ in capsys.readouterr().out
     with pytest.raises(ValueError, match="mode: expected 'stdout' or 'dicts'"):
         rc.show_config("json")
+
+
+OTHER_INTERPRETER = """
+import rnncore as rc
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+failure = None
+try:  # up to 3.12 it raises, later it returns what was raised
+    failure = interpreters.run_string(interpreters.create(), "import rnncore")
+except Exception as error:
+    failure = error
+assert "ImportError" in repr(failure) or "ImportError" in str(failure), failure
+print(rc.RNN(1, 1, 1)([[[1.0]]]).y.shape)
+"""
+
+
+def test_another_interpreter_of_the_process_gets_an_import_error():
+    """As of numpy there is one per process; the first one goes on."""
+    done = run(OTHER_INTERPRETER)
+    assert done.stdout.strip() == "(1, 1)", done.stderr

@@ -248,36 +248,6 @@ def test_other_threads_run_meanwhile(build):
     assert counted > 1000
 
 
-def test_networks_in_threads_do_not_disturb_each_other(build):
-    x, y = data(B=200, T=20)
-    expected = network("float32")
-    expected.fit(x, y, epochs=5, rng=0)
-    nets = [network("float32") for _ in range(6)]
-    threads = [
-        threading.Thread(target=net.fit, args=(x, y), kwargs={"epochs": 5, "rng": 0})
-        for net in nets
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all((net.flat == expected.flat).all() for net in nets)
-
-
-def test_one_network_may_be_read_by_many_threads(build):
-    x, _ = data(B=300, T=30)
-    net = network()
-    expected = net(x).y
-    results = []
-    threads = [threading.Thread(target=lambda: results.append(net(x).y)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(results) == 8
-    assert all((y == expected).all() for y in results)
-
-
 def test_lengths_changed_meanwhile_change_nothing(build):
     x, y = data()
     lengths = np.full(50, 3)
