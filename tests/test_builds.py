@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 
 import pytest
 
@@ -95,3 +96,14 @@ def test_another_interpreter_of_the_process_gets_an_import_error():
     """As of numpy there is one per process; the first one goes on."""
     done = run(OTHER_INTERPRETER)
     assert done.stdout.strip() == "(1, 1)", done.stderr
+
+
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="needs a free-threaded Python"
+)
+def test_importing_it_leaves_the_gil_off():
+    done = run(
+        "import sys, rnncore; [rnncore.RNN(1, 1, dtype=d) for d in ('float32', 'float64')];"
+        "print(sys._is_gil_enabled())"
+    )
+    assert done.stdout.strip() == "False", done.stderr

@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "checks"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.14t", "3.15", "3.15t")
 #: The tests cibuildwheel runs on every wheel.
 TESTS = shlex.split(PROJECT["tool"]["cibuildwheel"]["test-command"])[3:]
 #: What is quick enough on an emulated processor; no test that starts a process, which would run
@@ -245,6 +245,13 @@ def check_gcc() -> str:
 def check_plain() -> str:
     """The loops for compilers without vectors."""
     return passes(wheel("plain", CFLAGS="-DRNN_PLAIN_LANES"), "plain")
+
+
+def check_freethreaded() -> str:
+    """The core compiled as for a Python without a GIL, whose headers are those of any other; a
+    free-threaded interpreter is among those of the check manylinux."""
+    built = wheel("freethreaded", "3.13", CFLAGS="-DPy_GIL_DISABLED=1 -Werror")
+    return f"compiled without a warning: {built.stat().st_size // 1024} KiB"
 
 
 def check_dispatch() -> str:
