@@ -1,5 +1,7 @@
-"""Which build is chosen, how it is forced, and that all of them are there."""
+"""Which build is chosen, how it is forced, that all of them are there, and what else is installed."""
 
+import importlib.metadata
+import json
 import os
 import subprocess
 import sys
@@ -107,3 +109,17 @@ def test_importing_it_leaves_the_gil_off():
         "print(sys._is_gil_enabled())"
     )
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_a_wheel_brings_its_licence_and_its_bill_of_materials():
+    try:
+        installed = importlib.metadata.distribution("rnncore")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("not installed")
+    if installed.read_text("WHEEL") is None:
+        pytest.skip("not installed from a wheel")
+    assert "BSD 3-Clause" in installed.read_text("licenses/LICENSE")
+    materials = json.loads(installed.read_text("sboms/rnncore.cdx.json"))
+    assert materials["metadata"]["component"]["version"] == rc.__version__
+    tools = {tool["name"] for tool in materials["metadata"]["tools"]["components"]}
+    assert tools == {"Cython", "numpy", "setuptools"}
