@@ -193,6 +193,16 @@ def test_divergence_stops_at_the_last_finite_epoch(build):
     assert (net.flat == twin.flat).all()
 
 
+def test_an_update_that_overflows_is_not_taken(build):
+    """The loss before it is finite."""
+    x, y = data()
+    net = network(dtype="float32")
+    before = net.flat.copy()
+    with pytest.raises(FloatingPointError, match="in epoch 1; the network is unchanged"):
+        net.fit(x, 1e6 * y, epochs=1, batch_size=50, optimizer="sgd", lr=1e38)
+    assert (net.flat == before).all()
+
+
 def test_a_raising_callback_leaves_the_network_at_that_epoch():
     x, y = data()
     net, twin = network(), network()
