@@ -1,4 +1,4 @@
-"""Which build is chosen, how it is forced, that all of them are there, and what else is installed."""
+"""Which build is chosen, how it is forced, that all are there, and what else is installed."""
 
 import importlib.metadata
 import json

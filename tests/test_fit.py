@@ -193,6 +193,16 @@ def test_divergence_stops_at_the_last_finite_epoch(build):
     assert (net.flat == twin.flat).all()
 
 
+def test_an_update_that_overflows_is_not_taken(build):
+    """The loss before it is finite."""
+    x, y = data()
+    net = network(dtype="float32")
+    before = net.flat.copy()
+    with pytest.raises(FloatingPointError, match="in epoch 1; the network is unchanged"):
+        net.fit(x, 1e6 * y, epochs=1, batch_size=50, optimizer="sgd", lr=1e38)
+    assert (net.flat == before).all()
+
+
 def test_a_raising_callback_leaves_the_network_at_that_epoch():
     x, y = data()
     net, twin = network(), network()
@@ -207,7 +217,16 @@ def test_a_raising_callback_leaves_the_network_at_that_epoch():
     assert (net.flat == twin.flat).all()
 
 
+@pytest.fixture
+def _interruptible():
+    """Ctrl-C as at a terminal; what a shell runs in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent as on Unix")
+@pytest.mark.usefixtures("_interruptible")
 def test_ctrl_c_stops_between_two_epochs(build):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((512, 50, 4))

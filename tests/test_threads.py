@@ -4,6 +4,7 @@ import copy
 import os
 import pickle
 import random
+import subprocess
 import sys
 import threading
 
@@ -12,6 +13,7 @@ import pytest
 from answers import problem, results
 
 import rnncore as rc
+from rnncore import _builds
 
 ROUNDS = 300
 
@@ -202,6 +204,56 @@ def test_threads_work_before_and_after_a_fork():
             os._exit(0 if ok else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert results(net, x, y, threads=2) == expected
+
+
+def test_threads_that_cannot_be_had_are_done_without(build, monkeypatch):
+    net, x, y = problem((5, 3, 300, 30), "float32")
+    expected, asked = results(net, x, y, threads=1), []
+
+    def refuse(*_):
+        asked.append(True)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_builds.core("float32"), "start_new_thread", refuse)
+    assert results(net, x, y, threads=8) == expected
+    assert asked
+
+
+# Two tapes of 30 MB: the caller's is there, of what is left a thread's stack fits.
+ONE_TAPE = """
+import resource
+import numpy as np
+import rnncore as rc
+net = rc.RNN(2, 40, 1, loss="mse", readout="all", seed=0)
+x = np.random.default_rng(0).standard_normal((128, 1000, 2)).astype(np.float32)
+y = np.zeros((128, 1000, 1), np.float32)
+alone, own = net.loss_and_grad(x, y, threads=1)
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20), resource.RLIM_INFINITY))
+shared, grads = net.loss_and_grad(x, y, threads=2)
+print(shared == alone, all((grads[name] == own[name]).all() for name in own))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory")
+def test_a_helper_without_memory_leaves_the_work_to_the_others(build):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "RNNCORE_ISA": build}
+    out = subprocess.run(
+        [sys.executable, "-c", ONE_TAPE], env=environment, capture_output=True, text=True,
+        check=True, timeout=300,
+    ).stdout  # fmt: skip
+    assert out == "True True\n"
+
+
+def test_a_call_that_asks_for_no_number_of_threads_leaves_the_network_free(monkeypatch):
+    net, x, y = problem((40, 33, 300, 60), "float32")  # enough to share
+    monkeypatch.setenv("RNNCORE_THREADS", "many")
+    for call in (lambda: net(x), lambda: net.fit(x, y, epochs=1, batch_size=300)):
+        with pytest.raises(ValueError, match="RNNCORE_THREADS: expected a number"):
+            call()
+    monkeypatch.delenv("RNNCORE_THREADS")
+    net.fit(x, y, epochs=1)  # which must have it alone
 
 
 def test_the_environment_limits_threads(monkeypatch):

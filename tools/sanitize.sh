@@ -27,14 +27,14 @@ tests="python -m pytest -q -p no:cacheprovider"
 
 case $what in
 memory)
-    build "-fsanitize=address,undefined -fno-omit-frame-pointer -O1"
+    build "-fsanitize=address,undefined -fno-omit-frame-pointer"
     # Leaks are the interpreter's own; the test of allocations brings a counter that does not mix.
     LD_PRELOAD="$(library asan) $(library ubsan)" ASAN_OPTIONS=detect_leaks=0 \
         UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
         $tests --deselect tests/test_loops.py "$@"
     ;;
 threads)
-    build "-fsanitize=thread -O1"
+    build "-fsanitize=thread"
     [ $# -gt 0 ] || set -- tests/test_threads.py tests/test_bits.py tests/test_fit.py
     # It does not know the interpreter, whose lock it sees all the same; and it wants addresses
     # where they are without randomization.
