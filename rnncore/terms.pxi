@@ -1,6 +1,18 @@
 # Gradients taken apart: entry points.
 
 
+cdef Py_ssize_t choose(Sequences* seqs, cnp.ndarray order) except -1:
+    """Take the sequences of this order, which must have one length; return that."""
+    cdef Py_ssize_t count = cnp.PyArray_SIZE(order), n, i
+    seqs.order = indices("order", order, count)
+    check_order(seqs.order, count, seqs.count)
+    n = seqs.length[seqs.order[0]] if seqs.length != NULL else seqs.time
+    for i in range(count):
+        if seqs.length != NULL and seqs.length[seqs.order[i]] != n:
+            raise ValueError("order: expected sequences of one length")
+    return n
+
+
 def terms(
     Engine engine not None, Batch batch not None, cnp.ndarray target, cnp.ndarray classes,
     cnp.ndarray order not None, double scale, cnp.ndarray terms not None,
@@ -15,12 +27,7 @@ def terms(
     cdef Py_ssize_t count = cnp.PyArray_SIZE(order), n, passes, done = 0
     cdef real* grad
     cdef Arena arena = Arena()
-    seqs.order = indices("order", order, count)
-    check_order(seqs.order, count, seqs.count)
-    n = seqs.length[seqs.order[0]] if seqs.length != NULL else seqs.time
-    for done in range(count):
-        if seqs.length != NULL and seqs.length[seqs.order[done]] != n:
-            raise ValueError("order: expected sequences of one length")
+    n = choose(&seqs, order)
     passes = engine.net.layers * engine.net.directions
     grad = room("terms", terms, n * engine.net.size)
     engine.set_targets(&seqs, batch, target, classes)
@@ -60,9 +67,7 @@ def jacobians(
     cdef real* numbers_skip = NULL
     cdef Arena arena = Arena()
     S *= 2 if engine.net.cell == LSTM else 1
-    seqs.order = indices("order", order, count)
-    check_order(seqs.order, count, seqs.count)
-    n = seqs.length[seqs.order[0]] if seqs.length != NULL else seqs.time
+    n = choose(&seqs, order)
     if not 0 <= which < engine.net.layers * engine.net.directions:
         raise ValueError(f"which: no layer {which}")
     numbers = room("out", out, n * count * S * S)

@@ -54,9 +54,9 @@ def terms(core, given, order=ORDER, terms=None, squares=None):
     return core.terms(engine(core, loss=2), given, Y, None, order, 1.0, terms, squares)
 
 
-def jacobians(core, order=ORDER, which=0, out=None):
+def jacobians(core, order=ORDER, which=0, out=None, given=None):
     out = np.zeros((T, len(order), H, H), F32) if out is None else out
-    return core.jacobians(engine(core), batch(core), order, which, out, None)
+    return core.jacobians(engine(core), given or batch(core), order, which, out, None)
 
 
 def trainer(core, order=ORDER, size=2, **options):
@@ -113,6 +113,8 @@ BAD = [
     (lambda c: gradient(c, batch(c), dh0=Y), "dh0: expected size 8, got 4"),
     (lambda c: gradient(c, batch(c, None, TOKENS), dx=X), "dx: tokens have no gradient"),
     (lambda c: terms(c, ragged(c)), "order: expected sequences of one length"),
+    (lambda c: jacobians(c, given=ragged(c)), "order: expected sequences of one length"),
+    (lambda c: engine(c).assign("me", Y), f"parameters: expected size {SIZE}, got 4"),
     (lambda c: terms(c, batch(c), ORDER[:0]), "order: expected at least one sequence"),
     (lambda c: terms(c, batch(c), ORDER + 1), "order: no sequence 4"),
     (lambda c: terms(c, batch(c), terms=np.zeros(SIZE, F32)), f"terms: expected size {T * SIZE}"),
