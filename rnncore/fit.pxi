@@ -378,4 +378,3 @@ cdef class Trainer:
 
 
 STATE_VECTORS = ("parameters", "first", "second", "best")
-RECORDS = ("loss", "validation", "gradient_norm", "lr", "seconds")
