@@ -71,6 +71,11 @@ DIRECTIVES = {
     "cdivision": True,
     "initializedcheck": False,
     "embedsignature": True,
+    # Whatever threads share is swapped whole, counted atomically or written alone; without
+    # this, importing rnncore would switch the GIL of a free-threaded Python on.
+    "freethreading_compatible": True,
+    # As numpy: one interpreter per process, an ImportError in any other.
+    "subinterpreters_compatible": "no",
 }
 
 

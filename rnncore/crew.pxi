@@ -121,9 +121,10 @@ cdef class Crew:
         cdef real* grad = self.slot(group)
         if group > 0 and mine.backward:
             memset(grad, 0, mine.net.size * sizeof(real))
-        mine.loss, mine.faults, mine.scale = 0, 0, self.plan.scale
-        mine.dropout, mine.dropout_seed = self.plan.dropout, self.plan.dropout_seed
-        mine.activation = self.plan.activation
+        mine.loss, mine.faults = 0, 0
+        if mine != self.plan:          # what of a plan may change from job to job
+            mine.scale, mine.activation = self.plan.scale, self.plan.activation
+            mine.dropout, mine.dropout_seed = self.plan.dropout, self.plan.dropout_seed
         work(mine, self.seqs, self.first + begin, end - begin, grad)
         self.losses[group], self.faults[group] = mine.loss, mine.faults
 

@@ -218,7 +218,7 @@ cdef class Trainer:
         crew.plan, crew.seqs, crew.grad = &plan, &seqs, self.optimiser.gradient
         crew.count = self.batch_size
         self.crew = crew
-        self.engine.begin_writing()
+        self.engine.begin_writing("fit")
         try:
             crew.divide()
             crew.call_helpers(threads, BATCH_WORTH_SHARING)
@@ -237,9 +237,7 @@ cdef class Trainer:
     def use_best(self):
         """Make the network that with the best validation loss."""
         if self.now.best < float("inf"):
-            self.engine.begin_writing()
-            memcpy(&self.engine.flat[0], self.best, self.engine.net.size * sizeof(real))
-            self.engine.end_writing()
+            self.engine.overwrite("fit", self.best)
 
     # ---- its state, between two runs
 
@@ -267,9 +265,7 @@ cdef class Trainer:
         memcpy(self.sequences, sequences, self.count * sizeof(int64_t))
         for name in STATE_VECTORS:
             memcpy(self.vector(name), reals(name, arrays[name], size), size * sizeof(real))
-        self.engine.begin_writing()
-        memcpy(&self.engine.flat[0], self.optimiser.parameters, size * sizeof(real))
-        self.engine.end_writing()
+        self.engine.overwrite("fit", self.optimiser.parameters)
 
     cdef real* vector(self, str name):
         if name == "parameters":

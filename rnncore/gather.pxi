@@ -282,11 +282,18 @@ cdef void gather_targets(
     cdef const real* hold = hold_of(plan, t0) if plan.net.every_step else NULL
     cdef int64_t number
     cdef int faults = plan.faults
+    cdef real* weight
     for t in range(n):
+        weight = plan.weight + t * plan.lanes
         for lane in range(plan.lanes):
-            plan.weight[t * plan.lanes + lane] = plan.counts_from <= lane < plan.used and (
-                hold == NULL or t0 + t < plan.held_from or hold[t * plan.lanes + lane] > 0
-            ) and (not plan.last_only or t0 + t == plan.length[lane] - 1)
+            weight[lane] = plan.counts_from <= lane < plan.used
+        # Not within that loop: compilers make of it masked loads from nowhere, which are slow.
+        if hold != NULL and t0 + t >= plan.held_from:
+            for lane in range(plan.lanes):
+                weight[lane] *= hold[t * plan.lanes + lane] > 0
+        if plan.last_only:
+            for lane in range(plan.lanes):
+                weight[lane] *= t0 + t == plan.length[lane] - 1
     if plan.net.loss != CROSS_ENTROPY:
         gather_rows(
             plan, seqs.target, K, first_row, t0, n, hold, plan.target, K * plan.lanes

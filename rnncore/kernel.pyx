@@ -115,12 +115,12 @@ cdef class Engine:
     cdef real[::1] flat
     cdef cnp.ndarray vector
     cdef dict views
-    cdef Arena arena
-    cdef shared_int readers      # calls that read the parameters just now; -1: a fit writes
+    cdef Arena arena             # of the last call, for the next; None while one uses it
+    cdef shared_int readers      # calls that read the parameters just now; -1: one writes
     # Whether what was made of the parameters still holds: for every change that the core
     # knows of, another version; and whether others may change them at any time.
     cdef Py_ssize_t version
-    cdef bint exposed
+    cdef shared_int exposed
 
     def __cinit__(
         self, cnp.ndarray flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
@@ -148,7 +148,6 @@ cdef class Engine:
         if not head:
             expect("outputs", outputs, net.directions * hidden)
         self.flat, self.vector, self.views = flat, flat, views
-        self.arena = Arena()
 
     cdef void place_parameters(self) noexcept:
         """Where each block of parameters is in the flat vector: layer after layer, of each the
@@ -213,9 +212,9 @@ cdef class Engine:
         return (2 if self.net.cell == LSTM else 1) * count * state_rows(&self.net) * self.net.hidden
 
     cdef int run(self, Plan* plan, Sequences* seqs, real* grad, object threads) except -1:
-        # The arena is taken away while in use: a second thread makes its own.
-        cdef Arena arena = self.arena
-        self.arena = Arena()
+        cdef Arena arena = self.swap_arena(None)
+        if arena is None:
+            arena = Arena()
         plan.parameters = &self.flat[0]
         set_out(arena, plan)
         if self.net.cell == LSTM:
@@ -225,8 +224,16 @@ cdef class Engine:
         else:
             self.run_shared(plan, seqs, grad, threads)
         if arena.size <= KEEP_BYTES:
-            self.arena = arena
+            self.swap_arena(arena)
         return 0
+
+    cdef Arena swap_arena(self, Arena arena):
+        """Take the arena and leave another, or None, as one act: two threads must never have
+        the same.  (Where there is a GIL, it sees to that.)"""
+        cdef Arena taken
+        with cython.critical_section(self):
+            taken, self.arena = self.arena, arena
+        return taken
 
     cdef int run_alone(self, Plan* plan, Sequences* seqs, real* grad) except -1:
         self.begin_reading()
@@ -257,8 +264,8 @@ cdef class Engine:
             self.end_reading()
         return 0
 
-    # Parameters must not change under a call: any number of calls may read them, a fit,
-    # which writes them, must be alone.
+    # Parameters must not change under a call: any number of calls may read them, whoever
+    # writes them must be alone.
 
     cdef int begin_reading(self) except -1:
         cdef int64_t readers = shared_read(&self.readers)
@@ -267,18 +274,18 @@ cdef class Engine:
                 return 0
             readers = shared_read(&self.readers)
         raise RuntimeError(
-            "this network is being fitted by another thread: expected to have it alone; "
+            "this network is being changed by another thread: expected to have it alone; "
             "use a copy of it (copy.deepcopy)"
         )
 
     cdef void end_reading(self) noexcept nogil:
         shared_add(&self.readers, -1)
 
-    cdef int begin_writing(self) except -1:
+    cdef int begin_writing(self, str who) except -1:
         if not shared_swap(&self.readers, 0, -1):
             raise RuntimeError(
-                "fit: this network is in use by another thread: expected to have it alone; "
-                "fit a copy of it (copy.deepcopy)"
+                f"{who}: this network is in use by another thread: expected to have it alone; "
+                "use a copy of it (copy.deepcopy)"
             )
         return 0
 
@@ -286,13 +293,20 @@ cdef class Engine:
         self.version += 1
         shared_write(&self.readers, 0)
 
-    def note_change(self):
-        """The parameters have been written to."""
-        self.version += 1
+    cdef int overwrite(self, str who, const real* parameters) except -1:
+        """Other parameters."""
+        self.begin_writing(who)
+        memcpy(&self.flat[0], parameters, self.net.size * sizeof(real))
+        self.end_writing()
+        return 0
+
+    def assign(self, str who not None, cnp.ndarray parameters not None):
+        """Other parameters (size), as `who` wants."""
+        self.overwrite(who, reals("parameters", parameters, self.net.size))
 
     def note_exposure(self):
         """From now on somebody may write to the parameters unnoticed."""
-        self.exposed = True
+        shared_write(&self.exposed, 1)
 
     cdef int set_targets(
         self, Sequences* seqs, Batch batch, cnp.ndarray target, cnp.ndarray classes,

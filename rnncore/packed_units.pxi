@@ -10,7 +10,7 @@ cdef bint changed(
     """Whether parameters are no longer those of `copy`, made of that version."""
     if version != engine.version:
         return True
-    return engine.exposed and memcmp(copy, now, n * sizeof(real)) != 0
+    return shared_read(&engine.exposed) and memcmp(copy, now, n * sizeof(real)) != 0
 
 
 cdef struct UnitsLayer:

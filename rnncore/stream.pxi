@@ -282,7 +282,7 @@ cdef class Stream:
     """
 
     cdef Engine engine
-    cdef Units units
+    cdef Units units           # None while a call uses them
 
     def __cinit__(self, Engine engine not None):
         self.engine = engine
@@ -325,7 +325,7 @@ cdef class Stream:
         else:
             bad = units.advance(units.as_reals(x_t), NULL, &first, 1, y, &final)
         self.engine.end_reading()
-        self.units = units
+        self.swap_units(units)
         return None if bad else results
 
     def run(self, x, state, out):
@@ -367,14 +367,13 @@ cdef class Stream:
             with nogil:
                 bad = units.advance(numbers, indices, &first, steps, y, &final)
                 self.engine.end_reading()
-        self.units = units
+        self.swap_units(units)
         return None if bad else results
 
     cdef Units borrow(self, bint tokens):
         """The packed weights, for oneself: a second thread makes its own.  The caller ends
         the reading."""
-        cdef Units units = self.units
-        self.units = None
+        cdef Units units = self.swap_units(None)
         if units is None:
             units = Units(self.engine)
         self.engine.begin_reading()
@@ -384,3 +383,10 @@ cdef class Stream:
             self.engine.end_reading()
             raise
         return units
+
+    cdef inline Units swap_units(self, Units units):
+        """Take the packed weights and leave others, or None, as one act."""
+        cdef Units taken
+        with cython.critical_section(self):
+            taken, self.units = self.units, units
+        return taken

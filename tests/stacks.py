@@ -48,6 +48,8 @@ LARGE_STACKED = [
     Case("RNN", batch=40, time=5, hidden=20, bidirectional=True, ragged="mask", h0=True),
     Case("RNN", batch=70, time=3, hidden=1, inputs=1, outputs=1, layers=3, bidirectional=True),
     Case("RNN", batch=2, time=2500, hidden=3, layers=2, tokens=True, ragged="mask", h0=True),
+    Case("RNN", batch=2, time=400, hidden=1, inputs=4, trainable=True),
+    Case("RNN", batch=1, time=300, hidden=1, inputs=1, trainable=True, readout="all"),
     Case("RNN", batch=3, time=600, hidden=6, layers=2, bidirectional=True, readout="all"),
     Case("RNN", batch=35, time=6, hidden=17, layers=2, skip=2, ragged="mask", h0=True),
     Case("RNN", batch=2, time=3000, hidden=2, skip=5, readout="all", trainable=True),

@@ -114,6 +114,13 @@ def test_bad_targets(build, loss, readout, y, error, text):
     unchanged(net, lambda: net.fit(X, y, epochs=2), error, text)
 
 
+def test_a_state_of_one_unit_before_a_long_sequence(build):
+    """It is worked on in chunks of time, which begin elsewhere."""
+    net, h0 = rc.RNN(1, 1, 1, seed=0), np.array([[0], [np.nan]])
+    text = "h0: expected finite numbers, got nan at [1, 0]"
+    unchanged(net, lambda: net(np.zeros((2, 1000, 1)), h0=h0), ValueError, text)
+
+
 def test_targets_of_listed_sequences():
     net = rc.RNN(3, 2, 1, loss="mse", readout="all", seed=0)
     x = [X[0], X[1, :2]]
@@ -344,6 +351,17 @@ def test_bad_streams_leave_everything_as_it_was(x, state, text, given):
     out = (np.full((steps, 1), 5, F32), np.full((1, 2), 6, F32)) if given else None
     unchanged(net, lambda: net.run_stream(x, state, out=out), ValueError, text)
     assert out is None or ((out[0] == 5).all() and (out[1] == 6).all())
+
+
+@pytest.mark.parametrize("k", [0, 1])
+def test_streams_from_states_that_are_not_finite(build, k):
+    """Both parts of an LSTM's are looked at."""
+    net, x = rc.LSTM(3, 2, 1, seed=0), np.zeros((5, 3), F32)
+    state = [np.zeros((1, 2), F32), np.zeros((1, 2), F32)]
+    state[k][0, 1] = np.nan
+    text = "state: expected finite numbers, got nan at [0, 1]"
+    unchanged(net, lambda: net.step(x[0], tuple(state)), ValueError, text)
+    unchanged(net, lambda: net.run_stream(x, tuple(state)), ValueError, text)
 
 
 def test_one_number_per_step_of_a_stream():

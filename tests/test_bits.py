@@ -1,39 +1,14 @@
 """Results are the same bits for any number of threads, in any company, from run to run."""
 
-import os
-import threading
-
 import numpy as np
 import pytest
-
-import rnncore as rc
+from answers import problem, results
 
 # H, D, B, T: blocks of one, two and four vectors, wide weights, one long sequence in chunks
 SIZES = [
     (1, 1, 300, 9), (1, 6, 70, 9), (2, 3, 200, 7), (4, 8, 130, 12), (16, 8, 100, 11),
     (21, 5, 90, 6), (40, 33, 70, 5), (100, 110, 40, 3), (1, 2, 3, 700),
 ]  # fmt: skip
-
-
-def results(net, x, y, **options):
-    """Everything a network says about a batch, as bytes by name."""
-    out = net(x, **options)
-    loss, grads = net.loss_and_grad(x, y, **options)
-    dy = np.linspace(-1, 1, out.y.size).reshape(out.y.shape)
-    own, dx, dh0 = net.vjp(x, dy, **options)
-    arrays = {"y": out.y, "hidden": out.hidden, "final": out.final, "dx": dx, "dh0": dh0}
-    arrays |= grads | {f"own {name}": values for name, values in own.items()}
-    numbers = {"loss": loss, "mean": net.loss(x, y, **options)}
-    return {name: np.asarray(v).tobytes() for name, v in (arrays | numbers).items()}
-
-
-def problem(size, dtype, readout="last", **options):
-    H, D, B, T = size
-    rng = np.random.default_rng(H)
-    net = rc.RNN(D, H, 2, loss="mse", readout=readout, dtype=dtype, seed=0, **options)
-    x = rng.standard_normal((B, T, D)).astype(dtype)
-    y = rng.standard_normal((B, T, 2) if readout == "all" else (B, 2)).astype(dtype)
-    return net, x, y
 
 
 @pytest.mark.parametrize("readout", ["last", "all"])
@@ -98,90 +73,3 @@ def test_a_long_sequence_alone_and_among_others(build, dtype, T, readout, case):
         _, dx_alone, dh0_alone = net.vjp(x[one], dy[one], h0=h0[one])
         assert dx_alone.tobytes() == dx[one].tobytes()
         assert dh0_alone.tobytes() == dh0[one].tobytes()
-
-
-def test_different_networks_in_several_threads_at_once():
-    problems = [problem((H, 3, 80, 30), "float32") for H in (1, 5, 20)] * 2
-    expected = [results(*p, threads=1) for p in problems]
-    got = in_threads([lambda p=p: results(*p) for p in problems])
-    assert got == expected
-
-
-def test_one_network_in_several_threads_at_once():
-    net, x, y = problem((5, 3, 300, 30), "float32")
-    expected = results(net, x, y)
-    assert in_threads([lambda: results(net, x, y, threads=2)] * 6) == [expected] * 6
-
-
-def test_a_network_is_not_to_be_read_while_a_fit_changes_it():
-    net, x, y = problem((5, 3, 600, 60), "float32")
-    copy, start = problem((5, 3, 600, 60), "float32")[0], net.flat.copy()
-    copy.fit(x, y, epochs=40, rng=0)
-    stop, seen, refused = threading.Event(), set(), set()
-
-    def read():
-        while not stop.is_set():
-            try:
-                seen.add(net(x[:1]).y.tobytes())
-            except RuntimeError as error:
-                refused.add(str(error))
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        while True:
-            try:
-                net.fit(x, y, epochs=40, rng=0)
-                break
-            except RuntimeError as error:
-                refused.add(str(error))
-    finally:
-        stop.set()
-        reader.join()
-    assert all("by another thread: expected to have it alone" in text for text in refused)
-    assert net.flat.tobytes() == copy.flat.tobytes()
-    net.flat[:] = start
-    assert seen <= {net(x[:1]).y.tobytes(), copy(x[:1]).y.tobytes()}
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*")  # others may have threads in this process
-def test_threads_work_before_and_after_a_fork():
-    net, x, y = problem((5, 3, 300, 30), "float32")
-    expected = results(net, x, y, threads=2)
-    child = os.fork()
-    if child == 0:
-        ok = False
-        try:
-            net.fit(x, y, epochs=3, rng=0, batch_size=200, threads=2)
-            other = problem((5, 3, 300, 30), "float32")[0]
-            ok = results(other, x, y, threads=2) == expected
-        finally:
-            os._exit(0 if ok else 1)
-    assert os.waitpid(child, 0)[1] == 0
-    assert results(net, x, y, threads=2) == expected
-
-
-def test_the_environment_limits_threads(monkeypatch):
-    monkeypatch.setenv("RNNCORE_THREADS", "1")
-    assert rc.show_config("dicts")["threads"] == 1
-    monkeypatch.setenv("RNNCORE_THREADS", "many")
-    with pytest.raises(
-        ValueError, match="RNNCORE_THREADS: expected a number from 1 up, got 'many'"
-    ):
-        rc.show_config("dicts")
-
-
-def in_threads(calls):
-    """What each call returns, all made at once."""
-    returned = [None] * len(calls)
-
-    def run(k):
-        returned[k] = calls[k]()
-
-    threads = [threading.Thread(target=run, args=(k,)) for k in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return returned

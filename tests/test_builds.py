@@ -1,8 +1,11 @@
-"""Which build is chosen, how it is forced, and that all of them are there."""
+"""Which build is chosen, how it is forced, that all are there, and what else is installed."""
 
+import importlib.metadata
+import json
 import os
 import subprocess
 import sys
+import sysconfig
 
 import pytest
 
@@ -73,3 +76,50 @@ def test_show_config(capsys):
     assert rc.__version__ in capsys.readouterr().out
     with pytest.raises(ValueError, match="mode: expected 'stdout' or 'dicts'"):
         rc.show_config("json")
+
+
+OTHER_INTERPRETER = """
+import rnncore as rc
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+failure = None
+try:  # up to 3.12 it raises, later it returns what was raised
+    failure = interpreters.run_string(interpreters.create(), "import rnncore")
+except Exception as error:
+    failure = error
+assert "ImportError" in repr(failure) or "ImportError" in str(failure), failure
+print(rc.RNN(1, 1, 1)([[[1.0]]]).y.shape)
+"""
+
+
+def test_another_interpreter_of_the_process_gets_an_import_error():
+    """As of numpy there is one per process; the first one goes on."""
+    done = run(OTHER_INTERPRETER)
+    assert done.stdout.strip() == "(1, 1)", done.stderr
+
+
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="needs a free-threaded Python"
+)
+def test_importing_it_leaves_the_gil_off():
+    done = run(
+        "import sys, rnncore; [rnncore.RNN(1, 1, dtype=d) for d in ('float32', 'float64')];"
+        "print(sys._is_gil_enabled())"
+    )
+    assert done.stdout.strip() == "False", done.stderr
+
+
+def test_a_wheel_brings_its_licence_and_its_bill_of_materials():
+    try:
+        installed = importlib.metadata.distribution("rnncore")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("not installed")
+    if installed.read_text("WHEEL") is None:
+        pytest.skip("not installed from a wheel")
+    assert "BSD 3-Clause" in installed.read_text("licenses/LICENSE")
+    materials = json.loads(installed.read_text("sboms/rnncore.cdx.json"))
+    assert materials["metadata"]["component"]["version"] == rc.__version__
+    tools = {tool["name"] for tool in materials["metadata"]["tools"]["components"]}
+    assert tools == {"Cython", "numpy", "setuptools"}

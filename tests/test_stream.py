@@ -1,6 +1,11 @@
 """A stream gives the bits of the whole sequence, however it is cut, and changes nothing."""
 
+import contextlib
+import os
+import subprocess
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -315,6 +320,35 @@ def test_a_stream_never_sees_half_a_fit(steps):
     assert seen <= allowed
 
 
+def test_tokens_changed_meanwhile(build):
+    """One that does not exist any more when its turn comes is read as token 0."""
+    net = rc.RNN(5, 16, 1, seed=0)
+    tokens = np.zeros(400_000, np.int64)
+    tokens[-1] = 4
+    as_given = net.run_stream(tokens)[0].tobytes()
+    tokens[-1] = 0
+    as_zero = net.run_stream(tokens)[0].tobytes()
+    seen = set()
+
+    def change():
+        time.sleep(rng.uniform(0, took))
+        tokens[-1] = 2**40
+
+    rng, took = np.random.default_rng(0), 0.001
+    for _ in range(200):
+        tokens[-1] = 4
+        thread = threading.Thread(target=change)
+        thread.start()
+        begun = time.perf_counter()
+        with contextlib.suppress(ValueError):  # it was noticed before the first step
+            seen.add(net.run_stream(tokens)[0].tobytes())
+        took = max(took, time.perf_counter() - begun)
+        thread.join()
+        if as_zero in seen:
+            break
+    assert as_zero in seen <= {as_given, as_zero}
+
+
 def test_subnormals_are_flushed_as_in_a_batch(build):
     net = rc.RNN(1, 3, None, bias=False, nonlinearity="identity", readout="all", seed=0)
     net.flat[:] = 1e-15
@@ -326,3 +360,33 @@ def test_subnormals_are_flushed_as_in_a_batch(build):
     assert (y[2:] == 0).all()  # 1e-45 would be a subnormal number
     assert same(stepped(net, x[0])[0], y)
     assert np.float32(1e-45) * np.float32(1) > 0
+
+
+# 16 MB of weights are there, and room for no more.
+NO_ROOM = """
+import resource
+import numpy as np
+import rnncore as rc
+net = rc.RNN(2, 2000, 1, loss="mse", seed=0)
+x = np.zeros((1, 1, 2), np.float32)
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20), resource.RLIM_INFINITY))
+try:
+    net.step(x[0, 0])
+except MemoryError:
+    print("no room")
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+net.fit(x, [1.0], epochs=1)
+print((net.step(x[0, 0])[0] == net(x).y[0]).all())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory")
+def test_a_stream_without_memory_leaves_the_network_free(build):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "RNNCORE_ISA": build}
+    out = subprocess.run(
+        [sys.executable, "-c", NO_ROOM], env=environment, capture_output=True, text=True,
+        check=True, timeout=300,
+    ).stdout  # fmt: skip
+    assert out.splitlines() == ["no room", "True"]

@@ -1,33 +1,56 @@
 #!/bin/sh
-# The tests under AddressSanitizer and UndefinedBehaviorSanitizer, or some under valgrind, on a
-# build of their own in a temporary copy.
+# The tests under a sanitizer, or some under valgrind, on a build of their own in a temporary copy.
 #
-#     tools/sanitize.sh              the suite, some minutes
-#     tools/sanitize.sh valgrind     a selection, some more
+#     tools/sanitize.sh              AddressSanitizer and UndefinedBehaviorSanitizer: the suite
+#     tools/sanitize.sh threads      ThreadSanitizer: what works with threads
+#     tools/sanitize.sh valgrind     a selection
 #
-# Needs gcc and what the tests need; for the second valgrind.
+# Words after it go to pytest, in place of the tests chosen here. Needs gcc and what the tests
+# need, and for the last one valgrind.
 set -eu
 cd "$(dirname "$0")/.."
+what=${1:-memory}
+[ $# -eq 0 ] || shift
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 git ls-files -z | xargs -0 cp --parents -t "$copy"
 cd "$copy"
 export PYTHONPATH="$copy/python" PYTHONMALLOC=malloc
 
-if [ "${1:-}" = valgrind ]; then
-    # valgrind knows no AVX-512. What it says of the interpreter is not ours.
-    CFLAGS=-g python setup.py --quiet build_ext --inplace
-    RNNCORE_ISA=v3 valgrind --error-limit=no --log-file=valgrind.log \
-        python -m pytest -q -p no:cacheprovider tests/test_stack.py tests/test_cells.py \
-        tests/test_flow.py -k "v3 and (masked or skip_network or dropped or length or closed)"
+build() { # with these flags
+    CFLAGS="$1 -g" LDFLAGS="$1" python setup.py --quiet build_ext --inplace
+}
+library() { # the compiler's, to be loaded before Python
+    gcc -print-file-name="lib$1.so"
+}
+tests="python -m pytest -q -p no:cacheprovider"
+
+case $what in
+memory)
+    build "-fsanitize=address,undefined -fno-omit-frame-pointer"
+    # Leaks are the interpreter's own; the test of allocations brings a counter that does not mix.
+    LD_PRELOAD="$(library asan) $(library ubsan)" ASAN_OPTIONS=detect_leaks=0 \
+        UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+        $tests --deselect tests/test_loops.py "$@"
+    ;;
+threads)
+    build "-fsanitize=thread"
+    [ $# -gt 0 ] || set -- tests/test_threads.py tests/test_bits.py tests/test_fit.py
+    # It does not know the interpreter, whose lock it sees all the same; and it wants addresses
+    # where they are without randomization.
+    LD_PRELOAD=$(library tsan) TSAN_OPTIONS=die_after_fork=0:exitcode=66 setarch -R $tests "$@"
+    ;;
+valgrind)
+    build ""
+    [ $# -gt 0 ] || set -- tests/test_stack.py tests/test_cells.py tests/test_flow.py \
+        -k "v3 and (masked or skip_network or dropped or length or closed)"
+    # It knows no AVX-512. What it says of the interpreter is not ours.
+    RNNCORE_ISA=v3 valgrind --error-limit=no --log-file=valgrind.log $tests "$@"
     if grep -B5 -A20 _core_ valgrind.log; then exit 1; fi
     echo "no error in the core"
-    exit
-fi
-
-flags="-fsanitize=address,undefined -fno-omit-frame-pointer"
-CFLAGS="$flags -O1 -g" LDFLAGS="$flags" python setup.py --quiet build_ext --inplace
-# Leaks are the interpreter's own; the test of allocations brings a counter that does not mix.
-LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
-    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-    python -m pytest -q -p no:cacheprovider --deselect tests/test_loops.py
+    ;;
+*)
+    echo "$0: expected threads or valgrind, got $what" >&2
+    exit 2
+    ;;
+esac

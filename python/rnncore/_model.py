@@ -256,6 +256,8 @@ class Model:
         TypeError, ValueError
             Where entries are missing, not expected, misshapen or not finite. The network is
             then unchanged.
+        RuntimeError
+            While another thread uses the network; it is then unchanged.
 
         Examples
         --------
@@ -266,9 +268,8 @@ class Model:
         True
         """
         values = parameters.checked_state(state_dict, self._shapes, self.dtype)
-        for name, view in self._parameters.items():
-            view[...] = values[name]
-        self._engine.note_change()
+        flat = np.concatenate([values[name].ravel() for name in self._shapes])
+        self._engine.assign("load_state_dict", flat)
 
     def _check_parameters(self) -> None:
         """An error where a parameter is not finite."""

@@ -1,0 +1,157 @@
+"""The core checks types, sizes and indices itself: whatever calls it, no memory but that of the
+arrays it was given is touched."""
+
+import re
+
+import numpy as np
+import pytest
+
+from rnncore import _builds
+
+F32 = np.float32
+B, T, D, H, K = 4, 5, 3, 2, 1
+X = np.zeros((B, T, D), F32)
+Y = np.zeros((B, K), F32)
+TOKENS = np.zeros((B, T), np.int64)
+ORDER = np.arange(B)
+LOCKED = np.zeros((B, K), F32)
+LOCKED.setflags(write=False)
+PLAIN = {
+    "cell": 0, "layers": 1, "bidirectional": False, "skip": 0, "bias": True, "head": True,
+    "start": False, "every_step": False, "nonlinearity": 0, "loss": 0, "dropout": 0,
+}  # fmt: skip
+SIZE = H * D + H * H + 2 * H + K * H + K
+
+
+def engine(core, flat=None, outputs=K, views=None, **options):
+    flat = np.zeros(SIZE, F32) if flat is None else flat
+    return core.Engine(flat, views or {}, D, H, outputs, **PLAIN | options)
+
+
+def batch(core, x=X, tokens=None, start=None, length=None, order=None, mask=None, h0=None, time=T):
+    return core.Batch(B, time, x, tokens, start, length, order, mask, h0)
+
+
+def ragged(core):
+    return batch(core, start=T * ORDER, length=np.array([5, 4, 5, 5]))
+
+
+def forward(core, y=Y, hidden=None, final=None, **options):
+    return engine(core).forward(batch(core, **options), y, hidden, final)
+
+
+def loss(core, target=Y, classes=None, loss=2):
+    return engine(core, loss=loss).loss(batch(core), target, classes)
+
+
+def gradient(core, given, dy=None, **options):
+    return engine(core, loss=2).gradient(given, Y, None, dy, **options)
+
+
+def terms(core, given, order=ORDER, terms=None, squares=None):
+    terms = np.zeros((T, SIZE), F32) if terms is None else terms
+    squares = np.zeros((1, T + 1, 3)) if squares is None else squares
+    return core.terms(engine(core, loss=2), given, Y, None, order, 1.0, terms, squares)
+
+
+def jacobians(core, order=ORDER, which=0, out=None):
+    out = np.zeros((T, len(order), H, H), F32) if out is None else out
+    return core.jacobians(engine(core), batch(core), order, which, out, None)
+
+
+def trainer(core, order=ORDER, size=2, **options):
+    chosen = {
+        "rule": 0, "momentum": 0, "alpha": 0, "beta1": 0, "beta2": 0, "eps": 0, "clip_norm": 0,
+        "clip_value": 0, "decay": None, "l1": None, "activation": 0, "truncate": 0,
+        "shuffled": False, "seed": 0, "held": None, "patience": 0, "plateau": (0, 0, 0),
+    }  # fmt: skip
+    net = engine(core, loss=2)
+    return core.Trainer(net, batch(core), Y, None, order, size, **chosen | options)
+
+
+def held(core, order=ORDER, y=Y):
+    return core.Held(engine(core, loss=2), batch(core), y, None, order)
+
+
+def restored(core, **change):
+    fit = trainer(core)
+    fit.restore(fit.state() | change)
+
+
+BAD = [
+    (lambda c: engine(c, np.zeros(SIZE - 1, F32)), f"flat: expected size {SIZE}, got {SIZE - 1}"),
+    (lambda c: engine(c, np.zeros(SIZE)), "flat: expected a C-ordered array of f4"),
+    (lambda c: engine(c, layers=65), "layers: expected up to 64 in all, got 65"),
+    (lambda c: engine(c, layers=0), "layers: expected up to 64 in all, got 0"),
+    (lambda c: engine(c, np.zeros(14, F32), 1, head=False), "outputs: expected size 2, got 1"),
+    (lambda c: c.Batch(0, T, X, None), "a batch needs sequences, steps, and either x or tokens"),
+    (lambda c: batch(c, tokens=TOKENS), "a batch needs sequences, steps, and either x or tokens"),
+    (lambda c: batch(c, X[:, :, ::-1]), "x: expected a C-ordered array of f4"),
+    (lambda c: batch(c, X.astype(">f4")), "x: expected a C-ordered array of f4"),
+    (lambda c: batch(c, None, TOKENS.astype(np.int32)), "tokens: expected a C-ordered array of i8"),
+    (lambda c: batch(c, time=T + 1), "rows: expected size 24, got 20"),
+    (lambda c: batch(c, mask=np.ones((B, T - 1), np.uint8)), "mask: expected size 20, got 16"),
+    (lambda c: batch(c, start=ORDER), "start and length go together"),
+    (lambda c: batch(c, start=ORDER, length=ORDER), "sequence 0: its rows are not among"),
+    (lambda c: batch(c, start=ORDER - 1, length=ORDER + 1), "sequence 0: its rows are not among"),
+    (lambda c: batch(c, start=6 * ORDER, length=ORDER + 1), "sequence 3: its rows are not among"),
+    (lambda c: batch(c, start=ORDER, length=2 * ORDER + 1), "sequence 3: its rows are not among"),
+    (lambda c: batch(c, order=ORDER + 1), "order: no sequence 4"),
+    (lambda c: batch(c, order=ORDER - 1), "order: no sequence -1"),
+    (lambda c: forward(c, LOCKED), "y: expected an array to write to"),
+    (lambda c: forward(c, Y[:3].copy()), "y: expected size 4, got 3"),
+    (lambda c: forward(c, hidden=np.zeros((B, H), F32)), "hidden: expected size 40, got 8"),
+    (lambda c: forward(c, final=np.zeros((B, 1), F32)), "final: expected size 8, got 4"),
+    (lambda c: forward(c, h0=np.zeros((B, 1), F32)), "h0: expected size 8, got 4"),
+    (lambda c: forward(c, x=np.zeros((B, T, D - 1), F32)), "x: expected size 3, got 2"),
+    (lambda c: loss(c, loss=0), "this network has no loss"),
+    (lambda c: loss(c, None), "target: expected a C-ordered array of f4"),
+    (lambda c: loss(c, Y[:3].copy()), "target: expected size 4, got 3"),
+    (lambda c: loss(c, classes=ORDER[:3].copy(), loss=3), "classes: expected size 4, got 3"),
+    (lambda c: gradient(c, batch(c), dy=Y[:3].copy()), "dy: expected size 4, got 3"),
+    (lambda c: gradient(c, batch(c), dx=X[:3].copy()), "dx: expected size 60, got 45"),
+    (lambda c: gradient(c, batch(c), dh0=Y), "dh0: expected size 8, got 4"),
+    (lambda c: gradient(c, batch(c, None, TOKENS), dx=X), "dx: tokens have no gradient"),
+    (lambda c: terms(c, ragged(c)), "order: expected sequences of one length"),
+    (lambda c: terms(c, batch(c), ORDER[:0]), "order: expected at least one sequence"),
+    (lambda c: terms(c, batch(c), ORDER + 1), "order: no sequence 4"),
+    (lambda c: terms(c, batch(c), terms=np.zeros(SIZE, F32)), f"terms: expected size {T * SIZE}"),
+    (lambda c: terms(c, batch(c), squares=np.zeros(3)), "squares: expected size 18, got 3"),
+    (lambda c: jacobians(c, which=1), "which: no layer 1"),
+    (lambda c: jacobians(c, which=-1), "which: no layer -1"),
+    (lambda c: jacobians(c, out=np.zeros(1, F32)), "out: expected size 80, got 1"),
+    (lambda c: jacobians(c, np.zeros(65, int)), "sequences, got 65"),
+    (lambda c: trainer(c, size=0), "batch_size: expected at least 1, got 0"),
+    (lambda c: trainer(c, ORDER - 1), "order: no sequence -1"),
+    (lambda c: trainer(c, decay=np.zeros(1, F32)), f"decay: expected size {SIZE}, got 1"),
+    (lambda c: trainer(c, l1=np.zeros(1, F32)), f"l1: expected size {SIZE}, got 1"),
+    (lambda c: trainer(c).run(np.zeros((1, 4))), "records: expected size 5, got 4"),
+    (lambda c: restored(c, order=ORDER + 1), "order: no sequence 4"),
+    (lambda c: restored(c, best=np.zeros(1, F32)), f"best: expected size {SIZE}, got 1"),
+    (lambda c: restored(c, progress=np.zeros(1, np.uint8)), "progress: expected size 64, got 1"),
+    (lambda c: held(c, ORDER[:0]), "order: expected at least one sequence"),
+    (lambda c: held(c, y=Y[:3].copy()), "target: expected size 4, got 3"),
+    (lambda c: c.evaluate("exp", Y, Y[:3].copy()), "out: expected size 4, got 3"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "text"), BAD, ids=[text for _, text in BAD])
+def test_what_does_not_fit_is_refused(build, call, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        call(_builds.core("float32"))
+
+
+def test_gradients_are_views_only_of_what_are_views_of_the_parameters(build):
+    core, flat = _builds.core("float32"), np.zeros(SIZE, F32)
+    for view in np.zeros(SIZE, F32), np.concatenate([flat, flat])[SIZE - 1 :]:
+        net = engine(core, flat, views={"name": view}, loss=2)
+        with pytest.raises(ValueError, match="name: expected a view into flat"):
+            net.gradient(batch(core), Y, None, None)
+
+
+def test_a_tape_beyond_all_addresses_is_refused_before_anything_is_read(build):
+    core = _builds.core("float32")
+    x = np.lib.stride_tricks.as_strided(np.zeros(1, F32), (1, 2**56, D), (0, 4 * D, 4))
+    net = engine(core, np.zeros(2 * (SIZE - K) + K, F32), bidirectional=True)
+    with pytest.raises(MemoryError, match=r"^x: \S+e\+19 bytes for the tape of this call$"):
+        net.gradient(core.Batch(1, 2**56, x, None), None, None, Y[:1])
