@@ -374,4 +374,3 @@ cdef class Trainer:
 
 
 STATE_VECTORS = ("parameters", "first", "second", "best")
-RECORDS = ("loss", "validation", "gradient_norm", "lr", "seconds")

@@ -203,7 +203,7 @@ cdef class Engine:
         plan.truncate, plan.activation, plan.term = truncate, activation, term
         choose_block(plan, count, batch.seqs.time)
         reals = <double>(plan.slots + plan.net.skip) * plan.lanes * (tape_rows(plan) + 2)
-        if reals * sizeof(real) > PY_SSIZE_T_MAX // 4:
+        if reals * sizeof(real) > <double>(PY_SSIZE_T_MAX // 4):
             raise MemoryError(f"x: {reals * sizeof(real):.3g} bytes for the tape of this call")
         return 0
 

@@ -208,7 +208,6 @@ class Function(Streaming):
         """
         inputs = self._inputs(x, h0, lengths, mask)
         target, classes = inputs.targets(y)
-        value: float
         value, faults = self._engine.loss(inputs.batch, target, classes, check.threads(threads))
         if faults or not isfinite(value):
             inputs.explain(y)
@@ -264,7 +263,6 @@ class Function(Streaming):
         """
         inputs = self._inputs(x, h0, lengths, mask)
         target, classes = inputs.targets(y)
-        value: float
         value, grads, faults = self._engine.gradient(
             inputs.batch, target, classes, None, None, None, check.threads(threads),
             self._dropout_seed(rng), pieces(truncate),

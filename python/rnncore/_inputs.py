@@ -8,12 +8,15 @@ a list of sequences becomes them by concatenation, so no padding is computed.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rnncore import _checks as check
 from rnncore._checks import Array
+
+if TYPE_CHECKING:
+    from rnncore._core_base_f32 import Batch
 
 #: (B, 1, H), or of an LSTM a pair (h, c) of such arrays.
 State = Array | tuple[Array, Array]
@@ -70,17 +73,18 @@ class Inputs:
     ) -> None:
         self.form = form
         self.x: Array | None = x
-        self.batch: Any = None
+        batch: Batch | None = None
         if h0 is None and lengths is None and mask is None:
-            self.batch = form.core.plain_batch(x, form.input_size)
-        if self.batch is None:
-            self._convert(x, h0, lengths, mask)
-        self.count: int = self.batch.count
-        self.time: int = self.batch.time
+            batch = form.core.plain_batch(x, form.input_size)
+        if batch is None:
+            batch = self._convert(x, h0, lengths, mask)
+        self.batch = batch
+        self.count = batch.count
+        self.time = batch.time
 
     # ---- in -------------------------------------------------------------------------
 
-    def _convert(self, x: Any, h0: Any, lengths: Any, mask: Any) -> None:
+    def _convert(self, x: Any, h0: Any, lengths: Any, mask: Any) -> Batch:
         self.x = None
         if isinstance(x, list | tuple):
             self.listed = True
@@ -99,9 +103,10 @@ class Inputs:
             start = lengths = None
         elif lengths is not None:  # like by like, so that a block ends with its sequences
             order = np.argsort(lengths, kind="stable").astype(np.int64)
-        self.batch = self.form.core.Batch(
+        batch: Batch = self.form.core.Batch(
             self.count, self.time, self.x, self.tokens, start, lengths, order, self.mask, self.h0
         )
+        return batch
 
     def _from_array(self, x: Array) -> None:
         width = self.form.input_size

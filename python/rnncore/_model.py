@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from rnncore._builds import core
 from rnncore._checks import Array
 from rnncore._initial import Init
 from rnncore._inputs import Form, Inputs
+
+if TYPE_CHECKING:
+    from rnncore._core_base_f32 import Engine, Stream
 
 LOSSES = (None, "bce", "mse", "cross_entropy")
 READOUTS = ("last", "all")
@@ -40,8 +43,8 @@ class Model:
 
     _kind: ClassVar[str]  # the name of the class in files, also of what is derived from it
     _core: ModuleType
-    _engine: Any
-    _stream: Any
+    _engine: Engine
+    _stream: Stream
     _flat: Array
     _parameters: dict[str, Array]
     # What every call asks for, in plain attributes: looking one up through a property of the

@@ -73,7 +73,7 @@ class Streaming(Model):
         >>> for x_t in np.zeros((10, 3)):
         ...     _ = net.step(x_t, state, out=(y_t, state))
         """
-        result: tuple[Array, State] | None = self._stream.step(x_t, state, out)
+        result = self._stream.step(x_t, state, out)
         return self._look_closer(x_t, state, out) if result is None else result
 
     def run_stream(
@@ -119,7 +119,7 @@ class Streaming(Model):
         >>> y.shape, bool((y == net(x[None]).y[0, 4:]).all())
         ((6, 1), True)
         """
-        result: tuple[Array, State] | None = self._stream.run(x, state, out)
+        result = self._stream.run(x, state, out)
         if result is not None:
             return result
         self._check_direction("run_stream")

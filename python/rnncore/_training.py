@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import isfinite
 from time import perf_counter
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from rnncore._checks import Array
 from rnncore._history import History
 from rnncore._inputs import Inputs
 from rnncore._options import Options
+
+if TYPE_CHECKING:
+    from rnncore._core_base_f32 import Batch, Engine, Trainer
 
 LOSS, VALIDATION, NORM, RATE, SECONDS, COLUMNS = range(6)  # of a record, as the core has them
 
@@ -37,7 +40,7 @@ class Data(NamedTuple):
     classes: Array | None
     order: Array
 
-    def for_core(self) -> tuple[Any, Array | None, Array | None, Array]:
+    def for_core(self) -> tuple[Batch, Array | None, Array | None, Array]:
         return self.inputs.batch, self.target, self.classes, self.order
 
 
@@ -71,7 +74,7 @@ class Fit:
     """A fit to be run: a trainer, fresh or from a checkpoint, and the records so far."""
 
     def __init__(
-        self, core: ModuleType, engine: Any, name: str, data: Data, validation: Any,
+        self, core: ModuleType, engine: Engine, name: str, data: Data, validation: Any,
         chosen: Options, seed: int, look: Callable[[Any], Data],
     ) -> None:  # fmt: skip
         """`look` makes validation data of what the caller passed as such; `name` says what
@@ -96,7 +99,7 @@ class Fit:
         if chosen.core["patience"] and held is None:
             raise ValueError("patience: expected validation= with it, whose loss is waited for")
         self.validated = held is not None
-        self.trainer = core.Trainer(
+        self.trainer: Trainer = core.Trainer(
             engine, *data.for_core(), batch_size=chosen.told["batch_size"], seed=seed,
             held=None if held is None else core.Held(engine, *held.for_core()), **chosen.core,
         )  # fmt: skip

@@ -23,6 +23,7 @@ from fuzz.strategies import (
     maybe,
     networks,
     numbers,
+    read_only,
     rubbish,
     spoil,
 )
@@ -50,6 +51,7 @@ def outputs(r, net):
     if name == "predict_proba" and net.config["loss"] not in ("bce", "cross_entropy"):
         arguments["x"] = Value(arguments["x"].given, UNKNOWN)
     result, fine, label = attempt(net, name, getattr(net, name), arguments)
+    expect(not fine or not data.impossible(), label, "took what it must refuse")
     if not fine or not good(arguments):
         return
     B, T, K, form = data.B, data.T, net._outputs, net._form
@@ -85,10 +87,31 @@ def outputs(r, net):
         expect(result.shape == shape[:-1], label, result.shape)
     else:
         expect(result.shape == (shape[:-1] if K == 1 else shape), label, result.shape)
-        if ys is not None and net.config["loss"] != "bce":
-            for b, n in enumerate(data.lengths):
-                of = result[b, :n] if net.readout == "all" else result[b]
-                close(label, net, np.reshape(of, np.shape(ys[b])), ys[b], f"predicted of {b}")
+    for b, counted in enumerate(data.counted if ys is not None else ()):
+        of, y = result[b], ys[b]
+        if net.readout == "all":
+            of, y = of[counted], y[counted[: len(y)]]
+        wanted = meaning(net, name, y)
+        clear = ~np.isnan(wanted)
+        of = np.reshape(of, wanted.shape)
+        close(label, net, of[clear], wanted[clear], f"{name} of sequence {b}")
+
+
+def meaning(net, name, y):
+    """What predict or predict_proba says of logits; NaN where a little would change it."""
+    loss, margin = net.config["loss"], 0.01 * np.abs(y).max(initial=1)
+    if loss == "cross_entropy":
+        p = np.exp(y - y.max(axis=-1, keepdims=True))
+        if name == "predict_proba":
+            return p / p.sum(axis=-1, keepdims=True)
+        others = np.sort(y, axis=-1)[..., -2:]
+        close_call = (others[..., -1] - others[..., 0] < margin) & (y.shape[-1] > 1)
+        return np.where(close_call, np.nan, y.argmax(axis=-1))
+    if loss == "bce" and name == "predict_proba":
+        return 1 / (1 + np.exp(-y))
+    if loss == "bce":
+        return np.where(np.abs(y) < margin, np.nan, y >= 0)
+    return y
 
 
 def losses(r, net):
@@ -110,6 +133,8 @@ def losses(r, net):
         plain = not extra
         arguments |= extra
     result, fine, label = attempt(net, name, getattr(net, name), arguments)
+    refuse = data.impossible() or data.impossible_targets(y.given)
+    expect(not fine or not refuse, label, "took what it must refuse")
     if not fine or not good(arguments):
         return
     p = known(net)
@@ -124,9 +149,14 @@ def losses(r, net):
         expect("rng" not in arguments or np.isfinite(value), label, value)
         if "rng" in arguments:
             return
-        smooth = net.config.get("nonlinearity", "tanh") != "relu" and net.dtype == np.float64
-        if wanted is not None and plain and smooth and r.random() < 0.2:
-            slope(r, label, net, p, data, targets, means, grads)
+        if wanted is not None and plain and smooth(net) and r.random() < 0.2:
+            way = {name: numbers(r, values.shape) for name, values in p.items()}
+
+            def loss_at(s):
+                moved = {name: p[name] + s * way[name] for name in p}
+                return reference.loss(net, moved, data.sequences, targets, means)
+
+            slope(label, loss_at, [(grads[name], way[name]) for name in p])
     elif name == "objective":
         flat = maybe(r, 0.3, Value(net._flat.copy(), True), lambda: spoil(r, net._flat))
         made, fine, label = attempt(net, "objective()", result, {"flat": flat})
@@ -134,35 +164,44 @@ def losses(r, net):
             return
         value, gradient = made
         expect(gradient.shape == net._flat.shape and gradient.dtype == np.float64, label, gradient)
+        close(label, net, gradient, flat_gradient(net, arguments), "gradient")
     else:
         value = result.loss
-        flow(label, net, result)
+        flow(label, net, result, flat_gradient(net, arguments))
     expect(isinstance(value, float) and np.isfinite(value), label, "loss", value)
     if wanted is not None and abs(wanted) < 1e6:
         close(label, net, value, wanted, "loss")
 
 
-def slope(r, label, net, p, data, targets, means, grads):
-    """The gradient along some direction, against a difference."""
-    way = {name: numbers(r, values.shape) for name, values in p.items()}
+def smooth(net):
+    """Whether differences can tell its gradients."""
+    return net.config.get("nonlinearity", "tanh") != "relu" and net.dtype == np.float64
+
+
+def slope(label, f, parts):
+    """A gradient along some direction, f(s) being so many steps in it, against a difference:
+    parts are pairs of gradient and direction."""
     step = 1e-5
-    ends = [
-        reference.loss(
-            net, {n: p[n] + sign * step * way[n] for n in p}, data.sequences, targets, means
-        )
-        for sign in (1, -1)
-    ]
-    along = sum((grads[name] * way[name]).sum() for name in p)
+    ends = f(step), f(-step)
+    along = sum((gradient * way).sum() for gradient, way in parts)
     difference = (ends[0] - ends[1]) / (2 * step)
-    scale = 1 + sum(np.abs(grads[name] * way[name]).sum() for name in p) + abs(ends[0])
+    scale = 1 + sum(np.abs(gradient * way).sum() for gradient, way in parts) + abs(ends[0])
     expect(abs(along - difference) <= 1e-5 * scale, label, "slope", along, "instead of", difference)
 
 
-def flow(label, net, result):
+def flat_gradient(net, arguments):
+    """What loss_and_grad makes of the same."""
+    grads = net.loss_and_grad(**{name: value.given for name, value in arguments.items()})[1]
+    return np.concatenate([values.ravel() for values in grads.values()])
+
+
+def flow(label, net, result, gradient):
     expect(result.verdict in ("vanishing", "exploding", "healthy"), label, result.verdict)
     for name, terms in result.terms.items():
         expect(terms.shape == (result.steps, *net._shapes[name]), label, name, terms.shape)
         expect(np.isfinite(terms).all(), label, name, terms)
+    terms = [terms.sum(axis=0).ravel() for terms in result.terms.values()]
+    close(label, net, np.concatenate(terms), gradient, "terms")
     result.summary(), repr(result), result.to_dict()
 
 
@@ -191,16 +230,19 @@ def slopes(r, net):
     data = Data(r, net, bad)
     arguments = dict(data.arguments)
     every = net.readout == "all"
-    shape = (data.B, data.T, net._outputs) if every else (data.B, net._outputs)
-    dy = numbers(r, shape[:-1] if shape[-1] == 1 and r.random() < 0.5 else shape)
+    shape_of_y = (data.B, data.T, net._outputs) if every else (data.B, net._outputs)
+    narrow = net._outputs == 1 and r.random() < 0.5
+    dy = numbers(r, shape_of_y[:-1] if narrow else shape_of_y)
     arguments["dy"] = data.per_output(dy)
     if bad and r.random() < 0.5:
         arguments["dy"] = spoil(r, dy)
-    h0, _ = data.state(bad)
+    h0, means = data.state(bad)
     if h0 is not None:
         arguments["h0"] = h0
-    arguments |= data.threads(bad) | gradient_options(r, bad)
+    extra = gradient_options(r, bad)
+    arguments |= data.threads(bad) | extra
     result, fine, label = attempt(net, "vjp", net.vjp, arguments)
+    expect(not fine or not data.impossible(), label, "took what it must refuse")
     if not fine or not good(arguments):
         return
     grads, dx, dh0 = result
@@ -219,6 +261,44 @@ def slopes(r, net):
         if h0 is not None:
             shape = np.shape(h0.means[k] if net._form.states == 2 else h0.means)
         expect(part.shape == shape and np.isfinite(part).all(), label, "dh0", part, shape)
+    p = known(net)
+    if p is None or extra or not smooth(net) or r.random() < 0.6:
+        return
+    parts = [(grads[name], numbers(r, values.shape)) for name, values in p.items()]
+    way = dict(zip(p, (of for _, of in parts), strict=True))
+    way_x = [numbers(r, np.shape(x)) for x, _ in data.sequences]
+    if data.tokens:
+        way_x = [0] * data.B
+    else:
+        parts += [(dx[b][: len(of)], of) for b, of in enumerate(way_x)]
+    pair = [dh0] if net._form.states == 1 else dh0
+    way_h = [numbers(r, np.shape(part)) for part in pair] if h0 is not None else []
+    parts += list(zip(pair, way_h, strict=False))
+
+    def along(s):
+        states = [np.add(h, s * of) for h, of in zip(of_state(net, means), way_h, strict=True)]
+        ys, _, _ = reference.forward(
+            net,
+            {name: p[name] + s * way[name] for name in p},
+            [(x + s * of, c) for (x, c), of in zip(data.sequences, way_x, strict=True)],
+            None if not states else states if net._form.states == 2 else states[0],
+        )
+        slopes = np.reshape(dy, shape_of_y)
+        return sum((y * of[: len(y)]).sum() for y, of in zip(ys, slopes, strict=True))
+
+    slope(label, along, parts)
+
+
+def of_state(net, means):
+    """The arrays of a state, of none no arrays."""
+    return [] if means is None else means if net._form.states == 2 else [means]
+
+
+def room(shape, dtype):
+    """An array to write to, and all of the memory that it is in the middle of."""
+    size = int(np.prod(shape))
+    around = np.full(size + 32, 7, dtype)
+    return around[16 : 16 + size].reshape(shape), around
 
 
 def streams(r, net):
@@ -239,6 +319,7 @@ def streams(r, net):
     arguments = {label_x: value}
     H, rows = net.hidden_size, form.state_rows
     states = [numbers(r, (*count, rows, H)) for _ in range(form.states)]
+    rooms, locked = [], False
     has_state = r.random() < 0.5
     if has_state:
         parts = [dress(r, part) for part in states]
@@ -249,8 +330,11 @@ def streams(r, net):
         arguments["state"] = Value(given, UNKNOWN if unknown else True)
     y_shape = (*(leading if name == "run_stream" else count), K)
     if r.random() < 0.3:
-        out_y = np.full(y_shape, 7, net.dtype)
-        out_state = tuple(np.full((*count, rows, H), 7, net.dtype) for _ in range(form.states))
+        out_y, around = room(y_shape, net.dtype)
+        rooms.append(around)
+        out_state = tuple(room((*count, rows, H), net.dtype) for _ in range(form.states))
+        rooms += [around for _, around in out_state]
+        out_state = tuple(array for array, _ in out_state)
         if has_state and r.random() < 0.3:
             given = arguments["state"].given
             given = given if isinstance(given, tuple) else (given,)
@@ -265,7 +349,7 @@ def streams(r, net):
         out = (out_y, out_state if form.states == 2 else out_state[0])
         arguments["out"] = Value(out, True)
         if bad and r.random() < 0.5:
-            what = r.randrange(5)
+            what = r.randrange(6)
             if what == 0:
                 out = (spoil(r, out_y).given, out[1])
             elif what == 1:
@@ -274,6 +358,8 @@ def streams(r, net):
                 out = (out[0], (out_state[0], out_state[0]))
             elif what == 3:
                 out = (out_y[::-1] if out_y.ndim else out_y, out[1])
+            elif what == 4:
+                out, locked = (read_only(r, out_y), out[1]), True
             else:
                 out = rubbish(r).given
             arguments["out"] = Value(out, UNKNOWN)
@@ -285,6 +371,9 @@ def streams(r, net):
     if form.width != H or (name == "step" and ambiguous and leading == (D,) and not has_state):
         arguments[label_x] = Value(arguments[label_x].given, UNKNOWN)
     result, fine, label = attempt(net, name, getattr(net, name), arguments)
+    expect(not fine or not locked, label, "took what it must not write to")
+    for around in rooms:
+        expect((around[:16] == 7).all() and (around[-16:] == 7).all(), label, "beyond out", around)
     if not fine or not good(arguments):
         return
     y, state = result

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -19,6 +21,7 @@ NAMES = re.compile(
     re.DOTALL,
 )
 DOCUMENTED = (TypeError, ValueError, MemoryError)
+SECONDS = 60  # that a call may take
 TRIES = {"float32": 3e-3, "float64": 1e-8}
 
 
@@ -47,6 +50,26 @@ def told(value):
     return text[:400]
 
 
+@contextmanager
+def in_time(label):
+    """A Find where it does not end, on systems that have such a clock. What does not end in the
+    core is only seen from outside."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def late(_signal, _frame):
+        raise Find(f"{label}: does not end")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def attempt(net, name, call, arguments, also=(), changes=False):
     """Make the call. (its result, whether it succeeded); a Find where it fails as it must not.
 
@@ -65,7 +88,10 @@ def attempt(net, name, call, arguments, also=(), changes=False):
     }
     result, error = None, None
     try:
-        result = call(**{key: value.given for key, value in arguments.items()})
+        with in_time(label):
+            result = call(**{key: value.given for key, value in arguments.items()})
+    except Find:
+        raise
     except Exception as caught:
         error = caught
     if error is not None:

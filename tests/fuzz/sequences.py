@@ -106,6 +106,24 @@ class Data:
             return Value(given, UNKNOWN)
         return spoil(r, given)
 
+    def impossible(self):
+        """Whether x surely holds what must be refused."""
+        if not all(value.good for name, value in self.arguments.items() if name != "x"):
+            return False  # which steps count is not known
+        x = self.arguments["x"].given
+        tokens = type(x) is np.ndarray and x.ndim == 2
+        return beyond(x, self.counted, *((0, self.net.input_size - 1) if tokens else ()))
+
+    def impossible_targets(self, y):
+        """Likewise the targets."""
+        if not all(value.good for value in self.arguments.values()):
+            return False
+        counted = self.counted if self.net.readout == "all" else np.ones(self.B, bool)
+        loss = self.net.config["loss"]
+        if loss == "cross_entropy":
+            return beyond(y, counted, -np.inf, self.net._outputs - 1)
+        return beyond(y, counted, *((0, 1) if loss == "bce" else ()))
+
     def targets(self, bad):
         """y, and the targets of every sequence."""
         r, net = self.r, self.net
@@ -180,3 +198,13 @@ class Data:
             return {"threads": rubbish(r)}
         count = r.choice([None, 1, 2, 3, 2**31 - 1, np.int8(1)])
         return {"threads": Value(count, True)}
+
+
+def beyond(given, counted, low=-np.inf, high=np.inf):
+    """Whether an array has a number that is not finite or not in [low, high], where it counts."""
+    if type(given) is not np.ndarray or given.dtype.kind not in "fiu" or given.size > 1000:
+        return False
+    if given.shape[: counted.ndim] != counted.shape:
+        return False
+    values = given[counted]
+    return not (np.isfinite(values) & (low <= values) & (values <= high)).all()

@@ -10,6 +10,7 @@ noticed; the examples are numbered, ``RNNCORE_FUZZ_FIRST`` is the first one's nu
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -21,7 +22,7 @@ hypothesis = pytest.importorskip("hypothesis")
 
 from hypothesis import strategies as st  # noqa: E402
 
-from fuzz import calls  # noqa: E402
+from fuzz import calls, promises  # noqa: E402
 
 LONG = int(os.environ.get("RNNCORE_FUZZ", "0"))
 FIRST = int(os.environ.get("RNNCORE_FUZZ_FIRST", "0"))
@@ -52,6 +53,18 @@ def test_numbered_calls():
 def many(call, r, net):
     for _ in range(100):
         call(r, net)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such clock")
+def test_a_call_without_end_is_found(monkeypatch):
+    monkeypatch.setattr(promises, "SECONDS", 0.1)
+
+    def endless(x):
+        while True:
+            pass
+
+    with pytest.raises(calls.Find, match="does not end"):
+        calls.attempt(None, "endless", endless, {"x": calls.Value(1, 1)})
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass")

@@ -1,0 +1,158 @@
+# The compiled core, as Python calls it. All its builds are of one source and have this face; the
+# type checker looks at this one, which every platform has.
+
+from typing import Any, Self, final
+
+from rnncore._checks import Array
+from rnncore._inputs import State
+
+CELLS: dict[str, int]
+NONLINEARITIES: dict[str, int]
+LOSSES: dict[str | None, int]
+OPTIMISERS: dict[str, int]
+
+class Batch:
+    def __new__(
+        cls,
+        count: int,
+        time: int,
+        x: Array | None,
+        tokens: Array | None,
+        start: Array | None = None,
+        length: Array | None = None,
+        order: Array | None = None,
+        mask: Array | None = None,
+        h0: Array | None = None,
+    ) -> Self: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def time(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+
+class Engine:
+    def __new__(
+        cls,
+        flat: Array,
+        views: dict[str, Array],
+        inputs: int,
+        hidden: int,
+        outputs: int,
+        *,
+        cell: int,
+        layers: int,
+        bidirectional: bool,
+        skip: int,
+        bias: bool,
+        head: bool,
+        start: bool,
+        every_step: bool,
+        nonlinearity: int,
+        loss: int,
+        dropout: float,
+    ) -> Self: ...
+    def assign(self, who: str, parameters: Array) -> None: ...
+    def note_exposure(self) -> None: ...
+    def forward(
+        self,
+        batch: Batch,
+        y: Array,
+        hidden: Array | None,
+        final: Array | None,
+        threads: int | None = 1,
+    ) -> int: ...
+    def loss(
+        self,
+        batch: Batch,
+        target: Array | None,
+        classes: Array | None,
+        threads: int | None = 1,
+    ) -> tuple[float, int]: ...
+    def gradient(
+        self,
+        batch: Batch,
+        target: Array | None,
+        classes: Array | None,
+        dy: Array | None,
+        dx: Array | None = None,
+        dh0: Array | None = None,
+        threads: int | None = 1,
+        dropout_seed: int | None = None,
+        truncate: int = 0,
+    ) -> tuple[float, dict[str, Array], int]: ...
+
+class Held:
+    def __new__(
+        cls,
+        engine: Engine,
+        batch: Batch,
+        target: Array | None,
+        classes: Array | None,
+        order: Array,
+    ) -> Self: ...
+
+class Trainer:
+    def __new__(
+        cls,
+        engine: Engine,
+        batch: Batch,
+        target: Array | None,
+        classes: Array | None,
+        order: Array,
+        batch_size: int,
+        *,
+        rule: int,
+        momentum: float,
+        alpha: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        clip_norm: float,
+        clip_value: float,
+        decay: Array | None,
+        l1: Array | None,
+        activation: float,
+        truncate: int,
+        shuffled: bool,
+        seed: int,
+        held: Held | None,
+        patience: int,
+        plateau: tuple[float, float, int],
+    ) -> Self: ...
+    @property
+    def impatient(self) -> bool: ...
+    def run(self, records: Array, threads: int | None = 1) -> int: ...
+    def use_best(self) -> None: ...
+    def state(self) -> dict[str, Array]: ...
+    def restore(self, arrays: dict[str, Array]) -> None: ...
+
+@final
+class Stream:
+    def __new__(cls, engine: Engine) -> Self: ...
+    def step(self, x_t: Any, state: Any, out: Any) -> tuple[Array, State] | None: ...
+    def run(self, x: Any, state: Any, out: Any) -> tuple[Array, State] | None: ...
+
+def as_plain(values: Any) -> Array | None: ...
+def plain_batch(x: Any, inputs: int) -> Batch | None: ...
+def evaluate(name: str, x: Array, out: Array) -> None: ...
+def terms(
+    engine: Engine,
+    batch: Batch,
+    target: Array | None,
+    classes: Array | None,
+    order: Array,
+    scale: float,
+    terms: Array,
+    squares: Array,
+    last_only: bool = False,
+) -> tuple[float, int]: ...
+def jacobians(
+    engine: Engine,
+    batch: Batch,
+    order: Array,
+    which: int,
+    out: Array,
+    out_skip: Array | None,
+) -> None: ...
+def probe(name: str, n: int, memory: Array) -> float: ...
