@@ -226,7 +226,8 @@ def check_manylinux() -> str:
         except Skip as why:
             found.append(str(why))
             continue
-        built = wheel(f"zig{version}", version, CC=zig("x86_64-linux-gnu"))
+        cc = zig("x86_64-linux-gnu")
+        built = wheel(f"zig{version}", version, CC=cc, LDSHARED=f"{cc} -shared -Wl,-s")
         result = repaired(built)
         print(run(tools() / "auditwheel", "show", result))
         kib = result.stat().st_size // 1024
