@@ -1,4 +1,4 @@
-/* What the headers of the core offer, called once: the check `windows` of check_builds.py. */
+/* What the headers of the core offer, called once: the check `windows`. */
 #include <stdio.h>
 
 int main(void) {
