@@ -45,7 +45,8 @@ threads)
     [ $# -gt 0 ] || set -- tests/test_threads.py tests/test_bits.py tests/test_fit.py
     # It does not know the interpreter, whose lock it sees all the same; and it wants addresses
     # where they are without randomization.
-    LD_PRELOAD=$(library tsan) TSAN_OPTIONS=die_after_fork=0:exitcode=66 setarch -R $tests "$@"
+    LD_PRELOAD=$(library tsan) TSAN_OPTIONS=die_after_fork=0:exitcode=66:allocator_may_return_null=1 \
+        setarch -R $tests "$@"
     ;;
 valgrind)
     build ""
