@@ -88,6 +88,8 @@ def test_forget_bias():
         (lambda: rc.RNN(2, 3, init_scale=0), ValueError, "init_scale: expected more than 0"),
         (lambda: rc.LSTM(2, 3, forget_bias="1"), TypeError, "forget_bias: expected a number"),
         (lambda: rc.LSTM(2, 3, forget_bias=1, bias=False), ValueError, "forget_bias: expected N"),
+        (lambda: rc.LSTM(2, 3, forget_bias=1e308), ValueError, "forget_bias: expected more than"),
+        (lambda: rc.GRU(2, 3, update_bias=-np.inf), ValueError, "update_bias: expected more than"),
     ],
 )  # fmt: skip
 def test_bad_values(call, error, text):

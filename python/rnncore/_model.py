@@ -93,7 +93,8 @@ class Model:
         """Give the second gate, of an LSTM f and of a GRU z, its bias in every layer."""
         if value is None:
             return
-        value = check.number(name, value, -np.inf, above=True)
+        most = float(np.finfo(self._dtype).max)
+        value = check.number(name, value, -most, most, above=True)
         if not self.bias:
             raise ValueError(f"{name}: expected None with bias=False")
         gate = slice(self.hidden_size, 2 * self.hidden_size)
