@@ -358,3 +358,11 @@ def test_vanishing_gradients_are_flushed_to_zero(build):
     normal = np.arange(200) <= 102  # 1e-3 ** 102 = 1e-306
     assert np.allclose(sizes[normal], 1e-3 ** np.arange(103.0), rtol=1e-12)
     assert (sizes[~normal] == 0).all()
+
+
+def test_probabilities_of_logits_that_overflow(build):
+    net = rc.RNN(1, 1, 3, nonlinearity="identity", loss="cross_entropy", bias=False, seed=0)
+    net.flat[:] = [2, 0, 2, 1e-30, -2]
+    x = np.full((1, 1, 1), 1e38)
+    assert net(x).y[0, [0, 2]].tolist() == [np.inf, -np.inf]
+    assert net.predict_proba(x).tolist() == [[1, 0, 0]]

@@ -157,6 +157,8 @@ class Function(Streaming):
         if self._loss == "bce":
             self._core.evaluate("logistic", y, p)
         else:
+            most = np.finfo(y.dtype).max / 2  # logits that overflowed count as that
+            np.clip(y, -most, most, out=y)
             self._core.evaluate("exp", y - y.max(axis=-1, keepdims=True), p)
             p /= p.sum(axis=-1, keepdims=True)
         return self._only_counted(inputs, p)
