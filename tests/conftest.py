@@ -1,6 +1,9 @@
 """Every test of the core runs on every build this machine can run."""
 
 import builtins
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -17,6 +20,20 @@ def build(request, monkeypatch):
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
     return request.param
+
+
+@pytest.fixture
+def printed_by(build):
+    """printed_by(code): what a program of its own prints, which uses that build."""
+
+    def printed_by(code):
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "RNNCORE_ISA": build}
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True,
+            check=True, timeout=300,
+        ).stdout  # fmt: skip
+
+    return printed_by
 
 
 @pytest.fixture

@@ -225,10 +225,15 @@ def test_foreign_files_are_refused(tmp_path, monkeypatch):
     assert not (tmp_path / "executed").exists()
 
 
+def saved(path, net):
+    """What is in the file of a network."""
+    net.save(path)
+    with np.load(path) as archive:
+        return dict(archive)
+
+
 def test_a_header_that_lies_about_sizes_is_refused(tmp_path, net):
-    net.save(tmp_path / "net.npz")
-    with np.load(tmp_path / "net.npz") as archive:
-        entries = dict(archive)
+    entries = saved(tmp_path / "net.npz", net)
     header = str(entries["rnncore"]).replace('"hidden_size": 4', '"hidden_size": 400000')
     entries["rnncore"] = np.array(header)
     np.savez(tmp_path / "lies.npz", **entries)
@@ -237,9 +242,7 @@ def test_a_header_that_lies_about_sizes_is_refused(tmp_path, net):
 
 
 def test_a_header_that_asks_for_endless_work_is_refused(tmp_path, net):
-    net.save(tmp_path / "net.npz")
-    with np.load(tmp_path / "net.npz") as archive:
-        entries = dict(archive)
+    entries = saved(tmp_path / "net.npz", net)
     header = str(entries["rnncore"]).replace('"num_layers": 1', '"num_layers": 1000000000000')
     np.savez(tmp_path / "endless.npz", **(entries | {"rnncore": np.array(header)}))
     with pytest.raises(ValueError, match="num_layers: expected at most 64"):
@@ -247,9 +250,7 @@ def test_a_header_that_asks_for_endless_work_is_refused(tmp_path, net):
 
 
 def test_an_archive_that_swells_is_refused(tmp_path, net):
-    net.save(tmp_path / "net.npz")
-    with np.load(tmp_path / "net.npz") as archive:
-        entries = dict(archive)
+    entries = saved(tmp_path / "net.npz", net)
     np.savez_compressed(tmp_path / "bomb.npz", **(entries | {"more": np.zeros(10**6)}))
     with pytest.raises(ValueError, match="it says it holds more than it does, or is compressed"):
         rc.load(tmp_path / "bomb.npz")

@@ -1,8 +1,6 @@
 """A stream gives the bits of the whole sequence, however it is cut, and changes nothing."""
 
 import contextlib
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -383,10 +381,5 @@ print((net.step(x[0, 0])[0] == net(x).y[0]).all())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory")
-def test_a_stream_without_memory_leaves_the_network_free(build):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "RNNCORE_ISA": build}
-    out = subprocess.run(
-        [sys.executable, "-c", NO_ROOM], env=environment, capture_output=True, text=True,
-        check=True, timeout=300,
-    ).stdout  # fmt: skip
-    assert out.splitlines() == ["no room", "True"]
+def test_a_stream_without_memory_leaves_the_network_free(printed_by):
+    assert printed_by(NO_ROOM).splitlines() == ["no room", "True"]

@@ -4,7 +4,6 @@ import copy
 import os
 import pickle
 import random
-import subprocess
 import sys
 import threading
 
@@ -239,13 +238,8 @@ print(shared == alone, all((grads[name] == own[name]).all() for name in own))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory")
-def test_a_helper_without_memory_leaves_the_work_to_the_others(build):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "RNNCORE_ISA": build}
-    out = subprocess.run(
-        [sys.executable, "-c", ONE_TAPE], env=environment, capture_output=True, text=True,
-        check=True, timeout=300,
-    ).stdout  # fmt: skip
-    assert out == "True True\n"
+def test_a_helper_without_memory_leaves_the_work_to_the_others(printed_by):
+    assert printed_by(ONE_TAPE) == "True True\n"
 
 
 def test_a_call_that_asks_for_no_number_of_threads_leaves_the_network_free(monkeypatch):
