@@ -70,7 +70,9 @@ cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
 
 
 cdef cnp.ndarray new_reals(int ndim, Py_ssize_t first, Py_ssize_t second):
-    return cnp.PyArray_SimpleNew(ndim, [first, second], REAL_NUMBER)
+    cdef cnp.ndarray result = cnp.PyArray_SimpleNew(ndim, [first, second], REAL_NUMBER)
+    poison(cnp.PyArray_DATA(result), cnp.PyArray_NBYTES(result))
+    return result
 
 
 cdef inline real* data_of(array) noexcept:

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #if !defined(_WIN32)
+#include <pthread.h>
 #include <sched.h>
 #include <time.h>
 #define ATOMICS_INLINE static inline __attribute__((unused))
@@ -50,6 +51,29 @@ ATOMICS_INLINE void yield_core(void) { SwitchToThread(); }
 ATOMICS_INLINE void sleep_shortly(void) { Sleep(1); }
 ATOMICS_INLINE void pause_core(void) { YieldProcessor(); }
 #endif
+
+/* How many threads use something just now, -1 for one that must be alone, together with the
+   process that counted: a child of fork() inherits the count, but not the threads, and so starts
+   from 0. */
+static int32_t forks; /* between the process that loaded this and the one that runs it */
+
+static void note_fork(void) { forks++; }
+ATOMICS_INLINE void watch_forks(void)
+{
+#if defined(_WIN32)
+    (void)note_fork;
+#else
+    pthread_atfork(0, 0, note_fork);
+#endif
+}
+ATOMICS_INLINE int64_t users_of(int64_t count)
+{
+    return (int32_t)(count >> 32) == forks ? (int32_t)count : 0;
+}
+ATOMICS_INLINE int64_t count_of(int64_t users)
+{
+    return (int64_t)((uint64_t)(uint32_t)forks << 32 | (uint32_t)users);
+}
 
 /* One look in vain, the `looks`-th in a row: spin for some microseconds, then let others
    have the core, and after some milliseconds sleep between looks. */

@@ -8,4 +8,7 @@ cdef extern from "atomics.h" nogil:
     void shared_write(shared_int* a, int64_t v)
     void shared_add(shared_int* a, int64_t v)
     bint shared_swap(shared_int* a, int64_t old, int64_t new)  # where *a is old: new, and true
+    void watch_forks()                       # once, when the module is loaded
+    int64_t users_of(int64_t count)          # how many threads of this process it counts
+    int64_t count_of(int64_t users)          # that many threads of this process
     void look_again(int64_t looks)                           # after so many looks in vain

@@ -139,7 +139,7 @@ cdef void steps_back(
         hold = hold_of(plan, t0) + t * plan.lanes if plan.masked else NULL
         cell_back(plan, layer, first + t, plan.da + t * plan.gate_rows * plan.lanes, hold)
         if plan.truncate:
-            cut(plan, layer, t0 + t)
+            truncate_after(plan, layer, t0 + t)
     if free > 0:
         cross_ends(plan, layer, t0 + free - 1)
     scalar_backward(plan, layer, saved_at(plan, layer, first), free)

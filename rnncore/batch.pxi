@@ -187,7 +187,7 @@ cdef void slopes_of_both(Plan* plan, const Sequences* seqs, real* grad) noexcept
 
 
 cdef inline Py_ssize_t first_step_back(const Plan* plan) noexcept nogil:
-    """Before it, no step of the block has a slope."""
+    """Before it, no step of the block has a gradient: it is outside the last truncation window."""
     if plan.truncate and plan.activation == 0 and not plan.net.every_step:
         if plan.net.directions == 1:
             return max(0, plan.held_from - plan.truncate)
@@ -285,12 +285,12 @@ cdef void deliver_steps(
     if seqs.hidden != NULL and plan.net.directions == 1:
         scatter_rows(
             plan, state(plan, layer, first + 1), layer.rows * plan.lanes, H,
-            plan.start, t0, n, hold, seqs.hidden,
+            plan.start, t0, n, hold, seqs.hidden, True,
         )
     elif seqs.hidden != NULL:
         side_by_side(plan, first, first, n, plan.top)
         scatter_rows(
-            plan, plan.top, 2 * H * plan.lanes, 2 * H, plan.start, t0, n, hold, seqs.hidden
+            plan, plan.top, 2 * H * plan.lanes, 2 * H, plan.start, t0, n, hold, seqs.hidden, True
         )
     if plan.net.every_step and reading(plan, seqs):
         read_out(plan, first, n)
@@ -298,6 +298,11 @@ cdef void deliver_steps(
             scatter_rows(plan, plan.out, K * plan.lanes, K, plan.start, t0, n, hold, seqs.y)
         else:
             compare(plan, seqs, t0, n)
+        if seqs.losses != NULL:
+            scatter_rows(
+                plan, plan.out, K * plan.lanes, target_width(&plan.net), plan.start, t0, n, hold,
+                seqs.losses,
+            )
 
 
 cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t t) noexcept nogil:
@@ -311,6 +316,10 @@ cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t t) noexcept
             scatter_rows(plan, plan.out, 0, plan.net.outputs, plan.sequence, 0, 1, NULL, seqs.y)
         else:
             compare(plan, seqs, 0, 1)
+        if seqs.losses != NULL:
+            scatter_rows(
+                plan, plan.out, 0, target_width(&plan.net), plan.sequence, 0, 1, NULL, seqs.losses
+            )
     if seqs.final == NULL:
         return
     for i in range(plan.passes):

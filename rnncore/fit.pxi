@@ -59,7 +59,7 @@ cdef class Held:
     """Sequences that are only looked at, after every epoch."""
 
     cdef Batch batch
-    cdef cnp.ndarray target, classes, order
+    cdef cnp.ndarray target, classes, weight, order
     cdef Arena block
     cdef Plan plan
     cdef Sequences seqs
@@ -68,18 +68,18 @@ cdef class Held:
 
     def __cinit__(
         self, Engine engine not None, Batch batch not None, cnp.ndarray target,
-        cnp.ndarray classes, cnp.ndarray order not None,
+        cnp.ndarray classes, cnp.ndarray weight, cnp.ndarray order not None,
     ):
         """order: which of the sequences, in which order."""
-        self.batch, self.target, self.classes = batch, target, classes
+        self.batch, self.target, self.classes, self.weight = batch, target, classes, weight
         self.order, self.block = order, Arena()
         self.count = cnp.PyArray_SIZE(order)
         self.seqs = batch.seqs
         self.seqs.order = indices("order", order, self.count)
         check_order(self.seqs.order, self.count, batch.seqs.count)
-        engine.set_targets(&self.seqs, batch, target, classes)
+        engine.set_targets(&self.seqs, batch, target, classes, weight)
         engine.prepare(&self.plan, batch, self.count, False, False)
-        set_out(self.block, &self.plan)
+        set_out(self.block, &self.plan, &self.seqs)
         self.counted = count_targets(&self.plan.net, &self.seqs, 0, self.count)
         if engine.net.cell == LSTM:
             split_states(&self.seqs, engine.states(batch.seqs.count) // 2)
@@ -129,7 +129,7 @@ cdef class Trainer:
 
     cdef Engine engine
     cdef Batch batch
-    cdef cnp.ndarray target, classes, order
+    cdef cnp.ndarray target, classes, weight, order
     cdef int64_t* sequences        # what order holds
     cdef Py_ssize_t count          # of sequences to train on
     cdef Arena keys, block, vectors
@@ -148,7 +148,8 @@ cdef class Trainer:
 
     def __cinit__(
         self, Engine engine not None, Batch batch not None, cnp.ndarray target,
-        cnp.ndarray classes, cnp.ndarray order not None, Py_ssize_t batch_size, *,
+        cnp.ndarray classes, cnp.ndarray weight, cnp.ndarray order not None,
+        Py_ssize_t batch_size, *,
         Rule rule, double momentum, double alpha, double beta1, double beta2, double eps,
         double clip_norm, double clip_value, cnp.ndarray decay, cnp.ndarray l1,
         double activation, Py_ssize_t truncate, bint shuffled, uint64_t seed, Held held,
@@ -167,6 +168,7 @@ cdef class Trainer:
         self.sequences = <int64_t*>indices("order", order, self.count)
         check_order(self.sequences, self.count, batch.seqs.count)
         self.engine, self.batch, self.target, self.classes = engine, batch, target, classes
+        self.weight = weight
         self.order, self.shuffled, self.held, self.patience = order, shuffled, held, patience
         self.truncate, self.activation = truncate, activation
         self.batch_size = min(batch_size, self.count)
@@ -207,11 +209,13 @@ cdef class Trainer:
         cdef Py_ssize_t finished
         cdef Crew crew = Crew()
         expect("records", records.shape[1], COLUMNS)
-        self.engine.set_targets(&seqs, self.batch, self.target, self.classes)
+        self.engine.set_targets(&seqs, self.batch, self.target, self.classes, self.weight)
         self.engine.prepare(
             &plan, self.batch, self.batch_size, True, False, self.truncate, self.activation
         )
-        set_out(self.block, &plan)
+        set_out(self.block, &plan, &seqs)
+        if self.engine.net.cell == LSTM:
+            split_states(&seqs, self.engine.states(seqs.count) // 2)
         plan.parameters = self.optimiser.parameters
         plan.dropout = plan.net.dropout
         seqs.order = self.sequences

@@ -124,25 +124,30 @@ cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
 
 cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     """Logits in plan.out against the targets: the loss onto plan.loss, its slope over the
-    logits.  Where the caller gave dL/dy, that is the slope."""
-    cdef Py_ssize_t K = plan.net.outputs, t, k
+    logits, or where the caller wants them the losses.  Where the caller gave dL/dy, that is the
+    slope."""
+    cdef Py_ssize_t K = plan.net.outputs, W = plan.weight_rows, t
     cdef real* z = plan.out
+    cdef real scale = <real>plan.scale
     cdef const real* target = plan.target
     cdef const real* weight = plan.weight
+    cdef real* losses = NULL
     cdef bint outside = False
     if seqs.dy != NULL:
         gather_slopes(plan, seqs, t0, n)
         return
     gather_targets(plan, seqs, t0, n)
     for t in range(n):
+        if seqs.losses != NULL:
+            losses = z            # nobody wants the slopes
         if plan.net.loss == BCE:
-            plan.loss += bce(K, plan.vectors, z, target, weight, <real>plan.scale, &outside)
+            plan.loss += bce(K, plan.vectors, z, target, weight, W, scale, losses, &outside)
         elif plan.net.loss == MSE:
-            plan.loss += mse(K, plan.vectors, z, target, weight, <real>plan.scale)
+            plan.loss += mse(K, plan.vectors, z, target, weight, W, scale, losses)
         else:
-            plan.loss += cross_entropy(K, plan.vectors, z, target, weight, <real>plan.scale)
+            plan.loss += cross_entropy(K, plan.vectors, z, target, weight, scale, losses)
         z += K * plan.lanes
-        target += plan.lanes if plan.net.loss == CROSS_ENTROPY else K * plan.lanes
-        weight += plan.lanes
+        target += target_width(&plan.net) * plan.lanes
+        weight += W * plan.lanes
     if outside:
         plan.faults |= BAD_TARGET

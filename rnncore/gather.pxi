@@ -150,15 +150,20 @@ cdef inline void spread(
 cdef void scatter_rows(
     const Plan* plan, const real* lanes, Py_ssize_t lanes_step, Py_ssize_t width,
     const Py_ssize_t* first_row, Py_ssize_t t0, Py_ssize_t n, const real* hold, real* rows,
+    bint masked_too=False,
 ) noexcept nogil:
-    """rows[first_row[lane] + t0 + t, d] = lanes[t, d, lane], but not where hold is 0."""
+    """rows[first_row[lane] + t0 + t, d] = lanes[t, d, lane], but not where hold is 0; with
+    `masked_too` wherever a lane's sequence has that step."""
     cdef vreal square[64]
-    cdef Py_ssize_t run[MAX_LANES]
+    cdef Py_ssize_t end[MAX_LANES]   # of a lane's steps
+    cdef Py_ssize_t run[MAX_LANES]   # numbers from the first on that surely go to its rows
     cdef Py_ssize_t t, d, at, lane, whole = 0, i = 0
+    cdef bint gaps = hold != NULL and plan.masked and not masked_too
     cdef real* target
     cdef int v, k
     for lane in range(plan.used):
-        run[lane] = run_of(plan, lane, t0, n, hold) * width
+        end[lane] = n if hold == NULL else max(0, min(n, plan.length[lane] - t0))
+        run[lane] = width * (run_of(plan, lane, t0, n, hold) if gaps else end[lane])
         whole = max(whole, run[lane])
     while i + LANES <= whole:
         for v in range(plan.vectors):
@@ -183,8 +188,8 @@ cdef void scatter_rows(
         target = rows + (first_row[lane] + t0) * width
         t = i // width
         d = i - t * width
-        while t < n:
-            if hold == NULL or hold[t * plan.lanes + lane] > 0:
+        while t < end[lane]:
+            if not gaps or hold[t * plan.lanes + lane] > 0:
                 target[t * width + d] = lanes[t * lanes_step + d * plan.lanes + lane]
             d += 1
             if d == width:
@@ -277,14 +282,14 @@ cdef void gather_targets(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """target and weight for steps t0 .. t0 + n of a read-out "all", or of one for "last"."""
-    cdef Py_ssize_t K = plan.net.outputs, t, lane
+    cdef Py_ssize_t K = plan.net.outputs, W = plan.weight_rows, t, lane
     cdef const Py_ssize_t* first_row = &plan.start[0] if plan.net.every_step else &plan.sequence[0]
     cdef const real* hold = hold_of(plan, t0) if plan.net.every_step else NULL
     cdef int64_t number
     cdef int faults = plan.faults
     cdef real* weight
     for t in range(n):
-        weight = plan.weight + t * plan.lanes
+        weight = plan.weight + t * W * plan.lanes
         for lane in range(plan.lanes):
             weight[lane] = plan.counts_from <= lane < plan.used
         # Not within that loop: compilers make of it masked loads from NULL, 140 ns each.
@@ -294,6 +299,8 @@ cdef void gather_targets(
         if plan.last_only:
             for lane in range(plan.lanes):
                 weight[lane] *= t0 + t == plan.length[lane] - 1
+        if seqs.target_weight != NULL:
+            spread_weights(plan, seqs, first_row, t0 + t, weight)
     if plan.net.loss != CROSS_ENTROPY:
         gather_rows(
             plan, seqs.target, K, first_row, t0, n, hold, plan.target, K * plan.lanes
@@ -311,6 +318,21 @@ cdef void gather_targets(
             if not 0 <= number < K:
                 plan.weight[t * plan.lanes + lane] = 0
             plan.target[t * plan.lanes + lane] = <real>number
+
+
+cdef void spread_weights(
+    const Plan* plan, const Sequences* seqs, const Py_ssize_t* first_row, Py_ssize_t t,
+    real* weight,
+) noexcept nogil:
+    """The caller's weights of the targets at step t, where these count: weight (lanes) is 1."""
+    cdef Py_ssize_t W = plan.weight_rows, L = plan.lanes, lane, k
+    cdef bint counts
+    for lane in range(L):
+        counts = weight[lane] > 0
+        for k in range(W):
+            weight[k * L + lane] = (
+                seqs.target_weight[(first_row[lane] + t) * W + k] if counts else 0
+            )
 
 
 cdef void gather_slopes(
@@ -331,21 +353,37 @@ cdef void gather_slopes(
 cdef double count_targets(
     const Network* net, const Sequences* seqs, Py_ssize_t first, Py_ssize_t count,
 ) noexcept nogil:
-    """How many numbers the loss of sequences first .. first + count is the mean of."""
+    """What the sum of the losses of sequences first .. first + count is divided by: how many
+    targets count, or the sum of their weights."""
     cdef Py_ssize_t i, s, t, start, length
     cdef double counted = 0
     for i in range(first, first + count):
         s = seqs.order[i] if seqs.order != NULL else i
         if not net.every_step:
-            counted += seqs.classes == NULL or seqs.classes[s] >= 0
+            counted += weight_of_row(net, seqs, s)
             continue
         start = seqs.start[s] if seqs.start != NULL else s * seqs.time
         length = seqs.length[s] if seqs.length != NULL else seqs.time
-        if seqs.mask == NULL and seqs.classes == NULL:
+        if seqs.mask == NULL and seqs.classes == NULL and seqs.target_weight == NULL:
             counted += length
             continue
         for t in range(start, start + length):
-            counted += (seqs.mask == NULL or seqs.mask[t] != 0) and (
-                seqs.classes == NULL or seqs.classes[t] >= 0
-            )
-    return counted if net.loss == CROSS_ENTROPY else counted * net.outputs
+            if seqs.mask == NULL or seqs.mask[t] != 0:
+                counted += weight_of_row(net, seqs, t)
+    return counted if seqs.target_weight != NULL else counted * target_width(net)
+
+
+cdef inline double weight_of_row(
+    const Network* net, const Sequences* seqs, Py_ssize_t row,
+) noexcept nogil:
+    """The sum of the weights of the targets in a row that counts; without weights, whether there
+    is a target at all."""
+    cdef Py_ssize_t W = target_width(net), k
+    cdef double total = 0
+    if seqs.classes != NULL and seqs.classes[row] < 0:
+        return 0
+    if seqs.target_weight == NULL:
+        return 1
+    for k in range(W):
+        total += seqs.target_weight[row * W + k]
+    return total

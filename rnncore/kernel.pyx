@@ -17,7 +17,8 @@ from libc.stdlib cimport free, qsort
 from libc.string cimport memcmp, memcpy, memmove, memset
 
 from rnncore.atomics cimport (
-    look_again, shared_add, shared_int, shared_read, shared_swap, shared_write,
+    count_of, look_again, shared_add, shared_int, shared_read, shared_swap, shared_write, users_of,
+    watch_forks,
 )
 from rnncore.cells.elman cimport elman_da, elman_forward, elman_units, nonlinear
 from rnncore.cells.gru cimport gru_da, gru_forward, gru_gates
@@ -34,7 +35,7 @@ from rnncore.losses cimport bce, cross_entropy, mse
 from rnncore.network cimport (
     BAD_INPUT, BAD_TARGET, BAD_TOKEN, BCE, CROSS_ENTROPY, ELMAN, GRU, IDENTITY, LSTM, MSE,
     NO_LOSS, RELU, SIGMOID, TANH, Cell, Loss, Network, Nonlinearity, Sequences, history,
-    input_block, state_block, state_rows,
+    input_block, state_block, state_rows, target_width,
 )
 from rnncore.optimisers cimport (
     ADAM, ADAMW, MOMENTUM, NESTEROV, RMSPROP, SGD, Optimiser, Rule, update,
@@ -54,9 +55,12 @@ cdef extern from "clock.h":
 
 cdef extern from "memory.h":
     void* aligned_block(size_t size, char** aligned)
+    void poison(void* memory, size_t size)
 
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
+
+watch_forks()
 
 include "arrays.pxi"
 include "gather.pxi"
@@ -83,9 +87,12 @@ OPTIMISERS = {
 include "sequences.pxi"
 
 
-cdef int set_out(Arena arena, Plan* plan) except -1:
+cdef int set_out(Arena arena, Plan* plan, const Sequences* seqs) except -1:
     """Give a plan its memory."""
     cdef size_t weights = lay_out_weights(plan, NULL)
+    plan.weight_rows = 1
+    if seqs.target_weight != NULL:
+        plan.weight_rows = target_width(&plan.net)
     arena.fit(weights + lay_out_block(plan, NULL))
     lay_out_weights(plan, arena.base)
     lay_out_block(plan, arena.base + weights)
@@ -116,7 +123,8 @@ cdef class Engine:
     cdef cnp.ndarray vector
     cdef dict views
     cdef Arena arena             # of the last call, for the next; None while one uses it
-    cdef shared_int readers      # calls that read the parameters just now; -1: one writes
+    cdef shared_int readers      # calls that read the parameters just now; -1: one writes, see
+                                 # `users_of`
     # Whether what was made of the parameters still holds: for every change that the core
     # knows of, another version; and whether others may change them at any time.
     cdef Py_ssize_t version
@@ -216,7 +224,7 @@ cdef class Engine:
         if arena is None:
             arena = Arena()
         plan.parameters = &self.flat[0]
-        set_out(arena, plan)
+        set_out(arena, plan, seqs)
         if self.net.cell == LSTM:
             split_states(seqs, self.states(seqs.count) // 2)
         if blocks_of(plan, seqs.count) == 1:
@@ -269,8 +277,8 @@ cdef class Engine:
 
     cdef int begin_reading(self) except -1:
         cdef int64_t readers = shared_read(&self.readers)
-        while readers >= 0:
-            if shared_swap(&self.readers, readers, readers + 1):
+        while users_of(readers) >= 0:
+            if shared_swap(&self.readers, readers, count_of(users_of(readers) + 1)):
                 return 0
             readers = shared_read(&self.readers)
         raise RuntimeError(
@@ -282,7 +290,8 @@ cdef class Engine:
         shared_add(&self.readers, -1)
 
     cdef int begin_writing(self, str who) except -1:
-        if not shared_swap(&self.readers, 0, -1):
+        cdef int64_t readers = shared_read(&self.readers)
+        if users_of(readers) != 0 or not shared_swap(&self.readers, readers, count_of(-1)):
             raise RuntimeError(
                 f"{who}: this network is in use by another thread: expected to have it alone; "
                 "use a copy of it (copy.deepcopy)"
@@ -291,7 +300,7 @@ cdef class Engine:
 
     cdef void end_writing(self) noexcept:
         self.version += 1
-        shared_write(&self.readers, 0)
+        shared_write(&self.readers, count_of(0))
 
     cdef int overwrite(self, str who, const real* parameters) except -1:
         """Other parameters."""
@@ -310,6 +319,7 @@ cdef class Engine:
 
     cdef int set_targets(
         self, Sequences* seqs, Batch batch, cnp.ndarray target, cnp.ndarray classes,
+        cnp.ndarray weight,
     ) except -1:
         cdef Py_ssize_t count = batch.rows if self.net.every_step else batch.seqs.count
         if self.net.loss == NO_LOSS:
@@ -318,6 +328,8 @@ cdef class Engine:
             seqs.classes = indices("classes", classes, count)
         else:
             seqs.target = reals("target", target, count * self.net.outputs)
+        if weight is not None:
+            seqs.target_weight = reals("weight", weight, count * target_width(&self.net))
         return 0
 
     def forward(
@@ -340,27 +352,35 @@ cdef class Engine:
         self.run(&plan, &seqs, NULL, threads)
         return plan.faults
 
-    def loss(self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, threads=1):
-        """(mean loss, faults); the loss is NaN where no target counts."""
+    def loss(
+        self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray weight,
+        threads=1, cnp.ndarray losses=None,
+    ):
+        """(sum of the losses, times weights where these are given; what it is to be divided by
+        for the mean; faults).  The loss of each target goes into losses (B or rows, K; of classes
+        1), but those of steps that do not count are left alone."""
         cdef Plan plan
         cdef Sequences seqs = batch.seqs
-        cdef double count
-        self.set_targets(&seqs, batch, target, classes)
+        cdef Py_ssize_t outputs = batch.rows if self.net.every_step else seqs.count
+        self.set_targets(&seqs, batch, target, classes, weight)
+        if losses is not None:
+            seqs.losses = room("losses", losses, outputs * target_width(&self.net))
         self.prepare(&plan, batch, seqs.count, False, False)
-        count = count_targets(&plan.net, &seqs, 0, seqs.count)
         self.run(&plan, &seqs, NULL, threads)
-        return plan.loss / count if count else float("nan"), plan.faults
+        return plan.loss, count_targets(&self.net, &seqs, 0, seqs.count), plan.faults
 
     def gradient(
-        self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray dy,
-        cnp.ndarray dx=None, cnp.ndarray dh0=None, threads=1, dropout_seed=None,
-        Py_ssize_t truncate=0,
+        self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray weight,
+        cnp.ndarray dy, cnp.ndarray dx=None, cnp.ndarray dh0=None, threads=1, dropout_seed=None,
+        Py_ssize_t truncate=0, bint mean=True,
     ):
-        """Gradients of the loss against the targets or, given dy (B or rows, K), of
-        sum(dy * y); those with respect to x into dx (rows, D), to h0 into dh0, shaped as h0.
-        With a dropout_seed there is dropout; truncate: after how many steps slopes stop.
+        """Gradients of the mean or the sum of the losses against the targets or, given dy (B or
+        rows, K), of sum(dy * y); those with respect to x into dx (rows, D), to h0 into dh0, shaped
+        as h0.  With a dropout_seed there is dropout; truncate: steps of a truncation window.
+        Rows of dx that no gradient comes to, of steps that do not count or lie outside the last
+        window, are left alone.
 
-        Returns (mean loss, gradients by name, faults).
+        Returns (loss, gradients by name, faults); the mean is NaN where no target counts.
         """
         cdef Plan plan
         cdef Sequences seqs = batch.seqs
@@ -368,8 +388,9 @@ cdef class Engine:
         cdef cnp.ndarray grad = cnp.PyArray_ZEROS(1, [self.net.size], REAL_NUMBER, 0)
         cdef Py_ssize_t outputs = batch.rows if self.net.every_step else seqs.count
         if dy is None:
-            self.set_targets(&seqs, batch, target, classes)
-            count = count_targets(&self.net, &seqs, 0, seqs.count)
+            self.set_targets(&seqs, batch, target, classes, weight)
+            if mean:
+                count = count_targets(&self.net, &seqs, 0, seqs.count)
         else:
             seqs.dy = reals("dy", dy, outputs * self.net.outputs)
         if dx is not None:

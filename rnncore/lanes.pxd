@@ -20,6 +20,7 @@ cdef extern from "lanes.h" nogil:
     vreal vset1(real s)
     vreal vadd(vreal a, vreal b)
     vreal vsub(vreal a, vreal b)
+    vreal vmin(vreal a, vreal b)             # a < b ? a : b
     vreal vmul(vreal a, vreal b)
     vreal vdiv(vreal a, vreal b)
     vreal vfma(vreal a, vreal b, vreal c)    # a * b + c

@@ -192,7 +192,7 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
         plan.top = carve_reals(base, &used, plan.segment * wide * L)
     plan.out = carve_reals(base, &used, read * K * L)
     plan.target = carve_reals(base, &used, read * K * L)
-    plan.weight = carve_reals(base, &used, read * L)
+    plan.weight = carve_reals(base, &used, read * plan.weight_rows * L)
     if plan.backward:
         plan.above = carve_reals(base, &used, span * slope_rows(plan) * L)
         plan.below = carve_reals(base, &used, span * slope_rows(plan) * L)

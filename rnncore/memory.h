@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -25,6 +26,18 @@ static inline void *aligned_block(size_t size, char **aligned)
         madvise(*aligned, size / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
 #endif
     return block;
+}
+
+/* With RNN_POISON defined, memory handed out holds what is no number (NaN, or -1), so that whatever
+   is read before it was written shows in the results. */
+static inline void poison(void *memory, size_t size)
+{
+#ifdef RNN_POISON
+    memset(memory, 0xFF, size);
+#else
+    (void)memory;
+    (void)size;
+#endif
 }
 
 #endif /* RNNCORE_MEMORY_H */

@@ -55,8 +55,10 @@ cdef struct Sequences:
     const real* c0            # (B, states, H)
     const real* target        # (rows or B, K)
     const int64_t* classes    # (rows or B)
+    const real* target_weight  # (rows or B, K; of classes 1): 0 where a target does not count
     const real* dy            # (rows or B, K): dL/dy given instead of a loss
     real* y                   # (rows or B, K)
+    real* losses              # (rows or B, K; of classes 1): weight times loss of each target
     real* hidden              # (rows, directions H)
     real* final               # (B, states, H)
     real* final_c             # (B, states, H)
@@ -74,6 +76,11 @@ cdef inline Py_ssize_t state_rows(const Network* net) noexcept nogil:
     """Rows of H in a sequence's state: layer by layer, of each direction the last state and
     then, with a skip connection, those before it."""
     return net.layers * net.directions * history(net)
+
+
+cdef inline Py_ssize_t target_width(const Network* net) noexcept nogil:
+    """Targets that belong to one output: a class, or a number for each of K."""
+    return 1 if net.loss == CROSS_ENTROPY else net.outputs
 
 
 cdef inline Py_ssize_t input_block(Cell cell, Py_ssize_t gate) noexcept nogil:

@@ -42,7 +42,7 @@ Of the block:
     top     (segment, directions H, lanes)  states of the last layer, side by side
     out     (segment, K, lanes)       logits, overwritten by dL/dlogits
     target  (segment, K, lanes)       what they should be (class numbers: one row)
-    weight  (segment, lanes)          1 where that target counts
+    weight  (segment, weight_rows, lanes)  1 where that target counts, or its weight
 
 A *segment* is as many steps as keep a block's matrices in the second-level
 cache; a "last" read-out uses the first step of out, target and weight.
@@ -102,11 +102,12 @@ cdef struct Plan:
     bint backward             # gradients are wanted
     bint whole                # the tape is kept whole
     bint want_dx
-    Py_ssize_t truncate       # steps that slopes go back at most; 0: all the way
+    Py_ssize_t truncate       # steps of a truncation window; 0: not truncated
     double activation         # dL/dh_t has this times h_t from a penalty on the states
     Py_ssize_t term           # where every step's part of the gradient is kept apart, its size
     double* squares           # (passes, T + 1, 3) |dL/dh|^2 of every slot; NULL: not wanted
     bint last_only            # of a read-out at every step, only the last one's loss
+    Py_ssize_t weight_rows    # K where each output's target has a weight of its own, else 1
     Py_ssize_t passes         # layers times directions
     Py_ssize_t gate_rows      # of a_t: H for each gate; a GRU keeps W_in x and W_hn h apart
     Py_ssize_t saved_rows

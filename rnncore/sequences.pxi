@@ -23,6 +23,7 @@ cdef class Arena:
             if self.block == NULL:
                 raise MemoryError(f"x: {size:.3g} bytes for the tape of this call")
             self.size = size
+        poison(self.base, size)
         return 0
 
 

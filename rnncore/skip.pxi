@@ -87,12 +87,12 @@ cdef inline real* leap_to(const Plan* plan, const Layer* layer, Py_ssize_t slot)
     return layer.leaps + slot * plan.net.hidden * plan.lanes
 
 
-cdef inline bint leaves_piece(
+cdef inline bint leaves_window(
     const Plan* plan, const Layer* layer, Py_ssize_t lane, Py_ssize_t t, Py_ssize_t slot,
 ) noexcept nogil:
-    """Whether the step that left its state in a slot is in another piece than step t."""
+    """Whether the state in a slot belongs to another truncation window than step t."""
     cdef Py_ssize_t origin = slot if layer.reverse else slot - 1
-    return piece(plan, layer, lane, t) != piece(plan, layer, lane, origin)
+    return window(plan, layer, lane, t) != window(plan, layer, lane, origin)
 
 
 cdef void leap_back(
@@ -106,7 +106,7 @@ cdef void leap_back(
     if not plan.ragged:
         slopes = leap_to(plan, layer, origin_of(plan, layer, t))
         affine(plan.vectors, slopes, layer.skip_back_weight, plan.no_bias, da, H, H, False)
-        if plan.truncate and leaves_piece(plan, layer, 0, t, origin_of(plan, layer, t)):
+        if plan.truncate and leaves_window(plan, layer, 0, t, origin_of(plan, layer, t)):
             memset(slopes, 0, H * plan.lanes * sizeof(real))
         return
     # The state's own slot has received all it ever will: room to form the product in.
@@ -114,7 +114,7 @@ cdef void leap_back(
     affine(plan.vectors, slopes, layer.skip_back_weight, plan.no_bias, da, H, H, False)
     for lane in range(plan.lanes):
         if hold[lane] > 0 and not (
-            plan.truncate and leaves_piece(plan, layer, lane, t, origin[lane])
+            plan.truncate and leaves_window(plan, layer, lane, t, origin[lane])
         ):
             for i in range(H):
                 leap_to(plan, layer, origin[lane])[i * plan.lanes + lane] = (

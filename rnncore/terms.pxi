@@ -15,7 +15,7 @@ cdef Py_ssize_t choose(Sequences* seqs, cnp.ndarray order) except -1:
 
 def terms(
     Engine engine not None, Batch batch not None, cnp.ndarray target, cnp.ndarray classes,
-    cnp.ndarray order not None, double scale, cnp.ndarray terms not None,
+    cnp.ndarray weight, cnp.ndarray order not None, double scale, cnp.ndarray terms not None,
     cnp.ndarray squares not None, bint last_only=False,
 ):
     """Every step's part of the gradient of scale times the loss of the sequences in `order`,
@@ -30,12 +30,12 @@ def terms(
     n = choose(&seqs, order)
     passes = engine.net.layers * engine.net.directions
     grad = room("terms", terms, n * engine.net.size)
-    engine.set_targets(&seqs, batch, target, classes)
+    engine.set_targets(&seqs, batch, target, classes, weight)
     engine.prepare(&plan, batch, count, True, False, 0, 0, engine.net.size)
     plan.squares = <double*>contents("squares", squares, c"f", 8, 3 * passes * (n + 1))
     plan.scale, plan.last_only = scale, last_only
     plan.parameters = &engine.flat[0]
-    set_out(arena, &plan)
+    set_out(arena, &plan, &seqs)
     if engine.net.cell == LSTM:
         split_states(&seqs, engine.states(seqs.count) // 2)
     engine.begin_reading()
@@ -75,7 +75,7 @@ def jacobians(
         numbers_skip = room("out_skip", out_skip, n * count * S * S)
     engine.prepare(&plan, batch, count, True, False, 0, 0, engine.net.size)
     plan.parameters = &engine.flat[0]
-    set_out(arena, &plan)
+    set_out(arena, &plan, &seqs)
     if count > plan.lanes:
         raise ValueError(f"order: expected up to {plan.lanes} sequences, got {count}")
     if engine.net.cell == LSTM:

@@ -1,5 +1,7 @@
-# Truncated: the steps of a sequence that count are cut into pieces of k, counted from the last of
-# the layer's way, and no slope leaves a piece.
+# Truncated BPTT: the steps of a sequence that count are divided into windows of `truncate` steps,
+# counted from the last step of the layer's way through time, and no gradient leaves its window.
+# The state before the first step belongs to the window of the first step: where a sequence has no
+# more than `truncate` steps there is one window, and the gradient is the whole one.
 
 
 cdef void count_before(const Plan* plan) noexcept nogil:
@@ -14,25 +16,29 @@ cdef void count_before(const Plan* plan) noexcept nogil:
             )
 
 
-cdef inline Py_ssize_t piece(
+cdef inline Py_ssize_t window(
     const Plan* plan, const Layer* layer, Py_ssize_t lane, Py_ssize_t t,
 ) noexcept nogil:
-    """Which piece of a lane's sequence step t is in."""
-    cdef Py_ssize_t steps
+    """The truncation window of step t of a lane: how many of them lie between it and the end of
+    the layer's way.  t may lie before the way's first step, where initial states come from, and
+    is then in the first step's window; and a step that does not count may be asked for too."""
+    cdef Py_ssize_t steps = plan.length[lane]
+    cdef Py_ssize_t later = t if layer.reverse else steps - 1 - t   # steps that come after it
+    cdef const int32_t* counted = plan.counted + lane
     if plan.masked:
-        steps = plan.counted[t * plan.lanes + lane] if layer.reverse else (
-            plan.counted[plan.time * plan.lanes + lane]
-            - plan.counted[(t + 1) * plan.lanes + lane]
-        )
-        return steps // plan.truncate
-    return max(0, t if layer.reverse else plan.length[lane] - 1 - t) // plan.truncate
+        steps = counted[plan.time * plan.lanes]
+        if layer.reverse:
+            later = counted[min(t, plan.time) * plan.lanes]
+        else:
+            later = steps - counted[max(t + 1, 0) * plan.lanes]
+    return max(0, min(later, steps - 1)) // plan.truncate
 
 
-cdef void cut(const Plan* plan, const Layer* layer, Py_ssize_t t) noexcept nogil:
-    """After step t, backwards: no slope remains where the next step is in another piece."""
+cdef void truncate_after(const Plan* plan, const Layer* layer, Py_ssize_t t) noexcept nogil:
+    """After step t, backwards: no gradient remains where the next step is in another window."""
     cdef Py_ssize_t lane, i, further = t + 1 if layer.reverse else t - 1
     for lane in range(plan.lanes):
-        if piece(plan, layer, lane, t) != piece(plan, layer, lane, further):
+        if window(plan, layer, lane, t) != window(plan, layer, lane, further):
             for i in range(plan.net.hidden):
                 layer.dh[i * plan.lanes + lane] = 0
                 layer.dc[i * plan.lanes + lane] = 0

@@ -6,6 +6,7 @@ import pickle
 import random
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -205,6 +206,47 @@ def test_threads_work_before_and_after_a_fork():
             os._exit(0 if ok else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert results(net, x, y, threads=2) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*")
+@pytest.mark.parametrize("busy", ["fit", "call"])
+def test_a_child_may_use_a_network_that_a_thread_of_its_parent_used(build, busy):
+    """The child has the network, but not the thread that would have left it."""
+    net = rc.RNN(4, 32, 1, loss="mse", seed=0)
+    x, y = np.ones((512, 200, 4), np.float32), np.ones((512, 1), np.float32)
+    small, going = np.ones((2, 3, 4), np.float32), threading.Event()
+    stop = []
+
+    def work():
+        going.set()
+        while not stop:
+            if busy == "fit":
+                net.fit(x, y, epochs=1, threads=1)
+            else:
+                net.loss(x, y, threads=1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    going.wait()
+    refused = 0
+    try:
+        for _ in range(5):
+            time.sleep(0.05)  # most of the time a call is under way
+            child = os.fork()
+            if child == 0:
+                try:
+                    net.loss(small, y[:2])
+                    net.load_state_dict(net.state_dict())
+                    net.fit(small, y[:2], epochs=1)
+                    os._exit(0)
+                except BaseException:
+                    os._exit(1)
+            refused += os.waitpid(child, 0)[1] != 0
+    finally:
+        stop.append(True)
+        thread.join()
+    assert refused == 0
 
 
 def test_threads_that_cannot_be_had_are_done_without(build, monkeypatch):

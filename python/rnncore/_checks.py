@@ -160,10 +160,10 @@ def why(error: Exception) -> str:
     return f" with an error of its own: {shown(error)}"
 
 
-def same_shape(name: str, got: Array, *expected: tuple[int | str, ...]) -> None:
+def same_shape(name: str, got: Array, *expected: tuple[int | str, ...], hint: str = "") -> None:
     """An error unless the shape is one of those expected."""
     if got.shape not in expected:
-        raise ValueError(f"{name}: expected {shapes(*expected)}, got {got.shape}")
+        raise ValueError(f"{name}: expected {shapes(*expected)}, got {got.shape}{hint}")
 
 
 def shapes(*options: tuple[int | str, ...]) -> str:

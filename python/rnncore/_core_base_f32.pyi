@@ -67,19 +67,23 @@ class Engine:
         batch: Batch,
         target: Array | None,
         classes: Array | None,
+        weight: Array | None,
         threads: int | None = 1,
-    ) -> tuple[float, int]: ...
+        losses: Array | None = None,
+    ) -> tuple[float, float, int]: ...
     def gradient(
         self,
         batch: Batch,
         target: Array | None,
         classes: Array | None,
+        weight: Array | None,
         dy: Array | None,
         dx: Array | None = None,
         dh0: Array | None = None,
         threads: int | None = 1,
         dropout_seed: int | None = None,
         truncate: int = 0,
+        mean: bool = True,
     ) -> tuple[float, dict[str, Array], int]: ...
 
 class Held:
@@ -89,6 +93,7 @@ class Held:
         batch: Batch,
         target: Array | None,
         classes: Array | None,
+        weight: Array | None,
         order: Array,
     ) -> Self: ...
 
@@ -99,6 +104,7 @@ class Trainer:
         batch: Batch,
         target: Array | None,
         classes: Array | None,
+        weight: Array | None,
         order: Array,
         batch_size: int,
         *,
@@ -141,6 +147,7 @@ def terms(
     batch: Batch,
     target: Array | None,
     classes: Array | None,
+    weight: Array | None,
     order: Array,
     scale: float,
     terms: Array,

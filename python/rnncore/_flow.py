@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnncore import _outputs as outputs
 from rnncore._checks import Array
 
 if TYPE_CHECKING:
     from rnncore._function import Function
-    from rnncore._inputs import Inputs
 
 #: Lags up to this are short: where plain networks have most of their gradient.
 SHORT = 10
@@ -90,14 +90,14 @@ class GradientFlow:
     def _terms(self, y: Any, last_only: bool) -> tuple[float, Array, tuple[Array, Array]]:
         """(loss, terms (T, size), norms of dL/dh (T + 1) over all sequences and over the
         longest), of the sequences of one length at a time."""
-        target, classes = self._inputs.targets(y)
+        targets = outputs.targets(self._inputs, y)
         total, faulty = 0.0, False
         inputs, net = self._inputs, self._net
         T, passes = self.steps, net._form.passes
         terms, squares = np.zeros((T, net._flat.size)), np.zeros((T + 1, 3))
-        number = counted(inputs, classes)
+        number = outputs.weights(inputs, targets).sum()
         if not number:
-            inputs.explain(y)
+            outputs.explain(inputs, y)
         scale = 1 / number
         for n in np.unique(self._lengths):
             order = np.flatnonzero(self._lengths == n).astype(np.int64)
@@ -105,8 +105,7 @@ class GradientFlow:
             loss, faults = net._core.terms(
                 net._engine,
                 inputs.batch,
-                target,
-                classes,
+                *targets,
                 order,
                 scale,
                 terms[T - n :],
@@ -119,7 +118,7 @@ class GradientFlow:
                 longest[T - n :] += row[::-1] if self._is_reverse(k) else row
             squares += longest
         if faulty or not isfinite(total):
-            inputs.explain(y)
+            outputs.explain(inputs, y)
         return scale * total, terms, (root(squares), root(longest))
 
     def _is_reverse(self, k: int) -> bool:
@@ -295,12 +294,6 @@ def places(net: Function) -> list[tuple[str, slice, tuple[int, ...]]]:
         result.append((name, slice(at, at + size), shape))
         at += size
     return result
-
-
-def counted(inputs: Inputs, classes: Array | None) -> int:
-    """How many numbers the loss is the mean of."""
-    targets = int(inputs.counted_targets(classes).sum())
-    return targets * (inputs.form.outputs if classes is None else 1)
 
 
 def root(squares: Array) -> Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore import _checks as check
+from rnncore import _outputs as outputs
 from rnncore._checks import Array
 from rnncore._inputs import Inputs, State
 from rnncore._stream import Streaming
@@ -28,7 +29,8 @@ class Output(NamedTuple):
         The state after each sequence's last counted step, (B, 1, H), or (B, R, H) with a row for
         each layer and direction; of an LSTM a pair (h, c).
 
-    Steps that do not count (masked, or past the end) have zeros in ``y`` and ``hidden``.
+    After the last step of a sequence that counts, ``y`` and ``hidden`` are zero. At a masked step
+    before it ``y`` is zero, and ``hidden`` is the state that is carried on through the step.
     """
 
     y: Array
@@ -87,7 +89,10 @@ class Function(Streaming):
         inputs = self._inputs(x, h0, lengths, mask)
         hidden, final = inputs.new_rows(inputs.form.width), inputs.new_final()
         y = self._forward(inputs, hidden, final, threads)
-        return Output(y, inputs.padded(hidden), inputs.state_of(final))
+        hidden = inputs.padded(hidden)
+        if inputs.mask is not None:
+            hidden[inputs.past_end] = 0
+        return Output(y, hidden, inputs.state_of(final))
 
     def predict(
         self,
@@ -179,21 +184,32 @@ class Function(Streaming):
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
         threads: int | None = None,
-    ) -> float:
-        """The mean loss over the counted targets.
+        target_mask: npt.ArrayLike | None = None,
+        reduction: str = "mean",
+    ) -> float | Any:
+        """The mean loss over the targets that count.
 
         Parameters
         ----------
         x, h0, lengths, mask, threads
             See the notes of the class.
         y : array_like
-            Targets: integers (B,) for "cross_entropy", else numbers (B, K), or (B,) where
-            K = 1. With ``readout="all"`` one for every step: (B, T) or (B, T, K), or a list as
-            long as that of x.
+            Targets: integers (B,) for "cross_entropy", of which a negative one does not count,
+            else numbers (B, K), or (B,) where K = 1. With ``readout="all"`` one for every step:
+            (B, T) or (B, T, K), or a list as long as that of x.
+        target_mask : array_like of bool, or "nan"
+            Which targets count: shaped as y, or without its last axis where all K outputs of a
+            sequence or step do or do not. "nan": those that are not NaN. The targets of steps that
+            do not count (by ``lengths`` or ``mask``) never do; a step whose target does not count
+            is run like any other.
+        reduction : {"mean", "sum", "none"}
+            "none" gives the loss of every target: (B,) or (B, T) for "cross_entropy", else (B, K)
+            or (B, T, K), without the last axis where K = 1; zero where a target does not count,
+            lists padded with zeros.
 
         Returns
         -------
-        float
+        float, or ndarray for "none"
 
         Raises
         ------
@@ -209,11 +225,19 @@ class Function(Streaming):
         2.5
         """
         inputs = self._inputs(x, h0, lengths, mask)
-        target, classes = inputs.targets(y)
-        value, faults = self._engine.loss(inputs.batch, target, classes, check.threads(threads))
-        if faults or not isfinite(value):
-            inputs.explain(y)
-        return value
+        targets = outputs.targets(inputs, y, target_mask)
+        losses = None
+        if reduction != "mean":
+            check.choice("reduction", reduction, ("mean", "sum", "none"))
+            losses = outputs.new_losses(inputs) if reduction == "none" else None
+        total, count, faults = self._engine.loss(
+            inputs.batch, *targets, check.threads(threads), losses
+        )
+        if faults or not isfinite(total) or not count:
+            outputs.explain(inputs, y, target_mask)
+        if losses is not None:
+            return outputs.losses_of(inputs, losses)
+        return total / count if reduction == "mean" else total
 
     def loss_and_grad(
         self,
@@ -225,17 +249,21 @@ class Function(Streaming):
         threads: int | None = None,
         rng: int | np.random.Generator | None = None,
         truncate: int | None = None,
+        target_mask: npt.ArrayLike | None = None,
+        reduction: str = "mean",
     ) -> tuple[float, dict[str, Array]]:
         """The loss and its exact gradient with respect to every parameter, by BPTT. [1]_
 
         Parameters
         ----------
-        x, y, h0, lengths, mask, threads
+        x, y, h0, lengths, mask, threads, target_mask
             As for `loss`.
         rng : int or numpy.random.Generator, optional
             With it, between-layer dropout acts as in `fit`, drawn from it; without, none does.
         truncate : int, optional
-            Truncated BPTT, as in `fit`: gradients stay within pieces of so many steps.
+            Truncated BPTT, as in `fit`: gradients stay within windows of so many steps.
+        reduction : {"mean", "sum"}
+            Of the losses of the targets that count.
 
         Returns
         -------
@@ -264,13 +292,15 @@ class Function(Streaming):
         True
         """
         inputs = self._inputs(x, h0, lengths, mask)
-        target, classes = inputs.targets(y)
+        targets = outputs.targets(inputs, y, target_mask)
+        if reduction != "mean":
+            check.choice("reduction", reduction, ("mean", "sum"))
         value, grads, faults = self._engine.gradient(
-            inputs.batch, target, classes, None, None, None, check.threads(threads),
-            self._dropout_seed(rng), pieces(truncate),
+            inputs.batch, *targets, None, None, None, check.threads(threads),
+            self._dropout_seed(rng), window(truncate), reduction == "mean",
         )  # fmt: skip
         if faults or not isfinite(value):
-            inputs.explain(y)
+            outputs.explain(inputs, y, target_mask)
         return value, grads
 
     def vjp(
@@ -321,23 +351,25 @@ class Function(Streaming):
         ((4, 5, 2), (4, 1, 3))
         """
         inputs = self._inputs(x, h0, lengths, mask)
-        slopes = inputs.reals("dy", dy)
-        dx = None if inputs.x is None else inputs.new_rows(self.input_size)
+        slopes = outputs.reals(inputs, "dy", dy)
+        dx = None
+        if inputs.x is not None:
+            dx = inputs.new_rows(self.input_size, partly=truncate is not None)
         dh0 = inputs.new_state()
         _, grads, faults = self._engine.gradient(
-            inputs.batch, None, None, slopes, dx, dh0, check.threads(threads),
-            self._dropout_seed(rng), pieces(truncate),
+            inputs.batch, None, None, None, slopes, dx, dh0, check.threads(threads),
+            self._dropout_seed(rng), window(truncate),
         )  # fmt: skip
         if faults:
             inputs.explain()
             where = inputs.counted[:, :, None] if self._every_step else None
-            check.all_finite("dy", inputs.outputs_of(slopes), where)
+            check.all_finite("dy", outputs.shaped(inputs, slopes), where)
         return grads, None if dx is None else inputs.like_x(dx), inputs.slopes_of_state(dh0)
 
     def _dropout_seed(self, rng: int | np.random.Generator | None) -> int | None:
         return None if rng is None else check.seed("rng", rng)
 
 
-def pieces(truncate: int | None) -> int:
-    """Steps in a piece of truncated BPTT for the core, where 0 is all of them."""
+def window(truncate: int | None) -> int:
+    """Steps of a truncation window for the core, where 0 is all of them."""
     return 0 if truncate is None else check.whole("truncate", truncate, 1)

@@ -113,10 +113,12 @@ class Inputs:
         tokens = x.ndim == 2 and x.dtype.kind in "iu"
         if not tokens and (x.ndim != 3 or x.shape[2] != width):
             hint = ""
-            if x.ndim == 2 and width == 1:
+            if x.ndim == 2 and x.shape[1] == width:
+                hint = f"; write x[None] for one sequence of {len(x)} steps"
+            elif x.ndim == 2 and width == 1:
                 hint = "; write x[:, :, None] for one number per step"
-            elif x.ndim == 2 and x.shape[1] == width:
-                hint = "; write x[None] for a batch of one sequence"
+            elif x.ndim == 1 and width == 1:
+                hint = f"; write x[None, :, None] for one sequence of {len(x)} steps"
             raise ValueError(
                 f"x: expected (batch, time, {width}), got {x.shape}{hint}"
                 f"{' of ' + str(x.dtype) if x.ndim == 2 else ''}"
@@ -187,7 +189,7 @@ class Inputs:
 
     def _mask_rows(self, mask: Any) -> Array:
         if self.listed and isinstance(mask, list | tuple):
-            rows = self._rows_of_list("mask", mask, 0)
+            rows = self.rows_of_list("mask", mask, 0)
         else:
             rows = check.array("mask", mask)
             check.same_shape("mask", rows, (self.count, self.time))
@@ -247,9 +249,15 @@ class Inputs:
         """A state as callers know it: an array, or a pair of arrays."""
         return values if self.form.states == 1 else (values[0], values[1])
 
-    def _rows_of_list(self, name: str, given: Any, width: int) -> Array:
+    @property
+    def past_end(self) -> Array:
+        """(count, time): true after the last step of a sequence that counts."""
+        later: Array = ~self.counted[:, ::-1].cumsum(axis=1, dtype=bool)[:, ::-1]
+        return later
+
+    def rows_of_list(self, name: str, given: Any, width: int, shared: bool = False) -> Array:
         """A list with one array per sequence, its steps along the first axis, as rows.
-        width 0: one number per step."""
+        width 0: one number per step; shared: one may stand for `width` equal ones."""
         assert self.lengths is not None
         given = check.items(name, given)
         if len(given) != self.count:
@@ -257,10 +265,23 @@ class Inputs:
         rows = [check.array(f"{name}[{s}]", values) for s, values in enumerate(given)]
         for s, row in enumerate(rows):
             length = int(self.lengths[s])
-            check.same_shape(f"{name}[{s}]", row, *with_width((length,), width))
+            check.same_shape(f"{name}[{s}]", row, *with_width((length,), width, shared))
         rows = [as_index(row) if row.dtype.kind in "iu" else row for row in rows]
-        flat = [row.reshape(-1, width) if width else row for row in rows]
-        return np.concatenate(flat)
+        if width:
+            rows = [np.broadcast_to(row.reshape(len(row), -1), (len(row), width)) for row in rows]
+        return np.concatenate(rows)
+
+    def until(self, lengths: Array) -> Batch:
+        """The same sequences, each up to one of its steps: lengths (B,) of at most its own."""
+        start = self.start
+        if start is None:
+            start = np.arange(self.count, dtype=np.int64) * self.time
+        order = np.argsort(lengths, kind="stable").astype(np.int64)
+        batch: Batch = self.form.core.Batch(
+            self.count, int(lengths.max()), self.x, self.tokens, start, lengths, order, self.mask,
+            self.h0,
+        )  # fmt: skip
+        return batch
 
     @property
     def steps(self) -> Array:
@@ -278,59 +299,14 @@ class Inputs:
         counted: Array = self.steps & (self.padded(self.mask) != 0)
         return counted
 
-    def counted_targets(self, classes: Array | None) -> Array:
-        """(count,) or (count, time): true where a target counts."""
-        every_step = self.form.every_step
-        where: Array = self.counted if every_step else np.ones(self.count, bool)
-        if classes is None:
-            return where
-        values = self.padded(classes) if every_step else classes
-        return where & (values.reshape(where.shape) >= 0)
-
-    def reals(self, name: str, given: Any) -> Array:
-        """Real numbers, K for each output, as the core wants them; see `per_output`."""
-        form = self.form
-        plain = form.core.as_plain(given)
-        if plain is None:
-            return check.as_real(self.per_output(name, given, form.outputs), form.dtype)
-        return self._placed(name, plain, form.outputs)
-
-    def per_output(self, name: str, given: Any, width: int) -> Array:
-        """Values for each output: (B, width), or (B, T, width) or (rows, width) per step; for
-        width 0, one number each, without that axis. A last axis of 1 may be left out."""
-        if self.form.every_step and self.listed and isinstance(given, list | tuple):
-            return self._rows_of_list(name, given, width)
-        return self._placed(name, check.array(name, given), width)
-
-    def _placed(self, name: str, values: Array, width: int) -> Array:
-        every_step = self.form.every_step
-        leading = (self.count, self.time) if every_step else (self.count,)
-        shape = values.shape
-        if shape != (*leading, width) and (shape != leading or width > 1):
-            check.same_shape(name, values, *with_width(leading, width))
-        return values[self.steps] if every_step and self.listed else values
-
-    def targets(self, y: Any) -> tuple[Array | None, Array | None]:
-        """(target, classes) for the core."""
-        loss = self.form.loss
-        if loss is None:
-            raise ValueError(
-                "loss: expected a network made with loss='bce', 'mse' or 'cross_entropy', got "
-                "None; for a loss of your own use vjp"
-            )
-        if loss != "cross_entropy":
-            return self.reals("y", y), None
-        classes = self.per_output("y", y, 0)
-        if classes.dtype.kind not in "iu":
-            raise TypeError(f"y: expected integer class numbers, got dtype {classes.dtype}")
-        return None, as_index(classes)
-
     # ---- out ------------------------------------------------------------------------
 
-    def new_rows(self, width: int) -> Array:
-        """Room for one row per step; zeros where steps may not count and stay untouched."""
+    def new_rows(self, width: int, partly: bool = False) -> Array:
+        """Room for one row per step; zeros where some may stay as they are: steps that do not
+        count, or as the caller says."""
         shape = (self.batch.rows,) if self.listed else (self.count, self.time)
-        return (np.zeros if self.ragged else np.empty)((*shape, width), self.form.dtype)
+        zeros = self.ragged or partly
+        return (np.zeros if zeros else np.empty)((*shape, width), self.form.dtype)
 
     def padded(self, rows: Array) -> Array:
         """Values per step as (batch, time, ...), zeros past the end of a sequence."""
@@ -339,12 +315,6 @@ class Inputs:
         result = np.zeros((self.count, self.time, *rows.shape[1:]), rows.dtype)
         result[self.steps] = rows
         return result
-
-    def outputs_of(self, values: Array) -> Array:
-        """What `reals` made of them, as (B, K) or (B, T, K)."""
-        if not self.form.every_step:
-            return values.reshape(self.count, self.form.outputs)
-        return self.padded(values).reshape(self.count, self.time, self.form.outputs)
 
     def like_x(self, rows: Array) -> Array | list[Array]:
         """Rows in the form in which x was passed."""
@@ -355,9 +325,8 @@ class Inputs:
 
     # ---- what was wrong -------------------------------------------------------------
 
-    def explain(self, y: Any = None) -> None:
-        """Raise the error for numbers the core cannot work with, if there are any: in x and
-        h0, and in y where that is given.
+    def explain(self) -> None:
+        """Raise the error for numbers the core cannot work with, if there are any in x and h0.
 
         The core only notes that there are; the pass over them is made here, and only then.
         """
@@ -377,28 +346,12 @@ class Inputs:
             states = [self.h0] if self.form.states == 1 else list(self.h0)
             for name, values in zip(("h0", "c0"), states, strict=False):
                 check.all_finite(name, values)
-        if y is None:
-            return
-        target, classes = self.targets(y)
-        where = counted if form.every_step else np.ones(self.count, bool)
-        if classes is not None:
-            values = self.padded(classes) if form.every_step else classes
-            where = where & (values >= 0)
-            check.within("y", "classes", values, 0, form.outputs - 1, where)
-        else:
-            assert target is not None
-            values = self.outputs_of(target)
-            check.all_finite("y", values, where[..., None])
-            if form.loss == "bce":
-                check.within("y", "probabilities", values, 0, 1, where[..., None])
-        if not where.any():
-            raise ValueError("y: expected at least one target that counts, got none")
 
 
-def with_width(leading: tuple[int, ...], width: int) -> list[tuple[int, ...]]:
-    """Shapes of `width` numbers for each place of `leading`; a last axis of 1 may be left out.
-    width 0: one number each, without such an axis."""
-    return ([leading] if width < 2 else []) + ([(*leading, width)] if width else [])
+def with_width(leading: tuple[int, ...], width: int, shared: bool = False) -> list[tuple[int, ...]]:
+    """Shapes of `width` numbers for each place of `leading`; a last axis of 1 may be left out, and
+    any where one number may be `shared`. width 0: one number each, without such an axis."""
+    return ([leading] if width < 2 or shared else []) + ([(*leading, width)] if width else [])
 
 
 def as_index(values: Array) -> Array:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _checks as check
+from rnncore import _data as training_data
+from rnncore import _outputs as outputs
 from rnncore import _training as training
 from rnncore._flow import GradientFlow
 from rnncore._function import Function
@@ -41,9 +43,12 @@ class Network(Function):
         l1: float | Mapping[str, float] = 0.0,
         activation: float = 0.0,
         truncate: int | None = None,
+        h0: npt.ArrayLike | None = None,
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        target_mask: npt.ArrayLike | None = None,
         validation: Any = None,
+        validation_split: str | None = None,
         patience: int | None = None,
         shuffle: bool = True,
         rng: int | np.random.Generator | None = None,
@@ -56,7 +61,7 @@ class Network(Function):
 
         Parameters
         ----------
-        x, y, lengths, mask
+        x, y, h0, lengths, mask, target_mask
             As for `loss`.
         epochs : int
             Passes over the sequences.
@@ -80,12 +85,20 @@ class Network(Function):
             Times the mean of h^2 over all states that count: a penalty added to the loss that is
             minimised, not to the one that is reported.
         truncate : int, optional
-            Truncated BPTT: sequences are cut into pieces of so many steps that count, from their
-            ends on, and gradients stay within a piece; states are carried on. After a "last"
-            read-out, the gradient is then the sum of the terms of the last steps.
+            Truncated BPTT: the steps of a sequence that count are divided into windows of so many,
+            counted from its end (of a reverse direction, from its first step), and gradients
+            stay within a window; states are carried on. The first window, which may be shorter,
+            includes the state before the first step, so a window as long as the sequence gives
+            the whole gradient. After a "last" read-out, the gradient is the sum of the terms of
+            the last steps.
         validation : float, pair (x, y) or mapping, optional
-            A share of the sequences, drawn at random, to be set apart; or others, as a mapping
-            with their ``lengths`` or ``mask`` too. Their loss is recorded after every epoch.
+            A share of the sequences to be set apart; or others, as a mapping with their ``h0``,
+            ``lengths``, ``mask`` or ``target_mask`` too. Their loss is recorded after every epoch.
+        validation_split : {"random", "last", "time"}, optional
+            Where ``validation`` is a share: of the sequences drawn at random (as with None), of the
+            last ones as they stand, or of the last time steps of every sequence (with
+            ``readout="all"``): then the network is trained on the steps before, and the loss of
+            the later ones is that of a network that has run through all of them.
         patience : int, optional
             Stop after so many epochs without a smaller validation loss, and end with the network
             that had the smallest.
@@ -137,7 +150,7 @@ class Network(Function):
         >>> history.loss.shape, bool(history.loss[-1] < 0.1 * history.loss[0])
         ((100,), True)
         """
-        data = training.data_of(self._inputs(x, None, lengths, mask), y)
+        data = training_data.data_of(self._inputs(x, h0, lengths, mask), y, target_mask)
         self._check_parameters()
         chosen = options(
             self._core, self._parameters, self._dtype,
@@ -148,19 +161,19 @@ class Network(Function):
             callback=callback, checkpoint=checkpoint,
         )  # fmt: skip
         return training.Fit(
-            self._core, self._engine, f"{self._kind} {self._config}", data, validation, chosen,
-            check.seed("rng", rng), self._validation,
+            self._core, self._engine, f"{self._kind} {self._config}", data, validation,
+            validation_split, chosen, check.seed("rng", rng), self._validation,
         ).run()  # fmt: skip
 
-    def _validation(self, given: Any) -> training.Data:
+    def _validation(self, given: Any) -> training_data.Data:
         """Validation data from a pair (x, y), or a mapping of these and what else `loss` takes."""
         if isinstance(given, Mapping):
             given = check.entries("validation", given)
-            known = {"x", "y", "lengths", "mask"}
+            known = {"x", "y", "h0", "lengths", "mask", "target_mask"}
             if not {"x", "y"} <= set(given) <= known:
                 raise ValueError(
-                    "validation: expected a mapping with x, y, and maybe lengths or mask, got "
-                    f"{check.names(given)}"
+                    "validation: expected a mapping with x, y, and maybe h0, lengths, mask or "
+                    f"target_mask, got {check.names(given)}"
                 )
         elif isinstance(given, list | tuple) and len(pair := check.items("validation", given)) == 2:
             given = {"x": pair[0], "y": pair[1]}
@@ -170,9 +183,11 @@ class Network(Function):
                 f"{check.kind(given)}"
             )
         try:
-            inputs = self._inputs(given["x"], None, given.get("lengths"), given.get("mask"))
-            data = training.data_of(inputs, given["y"])
-            inputs.explain(given["y"])
+            inputs = self._inputs(
+                given["x"], given.get("h0"), given.get("lengths"), given.get("mask")
+            )
+            data = training_data.data_of(inputs, given["y"], given.get("target_mask"))
+            outputs.explain(inputs, given["y"], given.get("target_mask"))
         except TypeError as error:
             raise TypeError(f"validation: {error}") from None
         except ValueError as error:
@@ -187,6 +202,8 @@ class Network(Function):
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
         threads: int | None = None,
+        target_mask: npt.ArrayLike | None = None,
+        reduction: str = "mean",
     ) -> Objective:
         """The loss on all of the data as a function of the flat vector of parameters.
 
@@ -195,8 +212,8 @@ class Network(Function):
 
         Parameters
         ----------
-        x, y, h0, lengths, mask, threads
-            As for `loss`.
+        x, y, h0, lengths, mask, threads, target_mask, reduction
+            As for `loss_and_grad`.
 
         Returns
         -------
@@ -221,8 +238,9 @@ class Network(Function):
 
         With scipy: ``net.flat[:] = minimize(objective, net.flat, jac=True, method="L-BFGS-B").x``
         """
-        return Objective(self, x, y, {"h0": h0, "lengths": lengths, "mask": mask,
-                                      "threads": threads})  # fmt: skip
+        options = {"h0": h0, "lengths": lengths, "mask": mask, "threads": threads}
+        options |= {"target_mask": target_mask, "reduction": reduction}
+        return Objective(self, x, y, options)
 
     def gradient_flow(
         self,

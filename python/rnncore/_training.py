@@ -7,20 +7,21 @@ from collections.abc import Callable
 from math import isfinite
 from time import perf_counter
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnncore import _checkpoint as checkpoints
 from rnncore import _checks as check
 from rnncore import _files as files
+from rnncore import _outputs as outputs
 from rnncore._checks import Array
+from rnncore._data import SPLITS, Data, held_out
 from rnncore._history import History
-from rnncore._inputs import Inputs
 from rnncore._options import Options
 
 if TYPE_CHECKING:
-    from rnncore._core_base_f32 import Batch, Engine, Trainer
+    from rnncore._core_base_f32 import Engine, Trainer
 
 LOSS, VALIDATION, NORM, RATE, SECONDS, COLUMNS = range(6)  # of a record, as the core has them
 
@@ -31,51 +32,12 @@ MOST_AT_ONCE = 1 << 16
 GLANCE = 0.1
 
 
-class Data(NamedTuple):
-    """Sequences, their targets, and which of them are meant."""
-
-    inputs: Inputs
-    given: Any  # the targets as they were passed
-    target: Array | None
-    classes: Array | None
-    order: Array
-
-    def for_core(self) -> tuple[Batch, Array | None, Array | None, Array]:
-        return self.inputs.batch, self.target, self.classes, self.order
-
-
-def data_of(inputs: Inputs, y: Any) -> Data:
-    """All sequences, in the order in which they stand."""
-    return Data(inputs, y, *inputs.targets(y), np.arange(inputs.count, dtype=np.int64))
-
-
-def held_out(share: float, data: Data, seed: int) -> tuple[Array, Array]:
-    """Which sequences are trained on, and which of them a fraction sets apart."""
-    inputs = data.inputs
-    count = inputs.count
-    apart = max(1, round(share * count))
-    if apart >= count:
-        raise ValueError(
-            f"validation: expected to leave a sequence to train on, got {share:g} of {count}"
-        )
-    shuffled = np.random.default_rng(seed).permutation(count).astype(np.int64)
-    parts = np.sort(shuffled[apart:]), np.sort(shuffled[:apart])
-    counts: Array = inputs.counted_targets(data.classes).reshape(count, -1).max(axis=1)
-    for part, what in zip(parts, ("left to train on", "set apart"), strict=True):
-        if not counts[part].any():
-            raise ValueError(
-                f"validation: expected a target that counts among the sequences {what}, got none "
-                f"of {len(part)}"
-            )
-    return parts
-
-
 class Fit:
     """A fit to be run: a trainer, fresh or from a checkpoint, and the records so far."""
 
     def __init__(
         self, core: ModuleType, engine: Engine, name: str, data: Data, validation: Any,
-        chosen: Options, seed: int, look: Callable[[Any], Data],
+        split: str | None, chosen: Options, seed: int, look: Callable[[Any], Data],
     ) -> None:  # fmt: skip
         """`look` makes validation data of what the caller passed as such; `name` says what
         network it is."""
@@ -83,19 +45,24 @@ class Fit:
         held = None if validation is None or share else look(validation)
         if share:
             validation = check.number("validation", validation, 0, 1, above=True)
+            split = check.choice("validation_split", split or "random", SPLITS)
+        elif split is not None:
+            raise ValueError(
+                "validation_split: expected None unless validation= is a share of the sequences, "
+                f"got {check.shown(split)}"
+            )
         self.chosen, self.parts = chosen, [data] if held is None else [data, held]
         self.explain()
         self.records, state = np.zeros((0, COLUMNS)), None
         if chosen.checkpoint is not None:
-            self.told = self.identity(name, validation if share else None)
+            self.told = self.identity(name, [validation, split] if share else None)
             files.check_place(chosen.checkpoint)
             found = checkpoints.read(chosen.checkpoint, self.told)
             if found is not None:
                 seed, self.records, state = found
         self.seed = seed
         if share:
-            train, apart = held_out(validation, data, seed)
-            held, data = data._replace(order=apart), data._replace(order=train)
+            data, held = held_out(validation, split, data, seed)
         if chosen.core["patience"] and held is None:
             raise ValueError("patience: expected validation= with it, whose loss is waited for")
         self.validated = held is not None
@@ -106,12 +73,12 @@ class Fit:
         if state is not None:
             self.restore(state)
 
-    def identity(self, name: str, share: float | None) -> dict[str, Any]:
+    def identity(self, name: str, share: list[Any] | None) -> dict[str, Any]:
         """What a checkpoint must be of to go on from it."""
         arrays = []
         for part in self.parts:
             x = part.inputs
-            arrays += [x.x, x.tokens, x.lengths, x.mask, part.target, part.classes]
+            arrays += [x.x, x.tokens, x.lengths, x.mask, x.h0, *part.targets]
         data = checkpoints.fingerprint(*arrays)
         return {"network": name, "data": data, "validation": share, **self.chosen.told}
 
@@ -134,7 +101,7 @@ class Fit:
     def explain(self) -> None:
         """Raise the error for impossible numbers in the data, where there are some."""
         for part in self.parts:
-            part.inputs.explain(part.given)
+            outputs.explain(part.inputs, part.given, part.target_mask)
 
     def run(self) -> History:
         """The epochs there are no records of yet: in one call of the core where nobody watches,

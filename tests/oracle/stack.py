@@ -9,6 +9,13 @@ and a state is the list of what the next step needs: [h_{t-1}, .., h_{t-s}] of a
 with a skip connection of s steps, [h] of one without and of a GRU, [h, c] of an LSTM. With
 ``exact`` functions the same code runs on complex numbers: `by_complex_step` forms every gradient
 from it without any backward pass.
+
+Truncated BPTT (spec["truncate"], k) divides the steps of each layer's way into windows of k,
+counted from its last step: what a step gets from a step in another window is a constant to it.
+The state before the first step is in the first step's window.
+
+Dropout (spec["dropout"], a function of a layer's suffix and of the number of a counted step, from
+0) gives what each of the layer's outputs is multiplied by on its way to the next layer.
 """
 
 import cmath
@@ -69,15 +76,24 @@ def joined(vectors):
     return [v for vector in vectors for v in vector]
 
 
+def leaves_window(spec, t, steps):
+    """Whether step t, of so many, from 0, is in another window than the step before it."""
+    k = spec.get("truncate")
+    return bool(k) and t > 0 and (steps - 1 - t) // k != (steps - t) // k
+
+
 def run(p, spec, xs, state, functions):
     """States after every step, the first one before them, and what the gates did."""
     states, gates = [state], []
-    for x_t in xs:
+    for t, x_t in enumerate(xs):
+        old = states[-1]
+        if leaves_window(spec, t, len(xs)):  # to complex steps, a constant has no imaginary part
+            old = [[v.real for v in vector] for vector in old]
         if spec["cell"] == "RNN":
-            new, used = elman(p, x_t, states[-1], functions, spec["nonlinearity"])
+            new, used = elman(p, x_t, old, functions, spec["nonlinearity"])
         else:
             step = CELLS[spec["cell"]][0]
-            new, used = step(p, x_t, tuple(states[-1]), functions["s"], functions["th"])
+            new, used = step(p, x_t, tuple(old), functions["s"], functions["th"])
         states.append(list(new))
         gates.append(used)
     return states, gates
@@ -107,6 +123,8 @@ def run_back(p, spec, xs, states, gates, slopes, dstate):
             grads["bias_ih_l0"] = plus(grads["bias_ih_l0"], of_x)
             grads["bias_hh_l0"] = plus(grads["bias_hh_l0"], of_h)
         dxs.insert(0, transposed_times(p["weight_ih_l0"], of_x))
+        if leaves_window(spec, t, len(xs)):
+            dstate = zeros_like(dstate)
     return grads, dxs, dstate
 
 
@@ -134,7 +152,19 @@ def forward(p, spec, x, states, counts, functions):
         hs = [[s[0] for s in r[3][1:]] for r in runs]
         hs = [h[::-1] if r[0].endswith("_reverse") else h for h, r in zip(hs, runs, strict=True)]
         outputs = [joined(parts) for parts in zip(*hs, strict=True)]
+        if layer != suffixes(spec)[-1]:
+            outputs = dropped(spec, layer, outputs)
     return outputs, met
+
+
+def dropped(spec, layer, rows):
+    """What a layer puts out at every counted step as the next one gets it; or slopes, likewise."""
+    if not spec.get("dropout"):
+        return rows
+    return [
+        [v * f for v, f in zip(row, joined(spec["dropout"](s, k) for s in layer), strict=True)]
+        for k, row in enumerate(rows)
+    ]
 
 
 def read(p, spec, outputs, met, t, where):
@@ -175,7 +205,7 @@ def loss_and_grad(parameters, spec, x, states, counts, loss, targets):
             slopes[where[t]] = plus(slopes[where[t]], dy)
     firsts = []
     H = len(states[0][0])
-    for runs in reversed(met):
+    for number, runs in reversed(list(enumerate(met))):
         below = [zeros_like(x_t) for x_t in runs[0][2]]
         begun = []
         for d, (suffix, q, xs, found, gates) in enumerate(runs):
@@ -188,6 +218,8 @@ def loss_and_grad(parameters, spec, x, states, counts, loss, targets):
             below = [plus(a, b) for a, b in zip(below, dxs[way], strict=True)]
             begun.append(dfirst)
         firsts[:0] = begun
+        if number:
+            below = dropped(spec, suffixes(spec)[number - 1], below)
         slopes, last = below, [0.0] * wide
     for t, k in where.items():
         grads["x"][t - 1] = slopes[k]

@@ -1,0 +1,167 @@
+"""What an example has to come to, by the oracle, in float64."""
+
+import numpy as np
+import oracle
+from oracle.stack import REAL, joined, suffixes
+
+MASK = (1 << 64) - 1
+
+
+def next_random(state):
+    """SplitMix64 (Steele, Lea and Flood 2014)."""
+    z = state = (state + 0x9E3779B97F4A7C15) & MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return z ^ (z >> 31)
+
+
+def coins(seed, which):
+    return next_random((seed + which * 0x9E3779B97F4A7C15) & MASK)
+
+
+def factors(net, seed, sequence, steps):
+    """What dropout multiplies outputs by, as `oracle.stack` asks for it: `steps` are the numbers
+    of the counted steps. Which unit is dropped is a hash of all this, documented nowhere but
+    in the core: the test is that nothing else depends on it."""
+    share = net.config["dropout"]
+    least = min(int(share * 65536 + 0.5), 65535)
+    kept = 65536 / (65536 - least)
+    order = [s for layer in suffixes(spec_of(net)) for s in layer]
+
+    def of_step(suffix, k):
+        row = order.index(suffix) * net._form.history
+        draw = coins(coins(coins(seed, sequence), int(steps[k])), row)
+        result = []
+        for i in range(net.hidden_size):
+            bits = coins(draw, i // 4 * 4) >> (16 * (i % 4)) & 65535
+            result.append(0.0 if bits < least else kept)
+        return result
+
+    return of_step
+
+
+def spec_of(net):
+    return {
+        "cell": net._kind, "nonlinearity": net.config.get("nonlinearity"),
+        "layers": net.config["num_layers"], "bidirectional": net.config["bidirectional"],
+        "skip": net.config.get("skip"), "readout": net.config["readout"],
+    }  # fmt: skip
+
+
+class Reference:
+    """Outputs, states, losses and gradients of an example."""
+
+    def __init__(self, example):
+        self.example = example
+        self.net = net = example.network("float64")
+        self.parameters = {
+            name: values.tolist()
+            for name, values in net.parameters().items()
+            if name not in ("h0", "c0")
+        }
+        self.counts = example.counts
+        self.outputs, self.hidden, self.final = self.forward()
+
+    def states(self, b):
+        """The state before a sequence's first step, as the oracle takes it."""
+        example, form = self.example, self.net._form
+        h0 = example.h0
+        if h0 is not None:
+            pair = h0 if form.states == 2 else (h0,)
+            return [part[b].astype(float).tolist() for part in pair]
+        parts = []
+        for name in ("h0", "c0")[: form.states]:
+            rows = np.zeros((form.state_rows, form.hidden_size))
+            if self.net.config["trainable_h0"]:
+                rows[:: form.history] = self.net.parameters()[name]
+            parts.append(rows.tolist())
+        return parts
+
+    def forward(self):
+        """Outputs (B, K) or (B, T, K), states (B, T, width), and final states, without dropout."""
+        example, form, spec = self.example, self.net._form, spec_of(self.net)
+        B, T, _ = example.rows.shape
+        H = form.hidden_size
+        hidden = np.zeros((B, T, form.width))
+        final = np.zeros((form.states, B, form.state_rows, H))
+        for b in range(B):
+            first, counts = self.states(b), self.counts[b]
+            x = example.rows[b].astype(float).tolist()
+            outputs, met = oracle.stack.forward(
+                self.parameters, spec, x, first, counts.tolist(), REAL
+            )
+            hidden[b] = self.carried(met[-1], outputs, counts)
+            rows = [r[3][-1] for runs in met for r in runs]
+            for k in range(form.states):
+                final[k, b] = [s[k] for s in rows] if form.states == 2 else joined(rows)
+        W = np.array(self.parameters.get("head.weight", np.eye(form.width)))
+        bias = np.array(self.parameters.get("head.bias", 0.0))
+        if form.every_step:
+            y = np.where(self.counts[:, :, None], hidden @ W.T + bias, 0)
+        else:
+            s, d = form.history, form.width // H
+            last = final[0][:, :: s if form.states == 1 else 1][:, -d:].reshape(B, -1)
+            y = last @ W.T + bias
+        return y, hidden, final
+
+    def carried(self, runs, outputs, counts):
+        """The last layer's states after every step of a sequence: carried on where a step does
+        not count, zeros from its end on."""
+        H = self.net.hidden_size
+        result = np.zeros((len(counts), self.net._form.width))
+        end = counts.nonzero()[0][-1] + 1 if counts.any() else 0
+        for d, (suffix, _, _, states, _) in enumerate(runs):
+            h = [s[0] for s in states]  # before the first counted step, then after each
+            reverse = suffix.endswith("_reverse")
+            done = counts[::-1].cumsum()[::-1] if reverse else counts.cumsum()
+            for t in range(end):
+                result[t, d * H : (d + 1) * H] = h[done[t]]
+        return result
+
+    def losses(self):
+        """The loss of every target, zero where it does not count, and dL/dy of their sum."""
+        example, y = self.example, self.outputs
+        where = example.targets_count
+        kind, d = example.options["loss"], example.y
+        if kind == "mse":
+            losses, slopes = (y - d) ** 2, 2 * (y - d)
+        elif kind == "bce":
+            losses, slopes = np.logaddexp(0, y) - d * y, 1 / (1 + np.exp(-y)) - d
+        else:
+            chosen = np.maximum(d, 0)[..., None]
+            top = y.max(axis=-1, keepdims=True)
+            log_sum = top + np.log(np.exp(y - top).sum(axis=-1, keepdims=True))
+            losses = log_sum - np.take_along_axis(y, chosen, -1)
+            slopes = np.exp(y - log_sum)
+            slopes -= np.arange(y.shape[-1]) == chosen
+        return np.where(where, losses, 0), np.where(where, slopes, 0)
+
+    def gradients(self, dy, truncate=None, seed=None):
+        """Of sum(dy * y): every parameter's, "x" (B, T, D) and "h0" (states, B, rows, H)."""
+        example, form = self.example, self.net._form
+        B, T, _ = example.rows.shape
+        totals: dict = {}
+        dx, dh0 = [], []
+        for b in range(B):
+            counts = self.counts[b]
+            spec = spec_of(self.net) | {"truncate": truncate}
+            if seed is not None:
+                spec["dropout"] = factors(self.net, seed, b, counts.nonzero()[0])
+            targets = {T: dy[b].tolist()}
+            if form.every_step:
+                targets = {t + 1: dy[b, t].tolist() for t in range(T) if counts[t]}
+            _, grads = oracle.stack.loss_and_grad(
+                self.parameters, spec, example.rows[b].astype(float).tolist(), self.states(b),
+                counts.tolist(), "given", targets,
+            )  # fmt: skip
+            dx.append(grads.pop("x"))
+            dh0.append(grads.pop("h0"))
+            for name, values in grads.items():
+                totals[name] = totals.get(name, 0) + np.array(values)
+        totals["x"], states = np.array(dx), np.array(dh0).swapaxes(0, 1)
+        totals["h0 of call"] = states
+        if self.net.config["trainable_h0"]:
+            for k, name in enumerate(("h0", "c0")[: form.states]):
+                trained = states[k].sum(axis=0)[:: form.history]
+                totals[name] = trained if example.h0 is None else np.zeros_like(trained)
+        return totals
