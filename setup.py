@@ -165,7 +165,7 @@ class BuildExt(build_ext):
 
     def check_compiler(self):
         """An error that says what to do, before a compiler fails in its own words."""
-        fast = FAST_MATH.intersection(getattr(self.compiler, "linker_so", ()))
+        fast = FAST_MATH.intersection(getattr(self.compiler, "linker_so", None) or ())
         if fast:
             raise CompileError(
                 f"rnncore needs IEEE arithmetic with NaN: remove {', '.join(sorted(fast))} from "
