@@ -23,6 +23,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 HERE = Path(__file__).resolve().parent
 CORE = HERE / "rnncore"
@@ -52,6 +53,11 @@ KERNEL_FLAGS = (
         "-g0",
     ]
 )  # fmt: skip
+
+#: rnncore/lanes.h refuses these and their like where the compiler sees them.  But the -O3 above
+#: hides an -Ofast from it, and not from the linker, which adds to the modules what flushes
+#: subnormals in any process that loads them.
+FAST_MATH = {"-ffast-math", "-Ofast", "-funsafe-math-optimizations"}
 
 #: The loops are built from small functions called with literals; they are only fast
 #: when every one of them is inlined.
@@ -107,6 +113,23 @@ def extensions() -> list[Extension]:
     return [cpu] + [kernel(isa, bits) for isa in isas for bits in (32, 64)]
 
 
+NO_COMPILER = """rnncore is compiled from source here and needs a C compiler, but the one there \
+is ({compiler}) does not work: {why}
+Install one:
+    Debian, Ubuntu   apt install gcc libc6-dev python3-dev
+    Fedora           dnf install gcc python3-devel
+    macOS            xcode-select --install
+    Windows          Build Tools for Visual Studio, "Desktop development with C++"
+or install a wheel, which needs none: python -m pip install --only-binary rnncore rnncore"""
+
+NO_HEADERS = """rnncore is compiled from source here and needs the C headers of Python, but this \
+does not compile: #include <Python.h>
+Install them, for the very Python that runs this ({python}):
+    Debian, Ubuntu   apt install libc6-dev python3-dev
+    Fedora           dnf install python3-devel
+or install a wheel, which needs none: python -m pip install --only-binary rnncore rnncore"""
+
+
 class BuildExt(build_ext):
     """Cython, then the C compiler on every core; a build the compiler has no flag for is
     left out with a message, a build that fails is an error."""
@@ -116,7 +139,8 @@ class BuildExt(build_ext):
         self.parallel = self.parallel or os.cpu_count()
 
     def build_extensions(self):
-        supported = {isa: self.compiles_with(flags) for isa, flags in ISA_FLAGS.items()}
+        self.check_compiler()
+        supported = {isa: not self.failure(flags=flags) for isa, flags in ISA_FLAGS.items()}
         for isa, flags in ISA_FLAGS.items():
             if X86 and not supported[isa]:
                 why = f"this compiler has no {' '.join(flags)}"
@@ -139,17 +163,31 @@ class BuildExt(build_ext):
             extension.sources = sources[extension.name]
         super().build_extensions()
 
-    def compiles_with(self, flags: list[str]) -> bool:
-        if not flags:
-            return True
+    def check_compiler(self):
+        """An error that says what to do, before a compiler fails in its own words."""
+        fast = FAST_MATH.intersection(getattr(self.compiler, "linker_so", None) or ())
+        if fast:
+            raise CompileError(
+                f"rnncore needs IEEE arithmetic with NaN: remove {', '.join(sorted(fast))} from "
+                "the compiler's flags, such as CFLAGS or LDFLAGS"
+            )
+        why = self.failure()
+        if why:
+            compiler = " ".join(getattr(self.compiler, "compiler_so", ())[:1]) or "MSVC"
+            raise CompileError(NO_COMPILER.format(compiler=compiler, why=why))
+        if self.failure("#include <Python.h>\n"):
+            raise CompileError(NO_HEADERS.format(python=sys.executable))
+
+    def failure(self, source="", flags=()) -> Exception | None:
+        """What comes of compiling a file that begins like this; None where it works."""
         with tempfile.TemporaryDirectory() as folder:
             probe = Path(folder) / "probe.c"
-            probe.write_text("int probe(void) { return 0; }\n", encoding="utf-8")
+            probe.write_text(source + "int probe(void) { return 0; }\n", encoding="utf-8")
             try:
-                self.compiler.compile([str(probe)], output_dir=folder, extra_postargs=flags)
-            except Exception:  # each compiler class has an error of its own
-                return False
-        return True
+                self.compiler.compile([str(probe)], output_dir=folder, extra_postargs=list(flags))
+            except Exception as error:  # each compiler class has an error of its own
+                return error
+        return None
 
 
 def sbom(name: str, version: str) -> dict:

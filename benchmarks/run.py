@@ -10,31 +10,39 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
+from collections.abc import Sequence
 
-from rnncore._bench import command, grid
+from rnncore._bench import arguments, command, grid
+from rnncore._bench.arguments import checked, some_of
 from rnncore._bench.modes import ISAS, Mode
 
+from rnncore import _builds
 
-def arguments() -> argparse.Namespace:
+
+def options(line: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add(parser)
     parser.add_argument(
-        "--peers", default="all", help="names with commas between: " + ", ".join(command.RIVALS)
-    )
-    parser.add_argument("--rows", nargs="+", default=[], metavar="H,D,B,T", help="only these")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+        "--peers", type=checked(some_of(command.RIVALS)), default="all", metavar="NAMES",
+        help="with commas between, of: " + ", ".join(command.RIVALS),
+    )  # fmt: skip
     parser.add_argument("--threads", choices=("1", "all", "both"), default="1")
-    parser.add_argument("--isa", choices=tuple(ISAS), help="hold everyone to an instruction set")
-    parser.add_argument("--rounds", type=int, default=7, help="timings of each contestant")
-    parser.add_argument("--seconds", type=float, default=0.02, help="per timing, at least")
+    parser.add_argument(
+        "--isa", choices=[isa for isa in ISAS if isa in _builds.available()],
+        help="hold everyone to an instruction set",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seconds", type=checked(arguments.seconds), default=0.02, help="per timing, at least"
+    )
     parser.add_argument("--quick", action="store_true", help="tiny rows: does it run?")
-    parser.add_argument("--out", type=Path, help="folder for JSON, Markdown and pictures")
-    return parser.parse_args()
+    parser.add_argument(
+        "--out", type=checked(arguments.folder), help="folder for JSON, Markdown and pictures"
+    )
+    return parser.parse_args(line)
 
 
-def main() -> None:
-    args = arguments()
-    peers = command.RIVALS if args.peers == "all" else args.peers.split(",")
+def main(line: Sequence[str] | None = None) -> None:
+    args = options(line)
     every = os.cpu_count() or 1
     kinds = [
         Mode(count, args.dtype, args.isa)
@@ -42,9 +50,9 @@ def main() -> None:
     ]
     rows, flat = grid.FULL, [row for rows in grid.FLAT.values() for row in rows]
     if args.quick or args.rows:
-        rows, flat = [grid.parse(text) for text in args.rows] or grid.QUICK, []
+        rows, flat = args.rows or grid.QUICK, []
     document = command.measure(
-        kinds, rows, peers, flat=flat, rounds=args.rounds, at_least=args.seconds
+        kinds, rows, args.peers, flat=flat, rounds=args.rounds, at_least=args.seconds
     )
     if args.out is not None:
         command.write(document, args.out)

@@ -14,6 +14,17 @@
 #ifndef RNNCORE_LANES_H
 #define RNNCORE_LANES_H
 
+/* Bad input is found by its NaN, and every sum has one order: a compiler told that there
+   is no NaN, or that it may reorder, makes a core that is wrong in silence.  Such flags are
+   refused, not undone: at linking -ffast-math brings in crtfastmath.o, too, which flushes
+   subnormals in the whole process from then on. */
+#if defined(__FAST_MATH__) || __FINITE_MATH_ONLY__ > 0 || defined(__ASSOCIATIVE_MATH__)     \
+    || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__) || defined(_M_FP_FAST)
+#error "rnncore needs IEEE arithmetic with NaN: remove -ffast-math and its like (-Ofast, \
+-funsafe-math-optimizations, -ffinite-math-only, -fassociative-math, -freciprocal-math, \
+-fno-signed-zeros, /fp:fast) from the compiler's flags, such as CFLAGS"
+#endif
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

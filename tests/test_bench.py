@@ -144,6 +144,85 @@ def test_the_light_command_prints_a_table_and_writes_json(tmp_path, capsys, monk
     assert list(document["runs"][0]["versions"]) == ["rnncore", "oracle", "numpy"]
 
 
+@pytest.fixture
+def whole_grid():
+    """benchmarks/run.py as a module."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location("run", ROOT / "benchmarks" / "run.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+COMMON = [
+    ("--rows 1,2", "argument --rows: expected four sizes H,D,B,T, before them"),
+    ("--rows 1,2,3,4 foo", "argument --rows: expected four sizes"),
+    ("--rows 1,2,0,4", "argument --rows: expected sizes of at least 1, got '1,2,0,4'"),
+    ("--rounds 0", "argument --rounds: expected at least 1, got 0"),
+    ("--rounds many", "argument --rounds: expected an integer, got 'many'"),
+    ("--dtype float16", "argument --dtype: invalid choice"),
+]
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys, tmp_path):
+    """refused(main, line, text): the command says so, and how it is used, and measures nothing."""
+
+    def measured(*args, **options):
+        raise AssertionError("it measures")
+
+    def refused(main, line, text):
+        with pytest.raises(SystemExit) as ended:
+            main(line.format(tmp_path).split())
+        assert ended.value.code == 2
+        said = capsys.readouterr().err
+        assert said.startswith("usage: ")
+        assert text.format(tmp_path) in said
+        assert not list(tmp_path.iterdir())
+
+    monkeypatch.setattr(command, "measure", measured)
+    return refused
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        *COMMON,
+        ("--json {}/no/file.json", "argument --json: No such file or directory: '{}/no/file.json'"),
+        ("--json {}", "argument --json: "),
+        ("--json {}/left.json --rounds 0", "argument --rounds: expected at least 1"),
+    ],
+)
+def test_the_light_command_refuses_bad_arguments(refused, line, text):
+    refused(main, "bench " + line, text)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        *COMMON,
+        ("--peers numpy,nunpy", "argument --peers: expected one of 'oracle', 'numpy'"),
+        ("--seconds 0", "argument --seconds: expected more than 0 and finite, got 0.0"),
+        ("--seconds nan", "argument --seconds: expected more than 0 and finite, got nan"),
+        ("--isa v9", "argument --isa: invalid choice: 'v9'"),
+        (f"--out {__file__}", f"argument --out: File exists: '{__file__}'"),
+        (f"--out {__file__}/results", "argument --out: "),
+    ],
+)
+def test_the_whole_grid_refuses_bad_arguments(refused, whole_grid, line, text):
+    refused(whole_grid.main, line, text)
+
+
+def test_the_whole_grid_writes_a_folder(tmp_path, whole_grid, capsys):
+    out = tmp_path / "new" / "results"
+    line = f"--rows 2,3,4,5 --peers oracle,numpy --rounds 1 --seconds 0.0001 --out {out}"
+    whole_grid.main(line.split())
+    (run,) = json.loads((out / "results.json").read_text())["runs"]
+    assert list(run["versions"]) == ["rnncore", "oracle", "numpy"]
+    assert f"Written to {out}." in capsys.readouterr().out
+
+
 def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match=r"peers: expected one of .* did you mean 'numpy'"):
         command.measure([Mode()], grid.QUICK, ["nunpy"])

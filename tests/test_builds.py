@@ -3,10 +3,15 @@
 import importlib.metadata
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rnncore as rc
@@ -64,6 +69,59 @@ def test_an_unknown_build_fails_the_import():
     done = run("import rnncore", RNNCORE_ISA="sse9")
     assert done.returncode != 0
     assert "RNNCORE_ISA: expected one of" in done.stderr
+
+
+PACKAGE = Path(rc.__file__).parent
+COMPILED = re.compile(r"(cpu|_core_\w+)\..*(so|pyd)")
+
+
+def imported(where):
+    """What is said when it is imported from there, numpy being wherever it is."""
+    path = [str(where), str(Path(np.__file__).parents[1])]
+    code = f"import sys; sys.path[:0] = {path}; import rnncore"
+    return run(code, PYTHONPATH="", PYTHONSAFEPATH="1").stderr
+
+
+@pytest.fixture
+def source(tmp_path):
+    """The package in a folder of its own, without what is compiled."""
+    (tmp_path / "rnncore").mkdir()
+    for path in PACKAGE.glob("*.py*"):
+        if not COMPILED.fullmatch(path.name):
+            shutil.copy(path, tmp_path / "rnncore" / path.name)
+    return tmp_path
+
+
+def test_from_an_archive_it_says_that_it_cannot_be(source):
+    shutil.make_archive(source / "package", "zip", source, "rnncore")
+    text = imported(source / "package.zip")
+    assert "ImportError: rnncore: expected a folder, got an archive" in text
+    assert "install the package (python -m pip install rnncore)" in text
+    assert "circular import" not in text
+
+
+def test_source_that_was_not_built_says_so(source):
+    text = imported(source)
+    assert (
+        f"ImportError: rnncore: expected compiled modules (*{EXTENSION_SUFFIXES[0]}) in {source}"
+        in text
+    )
+    assert "got none. Where this is the source code, build and install it" in text
+    assert "circular import" not in text
+
+
+def test_modules_of_another_python_are_named(source):
+    (source / "rnncore" / "cpu.cpython-23-any.so").write_bytes(b"")
+    assert "got those of another Python (cpu.cpython-23-any.so)" in imported(source)
+
+
+def test_without_any_core_it_was_not_built(source):
+    """As after a build that was interrupted."""
+    for path in PACKAGE.glob("cpu.*"):
+        shutil.copy(path, source / "rnncore" / path.name)
+    text = imported(source)
+    assert "ImportError: rnncore: expected compiled modules" in text
+    assert "got none." in text
 
 
 def test_every_build_is_loaded_from_its_own_module(build, dtype):

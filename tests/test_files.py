@@ -3,6 +3,9 @@
 import os
 import pickle
 import stat
+import subprocess
+import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -72,7 +75,13 @@ def test_safetensors_that_are_not_ours(tmp_path, net, safetensors):
     with pytest.raises(ValueError, match=r"path: expected a file written by save.*metadata"):
         rc.load(path)
     net.save(tmp_path / "net.npz")
-    for data in (b"", b"\xff" * 8, os.urandom(100), (tmp_path / "net.npz").read_bytes()):
+    for data in (
+        b"",
+        b"\xff" * 8,
+        b"\x13" + bytes(7) + b'{"__metadata__": 4}',
+        os.urandom(100),
+        (tmp_path / "net.npz").read_bytes(),
+    ):
         path.write_bytes(data)
         with pytest.raises(ValueError, match="path: expected a file written by save"):
             rc.load(path)
@@ -173,8 +182,6 @@ def test_saving_again_keeps_links_and_permissions(tmp_path, net):
     ],
 )
 def test_forged_headers_are_refused(tmp_path, net, old, new):
-    import zipfile
-
     net.save(tmp_path / "net.npz")
     with zipfile.ZipFile(tmp_path / "net.npz") as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
@@ -278,3 +285,157 @@ def test_truncated_and_mutated_files_never_crash(tmp_path, net):
             assert np.isfinite(again.flat).all()
     assert len(refusals) > 400
     assert all(text.startswith("path: expected") for text in refusals)
+
+
+@pytest.mark.parametrize(
+    "name", ["n.onnx", "n.PT", "n.pth", "n.keras", "n.h5", "n.pkl", "n.json", "n.h", "a.b/n.npy"]
+)
+def test_names_of_other_formats_are_refused(tmp_path, net, name):
+    path, before = tmp_path / name, net.flat.tobytes()
+    with pytest.raises(ValueError, match=r"path: expected the name of an \.npz or a \.safetensors"):
+        net.save(path)
+    with pytest.raises(ValueError, match=r"checkpoint: expected the name of an \.npz or a"):
+        net.fit(np.ones((1, 3, 3)), np.zeros((1, 3, 2)), epochs=1, checkpoint=path)
+    assert not list(tmp_path.iterdir())
+    assert net.flat.tobytes() == before
+
+
+@pytest.mark.parametrize("name", ["net.npz", "net", "run.v2", "run.ckpt", "a.onnx.npz", ".h5"])
+def test_other_names_are_the_users_own(tmp_path, net, name):
+    net.save(tmp_path / name)
+    assert (rc.load(tmp_path / name).flat == net.flat).all()
+
+
+def archive_of(*names):
+    def write(path):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, b"")
+
+    return write
+
+
+def beginning(data):
+    return lambda path: path.write_bytes(data + bytes(100))
+
+
+TORCH = "it is a file of PyTorch; net.load_state_dict(torch.load(path, weights_only=True))"
+FOREIGN = [
+    (archive_of("archive/data.pkl", "archive/data/0", "archive/version"), TORCH),
+    (archive_of("n/data.pkl", "n/constants.pkl", "n/code/n.py"), "it is a TorchScript module"),
+    (beginning(pickle.dumps(0x1950A86A20F9469CFC6C, 2)), TORCH),
+    (lambda path: path.write_bytes(pickle.dumps(Evil())), "it is a pickle, which can execute"),
+    (beginning(b"\x08\x0a\x12\x07pytorch\x3a"), "it is an ONNX model; its arrays go into"),
+    (beginning(b"\x89HDF\r\n\x1a\n"), "it is an HDF5 file; its arrays go into"),
+    (archive_of("metadata.json", "config.json", "model.weights.h5"), "it is a Keras model"),
+    (lambda path: path.write_bytes(npz(a=np.zeros(3))), "net.load_state_dict(np.load(path)) takes"),
+    (lambda path: path.write_bytes(tensors()), "it is a safetensors file without the metadata"),
+    (lambda path: path.write_bytes(tensors("{}")), "give it a name that ends in .safetensors"),
+    (archive_of("notes.txt"), "it has no header"),
+    (beginning(b"hello"), "it is no .npz archive"),
+    (lambda path: path.write_bytes(b""), "it is no .npz archive"),
+]
+
+
+def npz(**arrays):
+    import io
+
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def tensors(ours=None):
+    """A safetensors file of no arrays."""
+    import json
+
+    header = json.dumps({"__metadata__": {"rnncore": ours} if ours else {"format": "pt"}}).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
+@pytest.mark.parametrize(("write", "text"), FOREIGN, ids=[text for _, text in FOREIGN])
+def test_files_of_others_are_told_apart(tmp_path, monkeypatch, write, text):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "model.bin")
+    with pytest.raises(ValueError, match="path: expected a file written by save, got") as error:
+        rc.load("model.bin")
+    assert text in str(error.value)
+    assert "allow_pickle" not in str(error.value)
+    assert os.listdir() == ["model.bin"]
+
+
+def test_what_the_errors_advise(tmp_path, net, safetensors):
+    """Parameters of PyTorch's names, in a file of no header, go into a network."""
+    np.savez(tmp_path / "plain.npz", **net.state_dict())
+    safetensors.save_file(net.state_dict(), tmp_path / "plain.safetensors")
+    for path in ("plain.npz", "plain.safetensors"):
+        with pytest.raises(ValueError, match=r"net.load_state_dict\((np|safetensors.numpy).load"):
+            rc.load(tmp_path / path)
+    with np.load(tmp_path / "plain.npz") as archive:
+        for arrays in (archive, safetensors.load_file(tmp_path / "plain.safetensors")):
+            other = rc.RNN(3, 4, 2, dtype="float64", seed=1)
+            other.load_state_dict(arrays)
+            assert (other.flat == net.flat).all()
+
+
+def test_what_the_errors_advise_of_torch(tmp_path):
+    torch = pytest.importorskip("torch")
+    theirs, net = torch.nn.GRU(3, 4), rc.GRU(3, 4)
+    for new in (True, False):
+        path = tmp_path / "gru.bin"
+        torch.save(theirs.state_dict(), path, _use_new_zipfile_serialization=new)
+        with pytest.raises(ValueError, match="it is a file of PyTorch"):
+            rc.load(path)
+        net.load_state_dict(torch.load(path, weights_only=True))
+        assert (net.parameters()["weight_hh_l0"] == theirs.weight_hh_l0.detach().numpy()).all()
+
+
+def test_a_checkpoint_is_no_network(tmp_path, net):
+    net.fit(np.ones((1, 3, 3)), np.zeros((1, 3, 2)), epochs=1, checkpoint=tmp_path / "fit")
+    with pytest.raises(ValueError, match=r"it is a checkpoint; fit\(checkpoint=path\) goes on"):
+        rc.load(tmp_path / "fit")
+
+
+def test_an_archive_of_the_other_ending(tmp_path, net, safetensors):
+    net.save(tmp_path / "net.npz")
+    os.rename(tmp_path / "net.npz", tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match=r"an .npz archive; give it a name that does not end in"):
+        rc.load(tmp_path / "net.safetensors")
+    net.save(tmp_path / "NET.SAFETENSORS")
+    assert safetensors.load_file(tmp_path / "NET.SAFETENSORS")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and devices as on Unix")
+@pytest.mark.parametrize(
+    ("name", "what"), [("folder", "folder"), ("pipe", "pipe"), ("link", "pipe"), ("null", "device")]
+)
+def test_only_files_are_replaced(tmp_path, net, monkeypatch, name, what):
+    def replace(part, path):
+        raise AssertionError(f"it replaces {path}")  # and would, of whoever may do so
+
+    monkeypatch.setattr(os, "replace", replace)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    path, before = tmp_path / name, sorted(os.listdir(tmp_path))
+    with pytest.raises(OSError, match=f"path: expected a file, got .*, which is a {what}"):
+        net.save(path)
+    flat = net.flat.tobytes()
+    with pytest.raises(OSError, match=f"checkpoint: expected a file, got .*, which is a {what}"):
+        net.fit(np.ones((1, 3, 3)), np.zeros((1, 3, 2)), epochs=1, checkpoint=path)
+    assert net.flat.tobytes() == flat
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes as on Unix")
+@pytest.mark.parametrize("name", ["pipe", "pipe.safetensors"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    code = "import sys, rnncore; rnncore.load(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / name)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "OSError: path: expected a file, got" in done.stderr

@@ -1,9 +1,13 @@
 """fit: its updates, its reproducibility, and how it stops."""
 
 import copy
+import io
 import os
 import signal
+import sys
 import threading
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -138,6 +142,56 @@ def test_progress_is_shown_and_ends_its_line(capsys, hide):
     assert text.endswith("\n")
     network().fit(x, y, epochs=3)
     assert capsys.readouterr().err == ""
+
+
+class Broken:
+    """A stream that nobody reads any more, or whose disk is full."""
+
+    def write(self, text):
+        raise BrokenPipeError("nobody reads")
+
+    def flush(self):
+        raise OSError("no space left on device")
+
+
+@pytest.mark.parametrize("bar", ["tqdm", "plain"])
+@pytest.mark.parametrize("stream", ["none", "closed", "broken"])
+def test_where_progress_cannot_be_shown_the_fit_goes_on(monkeypatch, hide, bar, stream):
+    if bar == "plain":
+        hide("tqdm")
+    else:
+        pytest.importorskip("tqdm")
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", {"none": None, "closed": closed, "broken": Broken()}[stream])
+    x, y = data()
+    history = network().fit(x, y, epochs=3, progress=True)
+    monkeypatch.undo()
+    assert len(history.loss) == 3
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_progress_in_a_notebook_is_its_own_kind_of_bar(monkeypatch, capsys, widgets):
+    """Where widgets are installed: tqdm.auto warns of it where they are not."""
+    pytest.importorskip("tqdm")
+    bars = []
+
+    class Bar:
+        def __init__(self, **options):
+            assert "file" not in options  # or it would write below the widget
+            bars.append(options["total"])
+
+        set_postfix_str = update = close = lambda self, *args, **options: None
+
+    auto, found = ModuleType("tqdm.auto"), ModuleType("ipywidgets")
+    auto.tqdm, found.__spec__ = Bar, ModuleSpec("ipywidgets", None)
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "ipywidgets", found if widgets else None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", auto)
+    x, y = data()
+    network().fit(x, y, epochs=3, progress=True)
+    assert bars == [3] * widgets
+    assert ("3/3" in capsys.readouterr().err) is not widgets
 
 
 @pytest.mark.parametrize("readout", ["last", "all"])

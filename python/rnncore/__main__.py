@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import rnncore
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(line: Sequence[str] | None = None) -> None:
+    from rnncore._bench import arguments
+
     parser = argparse.ArgumentParser(
         prog="python -m rnncore", description="Small recurrent networks on the CPU."
     )
@@ -17,15 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands.add_parser("demo", help="a toy, a forecast and a race, in a few seconds")
     commands.add_parser("info", help="version and instruction set in use")
     bench = commands.add_parser("bench", help="side by side with what is installed, a minute")
+    arguments.add(bench)
     bench.add_argument(
-        "--rows", nargs="+", default=[], metavar="H,D,B,T",
-        help="hidden units, inputs, sequences, steps; before them 'ragged,', 'forward,', 'step,'; "
-        "'lstm,' or 'gru,'; 'x2,' for two layers; 'bi,' for both directions",
+        "--json", type=arguments.checked(arguments.file), metavar="FILE",
+        help="write the numbers there, too",
     )  # fmt: skip
-    bench.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    bench.add_argument("--rounds", type=int, default=7, help="timings of each contestant")
-    bench.add_argument("--json", metavar="FILE", help="write the numbers there, too")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(line)
     if options.command == "demo":
         from rnncore import _demo
 

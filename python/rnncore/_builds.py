@@ -6,13 +6,40 @@ import os
 import sys
 from collections.abc import Collection
 from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from rnncore import cpu
 from rnncore._threads import available as available_threads
 from rnncore._version import __version__
+
+
+def uncompiled() -> ImportError:
+    """Why there are no compiled modules, and how to come by them."""
+    folder = os.path.dirname(__file__)
+    if not os.path.isdir(folder):
+        return ImportError(
+            f"rnncore: expected a folder, got an archive ({folder}), and Python cannot load "
+            "compiled modules from one; install the package (python -m pip install rnncore) or "
+            "unpack it"
+        )
+    own = {f"cpu{suffix}" for suffix in (".pyi", *EXTENSION_SUFFIXES)}
+    others = [n for n in os.listdir(folder) if n.startswith("cpu.") and n not in own]
+    found = f"those of another Python ({', '.join(others)})" if others else "none"
+    return ImportError(
+        f"rnncore: expected compiled modules (*{EXTENSION_SUFFIXES[0]}) in {folder}, got {found}. "
+        "Where this is the source code, build and install it: python -m pip install . in the "
+        "folder of setup.py (or python setup.py build_ext --inplace, to use it where it is)"
+    )
+
+
+try:
+    from rnncore import cpu
+except ImportError:
+    if find_spec("rnncore.cpu") is not None:  # it has an error of its own
+        raise
+    raise uncompiled() from None
 
 #: Every build there can be, fastest first.
 ISAS = ("v4", "v3", "base")
@@ -32,6 +59,8 @@ def available() -> list[str]:
 def choose(wish: str, runnable: Collection[str], installed: Collection[str]) -> str:
     """The build to use: the one wished for (``RNNCORE_ISA``), else the fastest there is."""
     usable = [isa for isa in ISAS if isa in runnable and isa in installed]
+    if not usable:
+        raise uncompiled()
     if not wish:
         return usable[0]
     if wish not in ISAS:

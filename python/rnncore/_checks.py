@@ -14,19 +14,18 @@ Array = npt.NDArray[Any]
 
 
 def choice(name: str, value: Any, known: Iterable[str | None]) -> Any:
-    """`value` if it is one of the known names, else an error with the nearest of them."""
+    """`value` if it is one of the known names, else an error with the one that may be meant."""
     known = list(known)
     if value is None or isinstance(value, str):
         if value in known:
             return value
     else:
         raise TypeError(f"{name}: expected {one_of(known)}, got {shown(value)}")
-    from difflib import get_close_matches
+    from rnncore._synonyms import hint
 
     names = [k for k in known if k is not None]
-    near = get_close_matches(value or "", names, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{name}: expected {one_of(known)}, got {shown(value)}{hint}")
+    end = "" if value is None else hint(name, value, names)
+    raise ValueError(f"{name}: expected {one_of(known)}, got {shown(value)}{end}")
 
 
 def one_of(known: Iterable[str | None]) -> str:

@@ -16,6 +16,20 @@ from rnncore._checks import Array
 HEADER = "rnncore"  # the archive's entry that says what it is; of safetensors, the metadata's
 SAFETENSORS = ".safetensors"
 
+#: Endings by which others know formats of their own; any that is not here is left to the user.
+ENDINGS = {
+    ".onnx": "an ONNX model",
+    ".pt": "a file of PyTorch", ".pth": "a file of PyTorch",
+    ".keras": "a Keras model", ".h5": "an HDF5 file", ".hdf5": "an HDF5 file",
+    ".tflite": "a TensorFlow Lite model", ".pb": "a TensorFlow model",
+    ".pkl": "a pickle", ".pickle": "a pickle", ".joblib": "a pickle",
+    ".npy": "a single array", ".mat": "a MATLAB file", ".json": "a JSON file",
+    ".h": "a C header", ".hpp": "a C++ header", ".c": "a C file", ".cpp": "a C++ file",
+}  # fmt: skip
+
+#: What can be in the place of a file, by the letter that `stat.filemode` has for it.
+KINDS = {"d": "a folder", "p": "a pipe", "s": "a socket", "b": "a device", "c": "a device"}
+
 
 def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Write the file whole or not at all: beside the target first, then moved over it."""
@@ -23,6 +37,7 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
     import tempfile
 
     path = check.path(path)
+    check_target("path", path)
     package = safetensors() if is_safetensors(path) else None  # links go by their own name
     path, text = os.path.realpath(path), json.dumps(header)
     mode = os.stat(path).st_mode if os.path.exists(path) else 0o666 & ~umask()
@@ -43,7 +58,7 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
 
 
 def is_safetensors(path: str | os.PathLike[str]) -> bool:
-    return os.fspath(path).endswith(SAFETENSORS)
+    return os.fsdecode(path).lower().endswith(SAFETENSORS)
 
 
 def safetensors() -> Any:
@@ -59,14 +74,34 @@ def safetensors() -> Any:
 
 
 def check_place(path: str) -> None:
-    """An error where no file of that name could be written."""
+    """An error where no checkpoint of that name could be written."""
     import tempfile
 
+    check_target("checkpoint", path)
     if is_safetensors(path):
         safetensors()
-    with suppress(FileNotFoundError):
-        os.lstat(path)  # of too long a name there is no file, nor can there be
     tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))).close()
+
+
+def check_target(name: str, path: str) -> None:
+    """An error where a file of that name would pass for something else, or replace what is none."""
+    ending = os.path.splitext(path)[1].lower()
+    if ending in ENDINGS:
+        raise ValueError(
+            f"{name}: expected the name of an .npz or a {SAFETENSORS} file, got "
+            f"{check.shown(path)}, which is that of {ENDINGS[ending]}"
+        )
+    with suppress(FileNotFoundError):
+        check_regular(name, path)
+
+
+def check_regular(name: str, path: str | os.PathLike[str]) -> None:
+    """An error where there is something else than a file: one cannot read there and seek, or (of
+    a pipe) would wait for ever."""
+    letter = stat.filemode(os.stat(path).st_mode)[0]
+    if letter != "-":
+        what = KINDS.get(letter, "something else")
+        raise OSError(f"{name}: expected a file, got {check.shown(path)}, which is {what}")
 
 
 def umask() -> int:
@@ -79,6 +114,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]
     """Header and arrays of a file, or a ValueError for whatever is wrong with it."""
     import json
 
+    check_regular("path", path)
     package = safetensors() if is_safetensors(path) else None
     with open(path, "rb") as file:
         try:
@@ -88,7 +124,12 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]
                 size = int.from_bytes(data[:8], "little")
                 header = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][HEADER])
             else:
+                if file.read(2) != b"PK":  # or numpy takes it for a pickle
+                    raise ValueError("it is no .npz archive")
+                file.seek(0)
                 with np.load(file, allow_pickle=False) as archive:
+                    if HEADER not in archive.files:  # of others nothing is read
+                        raise ValueError("it has no header")
                     sizes = [entry.file_size for entry in archive.zip.infolist()]
                     if sum(sizes) > os.fstat(file.fileno()).st_size:  # or one could fill memory
                         raise ValueError("it says it holds more than it does, or is compressed")

@@ -32,11 +32,12 @@ def load(path: str | os.PathLike[str]) -> Network:
     Raises
     ------
     OSError
-        Where there is no such file, or it cannot be read.
+        Where there is no such file, or it is a folder, a pipe or a device, or cannot be read.
     ImportError
         Where its name ends in ".safetensors", and the package is not installed.
     ValueError
-        Where it is not such a file, or is damaged. Nothing in it is ever executed.
+        Where it is not such a file, or is damaged; of files of PyTorch and some others the error
+        says how to take parameters from them. Nothing in it is ever executed.
 
     Examples
     --------
@@ -50,6 +51,8 @@ def load(path: str | os.PathLike[str]) -> Network:
     path = check.path(path)
     try:
         header, arrays = _files.read(path)
+        if "checkpoint" in header:
+            raise ValueError("it is a checkpoint; fit(checkpoint=path) goes on from it")
         kind, version, config = header["class"], header["format"], header["config"]
         if version != FORMAT or kind not in CLASSES:
             raise ValueError(f"it holds a {kind} of format {version}, this version reads {FORMAT}")
@@ -63,6 +66,9 @@ def load(path: str | os.PathLike[str]) -> Network:
     except (OSError, ImportError):
         raise
     except Exception as error:  # whatever a forged header leads to
-        why = f"no {error}" if isinstance(error, KeyError) else error
+        from rnncore import _foreign
+
+        damage = f"no {error}" if isinstance(error, KeyError) else error
+        why = _foreign.explanation(path) or damage
         raise ValueError(f"path: expected a file written by save, got {path!r}: {why}") from None
     return net

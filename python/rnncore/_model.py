@@ -283,17 +283,18 @@ class Model:
         The file is an uncompressed ``.npz`` archive without pickled objects, or, where the name
         ends in ``.safetensors``, one of that format (for which the package safetensors has to be
         installed), with the configuration in its metadata. It is written whole or not at all. The
-        name is taken as it is. An object of a derived class comes back as the network it is
-        derived from.
+        name is taken as it is, but not with an ending of another format, such as ``.onnx`` or
+        ``.pt``. An object of a derived class comes back as the network it is derived from.
 
         Raises
         ------
         OSError
-            Where the file cannot be written; what was there is still there.
+            Where the file cannot be written, or there is a folder, a pipe or a device of that
+            name; what was there is still there.
         ImportError
             Where the package safetensors is wanted and not installed.
         ValueError
-            Where a parameter is not finite.
+            Where a parameter is not finite, or the name says that it is another kind of file.
 
         Examples
         --------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from importlib.util import find_spec
 from math import isfinite
 from time import perf_counter
 from types import ModuleType
@@ -178,12 +180,8 @@ class Progress:
     def __init__(self, epochs: int, done: int) -> None:
         self.epochs, self.first, self.done = epochs, done, done
         self.begun = perf_counter()
-        self.bar: Any = None
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            return
-        self.bar = tqdm(total=epochs, initial=done, unit="epoch", leave=True)
+        self.stream = Forgiving(sys.stderr)
+        self.bar = tqdm_bar(self.stream, total=epochs, initial=done, unit="epoch", leave=True)
 
     def __call__(self, epoch: int, record: Array) -> None:
         text = f"loss {record[LOSS]:.4f}"
@@ -195,11 +193,44 @@ class Progress:
         else:
             each = (perf_counter() - self.begun) / max(1, epoch - self.first)
             line = f"\repoch {epoch}/{self.epochs}  {text}  {each:.3g} s/epoch "
-            print(line, end="", file=sys.stderr, flush=True)
+            print(line, end="", file=self.stream, flush=True)
         self.done = epoch
 
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
         elif self.done > self.first:
-            print(file=sys.stderr)
+            print(file=self.stream)
+
+
+def tqdm_bar(stream: Forgiving, **options: Any) -> Any:
+    """tqdm's line, in a notebook its widget; None where it is not installed."""
+    try:
+        if "IPython" in sys.modules and find_spec("ipywidgets") is not None:  # or it would warn
+            from tqdm.auto import tqdm
+        else:
+            from tqdm import tqdm
+
+            options |= {"file": stream, "dynamic_ncols": True}
+    except ImportError:
+        return None
+    return tqdm(**options)
+
+
+class Forgiving:
+    """A stream for what may be lost: that it is missing (of a program without a console), closed
+    or full ends no fit."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(Exception):
+            self.stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(Exception):
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)

@@ -55,12 +55,11 @@ def measure(
     return document
 
 
-def light(rows: Sequence[str], dtype: str, rounds: int, file: str | None) -> None:
+def light(rows: Sequence[Row], dtype: str, rounds: int, file: Path | None) -> None:
     """A handful of rows, or those given, against whatever is installed."""
-    chosen = [grid.parse(text) for text in rows] or grid.LIGHT
-    document = measure([Mode(dtype=dtype)], chosen, RIVALS, rounds=rounds)
+    document = measure([Mode(dtype=dtype)], rows or grid.LIGHT, RIVALS, rounds=rounds)
     if file is not None:
-        Path(file).write_text(json.dumps(document, indent=1), encoding="utf-8")
+        file.write_text(json.dumps(document, indent=1), encoding="utf-8")
         print(f"Written to {file}.")
 
 

@@ -1,0 +1,78 @@
+"""Names that other libraries have for losses and the rest: the error says what is meant here."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import rnncore as rc
+from rnncore import _builds, _initial, _model, _rnn, _synonyms
+
+FOREIGN_NAMES = {
+    "loss": {
+        "binary_crossentropy binary_cross_entropy bce_with_logits BCEWithLogitsLoss": "bce",
+        "log_loss BCELoss logistic": "bce",
+        "mean_squared_error l2 MSELoss nn.MSELoss": "mse",
+        "categorical_crossentropy sparse_categorical_crossentropy": "cross_entropy",
+        "nll softmax crossentropy CrossEntropyLoss": "cross_entropy",
+        "huber mae rmse L1Loss poisson foo": "; for a loss of your own see net.vjp",
+    },
+    "init": {
+        "xavier glorot_uniform XavierUniform": "glorot",
+        "eye": "identity",
+        "he kaiming he_normal zeros lecun foo": "; for values of your own pass a mapping, or",
+    },
+    "nonlinearity": {
+        "logistic": "sigmoid", "linear": "identity", "ReLU torch.relu": "relu", "Tanh": "tanh",
+        "elu leaky_relu gelu logsigmoid hardtanh": "",
+    },
+    "readout": {
+        "return_sequences many-to-many": "all", "many-to-one final lst": "last",
+        "mean attention first": "; net(x).hidden has the states of every step",
+    },
+    "dtype": {
+        "torch.float32 Float32": "float32",
+        "float16 bfloat16 half int32": "; the core computes in no other precision",
+    },
+    "optimizer": {
+        "Adam": "adam", "sgd_momentum": "momentum", "nag": "nesterov", "RMSProp": "rmsprop",
+        "rprop adamax nadam asgd lbfgs": "; for updates of your own see net.loss_and_grad",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "end"),
+    [
+        (argument, value, end)
+        for argument, table in FOREIGN_NAMES.items()
+        for values, end in table.items()
+        for value in values.split()
+    ],
+)
+def test_names_of_other_libraries(argument, value, end):
+    net = rc.RNN(3, 2, 1, loss="mse", seed=0)
+    calls = {"optimizer": partial(net.fit, np.ones((2, 4, 3)), [0, 1], epochs=1)}
+    call = calls.get(argument, partial(rc.RNN, 3, 2, 1))
+    with pytest.raises(ValueError, match=f"^{argument}: expected one of") as error:
+        call(**{argument: value})
+    text = str(error.value)
+    said = text.partition(", got '")[2].partition("'")[2]
+    if end and not end.startswith(";"):
+        assert said == f"; did you mean {end!r}?"
+    else:
+        assert said.startswith(end)
+        assert "mean" not in said
+
+
+def test_synonyms_are_of_names_that_exist():
+    known = {
+        "loss": _model.LOSSES, "readout": _model.READOUTS, "dtype": _model.DTYPES,
+        "init": _initial.NAMES, "nonlinearity": _rnn.NONLINEARITIES,
+        "optimizer": _builds.core("float32").OPTIMISERS,
+    }  # fmt: skip
+    for argument, table in _synonyms.SYNONYMS.items():
+        assert set(table) - {""} <= set(known[argument])
+        others = [_synonyms.plain(name) for names in table.values() for name in names.split()]
+        assert len(set(others)) == len(others)
+        assert set(others).isdisjoint(map(_synonyms.plain, filter(None, known[argument])))
