@@ -24,7 +24,7 @@ def put(values, at, value):
 # x, options of the call, error, text
 INPUTS = [
     (np.zeros((4, 5)), {}, ValueError, "x: expected (batch, time, 3), got (4, 5) of float64"),
-    (np.zeros((5, 3)), {}, ValueError, "write x[None] for a batch of one sequence"),
+    (np.zeros((5, 3)), {}, ValueError, "write x[None] for one sequence of 5 steps"),
     (np.zeros((4, 5, 2)), {}, ValueError, "x: expected (batch, time, 3), got (4, 5, 2)"),
     (np.zeros((1, 4, 5, 3)), {}, ValueError, "x: expected (batch, time, 3), got (1, 4, 5, 3)"),
     (0.0, {}, ValueError, "x: expected (batch, time, 3), got ()"),
@@ -564,8 +564,9 @@ def test_a_flow_in_which_nothing_counts():
 
 @pytest.mark.parametrize("share", ["left to train on", "set apart"])
 def test_shares_of_validation_in_which_nothing_counts(share):
-    apart = rc._training.held_out(0.25, rc._training.data_of(
-        rc.RNN(3, 2, 2, loss="cross_entropy")._inputs(X), np.zeros(4, int)), _seed(0))[1]  # fmt: skip
+    inputs = rc.RNN(3, 2, 2, loss="cross_entropy")._inputs(X)
+    data = rc._data.data_of(inputs, np.zeros(4, int))
+    apart = rc._data.held_out(0.25, "random", data, _seed(0))[1].order
     y = np.full(4, -1 if share == "left to train on" else 1)
     y[apart] = 1 if share == "left to train on" else -1
     net = rc.RNN(3, 2, 2, loss="cross_entropy", seed=0)

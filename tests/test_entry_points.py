@@ -40,18 +40,18 @@ def forward(core, y=Y, hidden=None, final=None, **options):
     return engine(core).forward(batch(core, **options), y, hidden, final)
 
 
-def loss(core, target=Y, classes=None, loss=2):
-    return engine(core, loss=loss).loss(batch(core), target, classes)
+def loss(core, target=Y, classes=None, loss=2, weight=None, losses=None):
+    return engine(core, loss=loss).loss(batch(core), target, classes, weight, 1, losses)
 
 
 def gradient(core, given, dy=None, **options):
-    return engine(core, loss=2).gradient(given, Y, None, dy, **options)
+    return engine(core, loss=2).gradient(given, Y, None, None, dy, **options)
 
 
 def terms(core, given, order=ORDER, terms=None, squares=None):
     terms = np.zeros((T, SIZE), F32) if terms is None else terms
     squares = np.zeros((1, T + 1, 3)) if squares is None else squares
-    return core.terms(engine(core, loss=2), given, Y, None, order, 1.0, terms, squares)
+    return core.terms(engine(core, loss=2), given, Y, None, None, order, 1.0, terms, squares)
 
 
 def jacobians(core, order=ORDER, which=0, out=None, given=None):
@@ -66,11 +66,11 @@ def trainer(core, order=ORDER, size=2, **options):
         "shuffled": False, "seed": 0, "held": None, "patience": 0, "plateau": (0, 0, 0),
     }  # fmt: skip
     net = engine(core, loss=2)
-    return core.Trainer(net, batch(core), Y, None, order, size, **chosen | options)
+    return core.Trainer(net, batch(core), Y, None, None, order, size, **chosen | options)
 
 
-def held(core, order=ORDER, y=Y):
-    return core.Held(engine(core, loss=2), batch(core), y, None, order)
+def held(core, order=ORDER, y=Y, weight=None):
+    return core.Held(engine(core, loss=2), batch(core), y, None, weight, order)
 
 
 def restored(core, **change):
@@ -108,6 +108,9 @@ BAD = [
     (lambda c: loss(c, None), "target: expected a C-ordered array of f4"),
     (lambda c: loss(c, Y[:3].copy()), "target: expected size 4, got 3"),
     (lambda c: loss(c, classes=ORDER[:3].copy(), loss=3), "classes: expected size 4, got 3"),
+    (lambda c: loss(c, weight=Y[:3].copy()), "weight: expected size 4, got 3"),
+    (lambda c: loss(c, losses=Y[:3].copy()), "losses: expected size 4, got 3"),
+    (lambda c: loss(c, losses=LOCKED), "losses: expected an array to write to"),
     (lambda c: gradient(c, batch(c), dy=Y[:3].copy()), "dy: expected size 4, got 3"),
     (lambda c: gradient(c, batch(c), dx=X[:3].copy()), "dx: expected size 60, got 45"),
     (lambda c: gradient(c, batch(c), dh0=Y), "dh0: expected size 8, got 4"),
@@ -132,6 +135,7 @@ BAD = [
     (lambda c: restored(c, best=np.zeros(1, F32)), f"best: expected size {SIZE}, got 1"),
     (lambda c: restored(c, progress=np.zeros(1, np.uint8)), "progress: expected size 64, got 1"),
     (lambda c: held(c, ORDER[:0]), "order: expected at least one sequence"),
+    (lambda c: held(c, weight=Y[:3].copy()), "weight: expected size 4, got 3"),
     (lambda c: held(c, y=Y[:3].copy()), "target: expected size 4, got 3"),
     (lambda c: c.evaluate("exp", Y, Y[:3].copy()), "out: expected size 4, got 3"),
 ]  # fmt: skip
@@ -148,7 +152,7 @@ def test_gradients_are_views_only_of_what_are_views_of_the_parameters(build):
     for view in np.zeros(SIZE, F32), np.concatenate([flat, flat])[SIZE - 1 :]:
         net = engine(core, flat, views={"name": view}, loss=2)
         with pytest.raises(ValueError, match="name: expected a view into flat"):
-            net.gradient(batch(core), Y, None, None)
+            net.gradient(batch(core), Y, None, None, None)
 
 
 def test_a_tape_beyond_all_addresses_is_refused_before_anything_is_read(build):
@@ -156,4 +160,4 @@ def test_a_tape_beyond_all_addresses_is_refused_before_anything_is_read(build):
     x = np.lib.stride_tricks.as_strided(np.zeros(1, F32), (1, 2**56, D), (0, 4 * D, 4))
     net = engine(core, np.zeros(2 * (SIZE - K) + K, F32), bidirectional=True)
     with pytest.raises(MemoryError, match=r"^x: \S+e\+19 bytes for the tape of this call$"):
-        net.gradient(core.Batch(1, 2**56, x, None), None, None, Y[:1])
+        net.gradient(core.Batch(1, 2**56, x, None), None, None, None, Y[:1])

@@ -32,7 +32,7 @@ tests="python -m pytest -q -p no:cacheprovider"
 
 case $what in
 memory)
-    build "$lean -fsanitize=address,undefined -fno-omit-frame-pointer"
+    build "$lean -DRNN_POISON -fsanitize=address,undefined -fno-omit-frame-pointer"
     # Leaks are the interpreter's own; what cannot be had must be NULL, as anywhere; the test of
     # allocations brings a counter that does not mix.
     LD_PRELOAD="$(library asan) $(library ubsan)" \
@@ -49,7 +49,7 @@ threads)
         setarch -R $tests "$@"
     ;;
 valgrind)
-    build ""
+    build "-DRNN_POISON"
     [ $# -gt 0 ] || set -- tests/test_stack.py tests/test_cells.py tests/test_flow.py \
         -k "v3 and (masked or skip_network or dropped or length or closed)"
     # It knows no AVX-512. What it says of the interpreter is not ours.

@@ -47,7 +47,7 @@ class Fit:
         held = None if validation is None or share else look(validation)
         if share:
             validation = check.number("validation", validation, 0, 1, above=True)
-            split = check.choice("validation_split", split or "random", SPLITS)
+            split = str(check.choice("validation_split", split or "random", SPLITS))
         elif split is not None:
             raise ValueError(
                 "validation_split: expected None unless validation= is a share of the sequences, "
@@ -63,7 +63,7 @@ class Fit:
             if found is not None:
                 seed, self.records, state = found
         self.seed = seed
-        if share:
+        if split is not None:
             data, held = held_out(validation, split, data, seed)
         if chosen.core["patience"] and held is None:
             raise ValueError("patience: expected validation= with it, whose loss is waited for")

@@ -3,6 +3,7 @@
 import numpy as np
 import oracle
 from oracle.stack import REAL, joined, suffixes
+from states import carried
 
 MASK = (1 << 64) - 1
 
@@ -87,10 +88,8 @@ class Reference:
         for b in range(B):
             first, counts = self.states(b), self.counts[b]
             x = example.rows[b].astype(float).tolist()
-            outputs, met = oracle.stack.forward(
-                self.parameters, spec, x, first, counts.tolist(), REAL
-            )
-            hidden[b] = self.carried(met[-1], outputs, counts)
+            _, met = oracle.stack.forward(self.parameters, spec, x, first, counts.tolist(), REAL)
+            hidden[b] = carried(counts, [[s[0] for s in r[3]] for r in met[-1]])
             rows = [r[3][-1] for runs in met for r in runs]
             for k in range(form.states):
                 final[k, b] = [s[k] for s in rows] if form.states == 2 else joined(rows)
@@ -103,20 +102,6 @@ class Reference:
             last = final[0][:, :: s if form.states == 1 else 1][:, -d:].reshape(B, -1)
             y = last @ W.T + bias
         return y, hidden, final
-
-    def carried(self, runs, outputs, counts):
-        """The last layer's states after every step of a sequence: carried on where a step does
-        not count, zeros from its end on."""
-        H = self.net.hidden_size
-        result = np.zeros((len(counts), self.net._form.width))
-        end = counts.nonzero()[0][-1] + 1 if counts.any() else 0
-        for d, (suffix, _, _, states, _) in enumerate(runs):
-            h = [s[0] for s in states]  # before the first counted step, then after each
-            reverse = suffix.endswith("_reverse")
-            done = counts[::-1].cumsum()[::-1] if reverse else counts.cumsum()
-            for t in range(end):
-                result[t, d * H : (d + 1) * H] = h[done[t]]
-        return result
 
     def losses(self):
         """The loss of every target, zero where it does not count, and dL/dy of their sum."""

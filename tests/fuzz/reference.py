@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from states import carried
 
 FUNCTIONS = {
     "tanh": np.tanh,
@@ -57,13 +58,15 @@ def forward(net, p, sequences, h0=None):
     ):
         rows, last = list(x[counted]), []
         for layer in range(net.config["num_layers"]):
-            halves, last = [], []
+            halves, last, ways = [], [], []
             for d, direction in enumerate(directions):
                 k = layer * len(directions) + d
                 state, outputs = states[k], []
+                ways.append([state[0]])
                 for x_t in reversed(rows) if d else rows:
                     state = step(kind, f, p, f"_l{layer}{direction}", x_t, state)
                     outputs.append(state[0])
+                ways[d] += outputs
                 states[k] = state
                 last.append(state[0])
                 halves.append(outputs[::-1] if d else outputs)
@@ -77,7 +80,7 @@ def forward(net, p, sequences, h0=None):
         if net.readout == "all":
             y = np.where(counted[:, None], y, 0)
         ys.append(y)
-        hiddens.append(hidden)
+        hiddens.append(carried(counted, ways))
         if kind == "LSTM":
             finals.append([np.array([s[j] for s in states]) for j in (0, 1)])
         else:
