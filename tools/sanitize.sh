@@ -49,7 +49,7 @@ threads)
         setarch -R $tests "$@"
     ;;
 valgrind)
-    build "-DRNN_POISON"
+    build ""
     [ $# -gt 0 ] || set -- tests/test_stack.py tests/test_cells.py tests/test_flow.py \
         -k "v3 and (masked or skip_network or dropped or length or closed)"
     # It knows no AVX-512. What it says of the interpreter is not ours.
