@@ -395,6 +395,7 @@ include "terms.pxi"
 include "probes.pxi"
 include "packed_units.pxi"
 include "stream.pxi"
+include "stream_calls.pxi"
 
 
 def evaluate(str name not None, cnp.ndarray x not None, cnp.ndarray out not None):
