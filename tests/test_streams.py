@@ -162,10 +162,63 @@ def test_one_bad_number_among_many_streams(build, kind, count):
         with pytest.raises(ValueError, match=rf"state.*: expected finite .* \[{count - 1}, 0, 2\]"):
             net.step(x, state, out=(y, state))
         part[-1, 0, 2] = 0
+    for tokens in ([0] * count, [0] * (count - 1)):
+        with pytest.raises(ValueError, match="x_t: expected tokens from 0 to 2"):
+            net.step(np.array([*tokens, 3])[:, None], None)
     assert (y == 7).all()
     for part in arrays_of(kept):
         part[-1, 0, 2] = 0
     assert same(state, kept)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_what_was_a_first_state_is_a_state(build, kind):
+    """Without the axis of the rows, where there is one; as ``h0=`` takes it."""
+    net = network(kind, 5, "float32")
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4, 3)).astype(np.float32)
+    state = rng.standard_normal((2, 4, 5)).astype(np.float32)
+    h0 = tuple(state) if kind == "LSTM" else state[0]
+    expected = net(x[:, None], h0=h0)
+    y, after = net.step(x, h0)
+    assert same(y, expected.y[:, 0])
+    assert same(after, expected.final)
+    y, after = net.step(x[1], each(lambda part: part[1], h0))
+    assert same(y, expected.y[1, 0])
+    assert same(after, each(lambda part: part[1], expected.final))
+    y, after = net.run_stream(x[1:2], each(lambda part: part[1].tolist(), h0))
+    assert same(y, expected.y[1])
+    assert same(after, each(lambda part: part[1], expected.final))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_states_without_those_before_the_latest(build, layers):
+    net = network("RNN", 4, "float64", skip=3, num_layers=layers)
+    rng = np.random.default_rng(0)
+    x, latest = rng.standard_normal((5, 4, 3)), rng.standard_normal((5, layers, 4))
+    expected = net(x, h0=latest)
+    forms = [latest] if layers > 1 else [latest, latest[:, 0]]
+    for form in forms:
+        y, state = net.step(x[:, 0], form)
+        for t in (1, 2, 3):
+            y, state = net.step(x[:, t], state)
+        assert same(y, expected.y[:, 3])
+        assert same(state, expected.final)
+        y, state = net.run_stream(x[2], form[2])
+        assert same(y, expected.y[2])
+        assert same(state, expected.final[2])
+
+
+def test_states_of_the_wrong_shape():
+    net = network("LSTM", 5, "float32")
+    x = np.zeros((4, 3))
+    with pytest.raises(ValueError, match=r"state\[1\]: expected \(4, 1, 5\) or \(4, 5\), got \(5,"):
+        net.step(x, (np.zeros((4, 5)), np.zeros(5)))
+    with pytest.raises(ValueError, match=r"state\[0\]: expected \(1, 5\) or \(5,\), got \(4, 5\)"):
+        net.run_stream(x, (np.zeros((4, 5)), np.zeros((4, 5))))
+    net = network("RNN", 5, "float32", skip=2, num_layers=2)
+    with pytest.raises(ValueError, match=r"state: expected \(4, 4, 5\) or \(4, 2, 5\), got \(4, 5"):
+        net.step(x, np.zeros((4, 5)))
 
 
 def test_threads_may_step_many_streams_at_once(build):

@@ -315,10 +315,14 @@ def streams(r, net):
     value = dress(r, x)
     if tokens and not leading:
         value = Value(r.choice([int, np.int8, np.int64, np.uint64])(x), x)
+    elif tokens and count and D > 1 and r.random() < 0.5:
+        value = dress(r, x[:, None])
     label_x = "x" if name == "run_stream" else "x_t"
     arguments = {label_x: value}
     H, rows = net.hidden_size, form.state_rows
     states = [numbers(r, (*count, rows, H)) for _ in range(form.states)]
+    if rows == 1 and r.random() < 0.3:
+        states = [part.reshape(*count, H) for part in states]
     rooms, locked = [], False
     has_state = r.random() < 0.5
     if has_state:
@@ -367,8 +371,8 @@ def streams(r, net):
         arguments[label_x] = spoil(r, x) if r.random() < 0.6 else rubbish(r)
     if bad and r.random() < 0.1:
         arguments["state"] = rubbish(r)
-    ambiguous = tokens or value.means.dtype.kind in "iu"
-    if form.width != H or (name == "step" and ambiguous and leading == (D,) and not has_state):
+    ambiguous = value.means.dtype.kind in "iu" and np.shape(value.means) == (D,) and D > 1
+    if form.width != H or (name == "step" and ambiguous):
         arguments[label_x] = Value(arguments[label_x].given, UNKNOWN)
     result, fine, label = attempt(net, name, getattr(net, name), arguments)
     expect(not fine or not locked, label, "took what it must not write to")
