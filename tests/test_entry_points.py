@@ -48,10 +48,10 @@ def gradient(core, given, dy=None, **options):
     return engine(core, loss=2).gradient(given, Y, None, dy, **options)
 
 
-def terms(core, given, order=ORDER, terms=None, squares=None):
+def terms(core, given, order=ORDER, terms=None, squares=None, dy=None):
     terms = np.zeros((T, SIZE), F32) if terms is None else terms
     squares = np.zeros((1, T + 1, 3)) if squares is None else squares
-    return core.terms(engine(core, loss=2), given, Y, None, order, 1.0, terms, squares)
+    return core.terms(engine(core, loss=2), given, Y, None, dy, order, 1.0, terms, squares)
 
 
 def jacobians(core, order=ORDER, which=0, out=None, given=None):
@@ -119,6 +119,7 @@ BAD = [
     (lambda c: terms(c, batch(c), ORDER + 1), "order: no sequence 4"),
     (lambda c: terms(c, batch(c), terms=np.zeros(SIZE, F32)), f"terms: expected size {T * SIZE}"),
     (lambda c: terms(c, batch(c), squares=np.zeros(3)), "squares: expected size 18, got 3"),
+    (lambda c: terms(c, batch(c), dy=Y[:3]), "dy: expected size"),
     (lambda c: jacobians(c, which=1), "which: no layer 1"),
     (lambda c: jacobians(c, which=-1), "which: no layer -1"),
     (lambda c: jacobians(c, out=np.zeros(1, F32)), "out: expected size 80, got 1"),

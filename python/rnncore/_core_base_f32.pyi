@@ -141,6 +141,7 @@ def terms(
     batch: Batch,
     target: Array | None,
     classes: Array | None,
+    dy: Array | None,
     order: Array,
     scale: float,
     terms: Array,

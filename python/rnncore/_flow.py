@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnncore import _checks as check
 from rnncore._checks import Array
+from rnncore._remedies import remedies
 
 if TYPE_CHECKING:
     from rnncore._function import Function
@@ -29,14 +31,16 @@ class GradientFlow:
     """The gradient of a loss, taken apart by time step; from ``net.gradient_flow``.
 
     The term of time step j is what the weights' use at that step contributes, through all later
-    states; the terms sum to the gradient of ``loss_and_grad``. Of sequences of different lengths
-    the last steps stand together: row T - 1 is every sequence's last.
+    states; the terms sum to the gradient of ``loss_and_grad``, given ``dy`` to that of ``vjp``. Of
+    sequences of different lengths the last steps stand together: row T - 1 is every sequence's
+    last.
 
     Attributes
     ----------
     steps : int
         T, of the longest sequence.
-    loss : float
+    loss : float or None
+        None where ``dy`` was given: the loss is then the caller's own.
     terms : dict of str to ndarray
         Of every parameter the terms of the time steps, (T, *shape), in float64, down to 1e-308.
     norms : dict of str to ndarray
@@ -69,7 +73,10 @@ class GradientFlow:
     rnncore.RNN.gradient_flow : makes it, with an example.
     """
 
-    def __init__(self, net: Function, x: Any, y: Any, options: dict[str, Any]) -> None:
+    def __init__(self, net: Function, x: Any, y: Any, dy: Any, options: dict[str, Any]) -> None:
+        if (y is None) == (dy is None):
+            came = "neither" if y is None else "both"
+            raise ValueError(f"y: expected either y or dy, got {came}")
         self._net = double(net)
         self._inputs = self._net._inputs(x, **options)
         self._lengths = np.full(self._inputs.count, self._inputs.time)
@@ -78,27 +85,32 @@ class GradientFlow:
         self.steps = T = int(self._lengths.max())
         parts = places(self._net)
         starts = [at.start for _, at, _ in parts]
-        self.loss, terms, states = self._terms(y, False)
+        loss, terms, states = self._terms(y, dy, False)
+        self.loss = loss if dy is None else None
         self.terms = {name: terms[:, at].reshape(T, *shape) for name, at, shape in parts}
         norms = norms_from(terms, starts)
         self.norms = {name: norms[:, k] for k, (name, _, _) in enumerate(parts)}
         if self._net._every_step:  # how far back, not where
-            _, terms, states = self._terms(y, True)
+            _, terms, states = self._terms(y, dy, True)
             norms = norms_from(terms, starts)
         self._take_apart(norms, states)
 
-    def _terms(self, y: Any, last_only: bool) -> tuple[float, Array, tuple[Array, Array]]:
+    def _terms(self, y: Any, dy: Any, last_only: bool) -> tuple[float, Array, tuple[Array, Array]]:
         """(loss, terms (T, size), norms of dL/dh (T + 1) over all sequences and over the
         longest), of the sequences of one length at a time."""
-        target, classes = self._inputs.targets(y)
-        total, faulty = 0.0, False
         inputs, net = self._inputs, self._net
+        target, classes, slopes, scale = None, None, None, 1.0
+        if dy is not None:
+            slopes = inputs.reals("dy", dy)
+        else:
+            target, classes = inputs.targets(y)
+            number = counted(inputs, classes)
+            if not number:
+                inputs.explain(y)
+            scale = 1 / number
+        total, faulty = 0.0, False
         T, passes = self.steps, net._form.passes
         terms, squares = np.zeros((T, net._flat.size)), np.zeros((T + 1, 3))
-        number = counted(inputs, classes)
-        if not number:
-            inputs.explain(y)
-        scale = 1 / number
         for n in np.unique(self._lengths):
             order = np.flatnonzero(self._lengths == n).astype(np.int64)
             of_length = np.zeros((passes, n + 1, 3))
@@ -107,6 +119,7 @@ class GradientFlow:
                 inputs.batch,
                 target,
                 classes,
+                slopes,
                 order,
                 scale,
                 terms[T - n :],
@@ -120,6 +133,9 @@ class GradientFlow:
             squares += longest
         if faulty or not isfinite(total):
             inputs.explain(y)
+            if slopes is not None:
+                where = inputs.counted[:, :, None] if net._every_step else None
+                check.all_finite("dy", inputs.outputs_of(slopes), where)
         return scale * total, terms, (root(squares), root(longest))
 
     def _is_reverse(self, k: int) -> bool:
@@ -154,7 +170,7 @@ class GradientFlow:
             self.verdict = "exploding"
         elif ratio < 1 / FAR:
             self.verdict = "vanishing"
-        self.remedies = remedies(self.verdict, self._net)
+        self.remedies = remedies(self.verdict, self._net, self.steps)
 
     # ---- Jacobians ------------------------------------------------------------------
 
@@ -343,42 +359,3 @@ def radii_of(matrices: Array) -> Array:
     radii[ok] = np.abs(np.linalg.eigvals(matrices[ok] / scale)).max(axis=-1) * scale[:, 0, 0]
     result: Array = radii.mean(axis=1)
     return result
-
-
-def remedies(verdict: str, net: Function) -> list[str]:
-    """What helps against it, for such a network."""
-    kind, config = net._kind, net._config
-    if verdict == "exploding":
-        found = [
-            "clip_norm= in fit, at the gradient's usual norm: the direction stays, the step is "
-            "bounded",
-            "a smaller lr, or clip_value=",
-        ]
-        if kind == "RNN" and config["nonlinearity"] in ("relu", "identity"):
-            found.append(
-                'init="identity" (or "unit" for one unit): w_h = 1 neither grows nor fades'
-            )
-        elif kind == "RNN":
-            found.append('init="orthogonal": no direction is stretched at the start')
-        return found
-    if verdict != "vanishing":
-        return []
-    if kind == "LSTM":
-        return [
-            "forget_bias=1 or more, some log T for T steps, so that c keeps what it has",
-            "shorter sequences, or a read-out at every step",
-        ]
-    if kind == "GRU":
-        return [
-            "update_bias=1 or more, some log T for T steps, so that h keeps what it has",
-            "an LSTM with forget_bias=",
-        ]
-    found = [
-        "a gated cell: rnncore.LSTM with forget_bias=, or rnncore.GRU with update_bias=, of 1 to 5"
-    ]
-    if config["nonlinearity"] == "sigmoid":
-        found.append('nonlinearity="tanh": the logistic function\'s slope is at most 1/4')
-    found.append('nonlinearity="relu" with init="identity": the Jacobian of an active unit is 1')
-    skip = "a larger skip=" if config.get("skip") else "skip=s"
-    found.append(f"{skip}: the way back is s times shorter")
-    return found

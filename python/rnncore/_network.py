@@ -227,10 +227,11 @@ class Network(Function):
     def gradient_flow(
         self,
         x: npt.ArrayLike,
-        y: npt.ArrayLike,
+        y: npt.ArrayLike | None = None,
         h0: npt.ArrayLike | None = None,
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        dy: npt.ArrayLike | None = None,
     ) -> GradientFlow:
         """Which time steps the gradient of the loss comes from, and how far back it reaches. [1]_
 
@@ -238,6 +239,9 @@ class Network(Function):
         ----------
         x, y, h0, lengths, mask
             As for `loss`.
+        dy : array_like, optional
+            In the place of y, for a loss of your own: its slopes dL/dy, as `vjp` takes them. The
+            network then needs no loss.
 
         Returns
         -------
@@ -249,7 +253,7 @@ class Network(Function):
         Raises
         ------
         TypeError, ValueError
-            As `loss`.
+            As `loss`, or `vjp`; where both of y and dy are given, or neither.
 
         References
         ----------
@@ -266,5 +270,11 @@ class Network(Function):
         >>> grads = net.loss_and_grad(np.ones((2, 50, 1)), np.zeros(2))[1]
         >>> bool(np.allclose(flow.terms["weight_hh_l0"].sum(axis=0), grads["weight_hh_l0"]))
         True
+
+        Of a loss of your own, here the sum of all outputs:
+
+        >>> flow = net.gradient_flow(np.ones((2, 50, 1)), dy=np.ones((2, 1)))
+        >>> flow.loss is None, flow.verdict
+        (True, 'vanishing')
         """
-        return GradientFlow(self, x, y, {"h0": h0, "lengths": lengths, "mask": mask})
+        return GradientFlow(self, x, y, dy, {"h0": h0, "lengths": lengths, "mask": mask})

@@ -225,7 +225,7 @@ def same_parameters(label, net, grads):
 
 
 def slopes(r, net):
-    """vjp"""
+    """vjp, gradient_flow"""
     bad = r.random() < 0.4
     data = Data(r, net, bad)
     arguments = dict(data.arguments)
@@ -261,6 +261,11 @@ def slopes(r, net):
         if h0 is not None:
             shape = np.shape(h0.means[k] if net._form.states == 2 else h0.means)
         expect(part.shape == shape and np.isfinite(part).all(), label, "dh0", part, shape)
+    if not extra and r.random() < 0.1:
+        arguments.pop("threads", None)
+        result, _, label = attempt(net, "gradient_flow", net.gradient_flow, arguments)
+        expect(result.loss is None, label, result.loss)
+        flow(label, net, result, np.concatenate([values.ravel() for values in grads.values()]))
     p = known(net)
     if p is None or extra or not smooth(net) or r.random() < 0.6:
         return
@@ -371,7 +376,7 @@ def streams(r, net):
         arguments[label_x] = spoil(r, x) if r.random() < 0.6 else rubbish(r)
     if bad and r.random() < 0.1:
         arguments["state"] = rubbish(r)
-    ambiguous = value.means.dtype.kind in "iu" and np.shape(value.means) == (D,) and D > 1
+    ambiguous = value.means.dtype.kind in "iu" and np.shape(value.means) == (D,)
     if form.width != H or (name == "step" and ambiguous):
         arguments[label_x] = Value(arguments[label_x].given, UNKNOWN)
     result, fine, label = attempt(net, name, getattr(net, name), arguments)
