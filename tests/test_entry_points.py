@@ -21,6 +21,7 @@ PLAIN = {
     "start": False, "every_step": False, "nonlinearity": 0, "loss": 0, "dropout": 0,
 }  # fmt: skip
 SIZE = H * D + H * H + 2 * H + K * H + K
+GIVEN = np.ones(SIZE, np.uint8)
 
 
 def engine(core, flat=None, outputs=K, views=None, **options):
@@ -114,7 +115,8 @@ BAD = [
     (lambda c: gradient(c, batch(c, None, TOKENS), dx=X), "dx: tokens have no gradient"),
     (lambda c: terms(c, ragged(c)), "order: expected sequences of one length"),
     (lambda c: jacobians(c, given=ragged(c)), "order: expected sequences of one length"),
-    (lambda c: engine(c).assign("me", Y), f"parameters: expected size {SIZE}, got 4"),
+    (lambda c: engine(c).assign("me", Y, GIVEN), f"parameters: expected size {SIZE}, got 4"),
+    (lambda c: engine(c).assign("me", np.zeros(SIZE, F32), GIVEN[1:]), "given: expected size"),
     (lambda c: terms(c, batch(c), ORDER[:0]), "order: expected at least one sequence"),
     (lambda c: terms(c, batch(c), ORDER + 1), "order: no sequence 4"),
     (lambda c: terms(c, batch(c), terms=np.zeros(SIZE, F32)), f"terms: expected size {T * SIZE}"),
