@@ -295,10 +295,14 @@ class GradientFlow:
         return _plots.flow(self, axes)
 
 
+def plain_class(net: Function) -> Any:
+    """RNN, LSTM or GRU, of a derived network too."""
+    return next(c for c in type(net).__mro__ if "_kind" in vars(c))
+
+
 def double(net: Function) -> Function:
     """The same network in float64."""
-    made_by = next(c for c in type(net).__mro__ if "_kind" in vars(c))
-    twin: Function = made_by(**{**net._config, "dtype": "float64"}, seed=0)
+    twin: Function = plain_class(net)(**{**net._config, "dtype": "float64"}, seed=0)
     twin._flat[:] = net._flat
     return twin
 

@@ -16,6 +16,7 @@ from rnncore._function import Function
 from rnncore._history import History
 from rnncore._objective import Objective
 from rnncore._options import options
+from rnncore._trace import Trace, trace
 from rnncore.schedules import Schedule
 
 
@@ -278,3 +279,50 @@ class Network(Function):
         (True, 'vanishing')
         """
         return GradientFlow(self, x, y, dy, {"h0": h0, "lengths": lengths, "mask": mask})
+
+    def trace(
+        self,
+        x: npt.ArrayLike,
+        h0: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+    ) -> dict[str, Trace]:
+        """What every layer did, step by step: its states and, of a gated cell, its gates.
+
+        For looking inside, not for speed: the core runs layer by layer, and gates are formed from
+        its states in numpy, in float64.
+
+        Parameters
+        ----------
+        x, h0, lengths, mask
+            See the notes of the class.
+
+        Returns
+        -------
+        dict of str to Trace
+            Of every layer in every direction, named as in `parameters` ("l0", "l0_reverse", "l1"
+            and so on): ``hidden`` (B, T, H), the bits of those that the network forms; ``gates``,
+            a dict of (B, T, H) arrays, of an LSTM "i", "f", "g" and "o", of a GRU "r", "z" and
+            "n"; ``cell`` (B, T, H), of an LSTM. All in the network's precision, with zeros where
+            steps do not count; of lists of sequences padded with zeros.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As calling the network.
+
+        Examples
+        --------
+        How much of its memory each unit keeps from step to step:
+
+        >>> import numpy as np, rnncore as rc
+        >>> net, x = rc.LSTM(2, 3, forget_bias=4, seed=0), np.ones((4, 7, 2))
+        >>> layer = net.trace(x)["l0"]
+        >>> layer.gates["f"].shape, bool((layer.gates["f"] > 0.9).all())
+        ((4, 7, 3), True)
+        >>> bool(np.allclose(layer.hidden, layer.gates["o"] * np.tanh(layer.cell)))
+        True
+        >>> sorted(rc.GRU(2, 3, num_layers=2, bidirectional=True).trace(x))
+        ['l0', 'l0_reverse', 'l1', 'l1_reverse']
+        """
+        return trace(self, x, {"h0": h0, "lengths": lengths, "mask": mask})

@@ -39,7 +39,7 @@ def known(net):
 
 
 def outputs(r, net):
-    """net(x), predict, predict_proba"""
+    """net(x), trace, predict, predict_proba"""
     bad = r.random() < 0.4
     data = Data(r, net, bad)
     arguments = dict(data.arguments)
@@ -78,6 +78,14 @@ def outputs(r, net):
                     close(label, net, part[b], wanted, f"final of sequence {b}")
                 expect(not hidden[b, n:].any(), label, "after the end", hidden)
                 expect(net.readout != "all" or not y[b, n:].any(), label, "after the end", y)
+        if r.random() < 0.1:
+            arguments.pop("threads", None)
+            layers, _, label = attempt(net, "trace", net.trace, arguments)
+            expect(len(layers) == form.passes, label, list(layers))
+            for layer in layers.values():
+                for part in (layer.hidden, *layer.gates.values(), layer.cell):
+                    expect(part is None or np.isfinite(part).all(), label, part)
+            expect((layer.hidden == hidden[..., -net.hidden_size :]).all(), label, hidden)
         return
     expect(np.isfinite(result).all(), label, "finite", result)
     if name == "predict_proba":
@@ -426,7 +434,11 @@ def state_dicts(r, net):
             state[r.choice(["extra", 3, None])] = rubbish(r)
         if r.random() < 0.2:
             state.pop(name)
-    given = {name: value.given for name, value in state.items()}
+    prefix = r.choice(["", "", "rnn."])
+    given = {
+        f"{prefix}{name}" if isinstance(name, str) else name: value.given
+        for name, value in state.items()
+    }
     if bad and r.random() < 0.1:
         given = r.choice(RUBBISH)()
     elif bad and r.random() < 0.1:
@@ -436,7 +448,11 @@ def state_dicts(r, net):
         net,
         "load_state_dict",
         net.load_state_dict,
-        {"state_dict": Value(given, fine or UNKNOWN)},
+        {
+            "state_dict": Value(given, fine or UNKNOWN),
+            "strict": Value(r.random() < 0.7, True),
+            "prefix": Value(prefix, True),
+        },
         changes=True,
     )
     if fine and done:
