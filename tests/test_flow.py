@@ -8,10 +8,10 @@ import numpy as np
 import oracle
 import pytest
 from cases import Case, Problem, difference
+from rnncore._remedies import remedies
 from stacks import LARGE_STACKED, STACKED
 
 import rnncore as rc
-from rnncore._remedies import remedies
 
 CASES = [
     Case(), Case(hidden=1, inputs=1, outputs=1, bias=False, loss="bce", time=6), Case(h0=True),

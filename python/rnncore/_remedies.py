@@ -19,7 +19,7 @@ def remedies(verdict: str, net: Function, steps: int) -> list[str]:
 def against_exploding(net: Function) -> list[str]:
     found = [
         "Pass clip_norm= to fit, about the gradient's usual norm (history.gradient_norm of a fit) "
-        "or 1: a step keeps its direction, and its length is bounded.",
+        "or 1: the update keeps its direction, and its length is bounded.",
         "Take a smaller lr, or limit every entry of the gradient by clip_value=.",
     ]
     if net._kind != "RNN":
