@@ -338,16 +338,20 @@ cdef void spread_weights(
 cdef void gather_slopes(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """The caller's dL/dy into plan.out."""
-    cdef Py_ssize_t K = plan.net.outputs, i, lane
+    """The caller's dL/dy into plan.out, zeros where it is not to count."""
+    cdef Py_ssize_t K = plan.net.outputs, t, k, lane
     gather_rows(
         plan, seqs.dy, K, &plan.start[0] if plan.net.every_step else &plan.sequence[0], t0, n,
         hold_of(plan, t0) if plan.net.every_step else NULL, plan.out, K * plan.lanes,
     )
-    for i in range(n * K):
-        for lane in range(plan.lanes):
-            if not plan.counts_from <= lane < plan.used:
-                plan.out[i * plan.lanes + lane] = 0
+    for lane in range(plan.lanes):
+        for t in range(n):
+            if plan.counts_from <= lane < plan.used and (
+                not plan.last_only or t0 + t == plan.length[lane] - 1
+            ):
+                continue
+            for k in range(K):
+                plan.out[(t * K + k) * plan.lanes + lane] = 0
 
 
 cdef double count_targets(

@@ -309,9 +309,21 @@ cdef class Engine:
         self.end_writing()
         return 0
 
-    def assign(self, str who not None, cnp.ndarray parameters not None):
-        """Other parameters (size), as `who` wants."""
-        self.overwrite(who, reals("parameters", parameters, self.net.size))
+    def assign(
+        self, str who not None, cnp.ndarray parameters not None, cnp.ndarray given not None,
+    ):
+        """Other parameters (size), as `who` wants; those for which `given` (size bytes) is 0 stay
+        as they are."""
+        cdef const real* numbers = reals("parameters", parameters, self.net.size)
+        cdef const unsigned char* which = <const unsigned char*>contents(
+            "given", given, c"u", 1, self.net.size
+        )
+        cdef Py_ssize_t i
+        self.begin_writing(who)
+        for i in range(self.net.size):
+            if which[i]:
+                self.flat[i] = numbers[i]
+        self.end_writing()
 
     def note_exposure(self):
         """From now on somebody may write to the parameters unnoticed."""
@@ -416,6 +428,7 @@ include "terms.pxi"
 include "probes.pxi"
 include "packed_units.pxi"
 include "stream.pxi"
+include "stream_calls.pxi"
 
 
 def evaluate(str name not None, cnp.ndarray x not None, cnp.ndarray out not None):

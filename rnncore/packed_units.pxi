@@ -42,7 +42,11 @@ cdef class PackedUnits:
     cdef real* a               # (chunk, a) of a gated cell: its products, a block for each gate
     cdef Py_ssize_t width      # of a: H padded, four times for a gated cell
     cdef real* out             # (chunk, K)
-    cdef Py_ssize_t chunk      # steps worked on at a time
+    # Of many streams, so many at a time (chunk, H): h_{t-1}, h_{t-s} and c_{t-1} of a layer.
+    cdef real* last_h
+    cdef real* skip_h
+    cdef real* last_c
+    cdef Py_ssize_t chunk      # steps, or streams, worked on at a time
 
     def __cinit__(self, Engine engine not None):
         self.net, self.shape = engine.net, engine.layers
@@ -86,6 +90,9 @@ cdef class PackedUnits:
         self.head_bias = carve_reals(base, &used, head)
         self.a = carve_reals(base, &used, self.chunk * self.width if self.net.cell != ELMAN else 0)
         self.out = carve_reals(base, &used, self.chunk * head)
+        self.last_h = carve_reals(base, &used, self.chunk * H)
+        self.skip_h = carve_reals(base, &used, self.chunk * H if self.net.skip else 0)
+        self.last_c = carve_reals(base, &used, self.chunk * H if self.net.cell == LSTM else 0)
         return used
 
     cdef int refresh(self, Engine engine, bint tokens) except -1:

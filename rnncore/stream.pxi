@@ -1,8 +1,4 @@
-# One sequence, step by step, with units in lanes.
-
-cdef enum:
-    WORTH_RELEASING = 200_000  # multiply-adds for which the GIL is released: some 20 us
-
+# Sequences step by step, with units in lanes.
 
 cdef bint any_not_finite(const real* numbers, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
@@ -13,8 +9,8 @@ cdef bint any_not_finite(const real* numbers, Py_ssize_t n) noexcept nogil:
 
 
 cdef struct State:
-    real* h                    # (states, H); NULL: as a network begins
-    real* c                    # (layers, H), of an LSTM
+    real* h                    # (states, H), of many streams (n, states, H); NULL: as one begins
+    real* c                    # (layers, H) or (n, layers, H), of an LSTM
 
 
 cdef inline void start_from(real* row, const real* given, Py_ssize_t n) noexcept nogil:
@@ -26,11 +22,11 @@ cdef inline void start_from(real* row, const real* given, Py_ssize_t n) noexcept
 
 
 cdef void product(
-    real* out, Py_ssize_t n_out, const real* w, const real* bias,
+    real* out, Py_ssize_t out_step, Py_ssize_t n_out, const real* w, const real* bias,
     const real* u, Py_ssize_t u_step, Py_ssize_t n_in, Py_ssize_t n, bint onto,
 ) noexcept nogil:
     """`affine_units`, once in the machine code: it is many tiles."""
-    affine_units(out, n_out, w, bias, u, u_step, n_in, n, onto)
+    affine_units(out, out_step, n_out, w, bias, u, u_step, n_in, n, onto)
 
 
 cdef inline void narrow_step(
@@ -44,7 +40,7 @@ cdef inline void narrow_step(
 
 @cython.final
 cdef class Units(PackedUnits):
-    """The steps of single sequences.
+    """The steps of single sequences: many of one, or one of many.
 
     Whoever works on it has borrowed it from the `Stream`, so it is used by one thread.
     """
@@ -62,9 +58,11 @@ cdef class Units(PackedUnits):
         return self.x
 
     cdef int faults(
-        self, const real* x, const int64_t* tokens, const State* state, Py_ssize_t n,
+        self, const real* x, const int64_t* tokens, const State* state, Py_ssize_t streams,
+        Py_ssize_t n,
     ) noexcept nogil:
-        cdef Py_ssize_t t, size = state_rows(&self.net) * self.net.hidden
+        """What is wrong with n rows of input, or the states of so many streams."""
+        cdef Py_ssize_t t, size = streams * state_rows(&self.net) * self.net.hidden
         if state.h != NULL and any_not_finite(state.h, size):
             return BAD_INPUT
         if state.c != NULL and any_not_finite(state.c, size):
@@ -84,7 +82,7 @@ cdef class Units(PackedUnits):
         been read.  Returns the faults met; then nothing is written."""
         cdef Py_ssize_t part, i
         cdef unsigned long long mode
-        if self.faults(x, tokens, state, n):
+        if self.faults(x, tokens, state, 1, n):
             return 1
         mode = flush_subnormals()
         for i in range(self.net.layers):
@@ -111,23 +109,31 @@ cdef class Units(PackedUnits):
     cdef void begin(self, Py_ssize_t i, const State* state) noexcept nogil:
         """The states before a layer's first step: given, or parameters, or zeros."""
         cdef Py_ssize_t H = self.net.hidden, s = history(&self.net), k
-        cdef const Layer* shape = &self.shape[i]
-        cdef const real* start = NULL
-        cdef const real* start_c = NULL
-        if state.h != NULL:
-            for k in range(s):
-                start_from(self.layers[i].h - k * padded(H), state.h + (i * s + k) * H, H)
-            if state.c != NULL:
-                start_from(self.layers[i].c, state.c + i * H, H)
-            return
-        if self.net.has_start:
-            start = self.rest_copy - self.n_inputs + shape.h0
-            start_c = self.rest_copy - self.n_inputs + shape.c0
-        start_from(self.layers[i].h, start, H)
+        for k in range(s):
+            start_from(self.layers[i].h - k * padded(H), self.earlier(i, state, 0, k), H)
         if self.net.cell == LSTM:
-            start_from(self.layers[i].c, start_c, H)
-        for k in range(1, s):
-            start_from(self.layers[i].h - k * padded(H), NULL, H)
+            start_from(self.layers[i].c, self.memory_before(i, state, 0), H)
+
+    cdef const real* earlier(
+        self, Py_ssize_t i, const State* state, Py_ssize_t stream, Py_ssize_t k,
+    ) noexcept nogil:
+        """Where a layer's h_{t-1-k} of a stream is before its step; NULL: zeros."""
+        cdef Py_ssize_t s = history(&self.net)
+        if state.h != NULL:
+            return state.h + (stream * state_rows(&self.net) + i * s + k) * self.net.hidden
+        if self.net.has_start and k == 0:
+            return self.rest_copy - self.n_inputs + self.shape[i].h0
+        return NULL
+
+    cdef const real* memory_before(
+        self, Py_ssize_t i, const State* state, Py_ssize_t stream,
+    ) noexcept nogil:
+        """The same of c_{t-1}."""
+        if state.c != NULL:
+            return state.c + (stream * self.net.layers + i) * self.net.hidden
+        if self.net.has_start:
+            return self.rest_copy - self.n_inputs + self.shape[i].c0
+        return NULL
 
     cdef void end(self, Py_ssize_t i, const State* final) noexcept nogil:
         cdef Py_ssize_t H = self.net.hidden, s = history(&self.net), k
@@ -154,10 +160,11 @@ cdef class Units(PackedUnits):
         cdef real* a = layer.h + P if self.net.cell == ELMAN else self.a
         if i > 0:
             product(
-                a, n_out, layer.input_weight, layer.bias, self.layers[i - 1].h + P, P, H, n, False
+                a, self.width, n_out, layer.input_weight, layer.bias, self.layers[i - 1].h + P,
+                P, H, n, False,
             )
         elif tokens == NULL:
-            product(a, n_out, layer.input_weight, layer.bias, x, D, D, n, False)
+            product(a, self.width, n_out, layer.input_weight, layer.bias, x, D, D, n, False)
         else:
             self.look_up(a, tokens, n)
 
@@ -187,16 +194,16 @@ cdef class Units(PackedUnits):
         cdef real* a = self.a
         for _t in range(n):
             if self.net.cell == LSTM:
-                product(a, 4 * width, w, b, h, width, H, 1, True)
+                product(a, self.width, 4 * width, w, b, h, width, H, 1, True)
                 lstm_gates(width, a, layer.c, layer.c, h + width, NULL)
             elif self.net.cell == GRU:
-                product(a + width, 3 * width, w, b, h, width, H, 1, True)
+                product(a + width, self.width, 3 * width, w, b, h, width, H, 1, True)
                 gru_gates(width, a, h, h + width, NULL)
             elif self.net.skip:
-                product(h + width, H, w, b, h, width, H, 1, True)
+                product(h + width, width, H, w, b, h, width, H, 1, True)
                 product(
-                    h + width, H, layer.skip_weight, b, h - (self.net.skip - 1) * width, width, H,
-                    1, True,
+                    h + width, width, H, layer.skip_weight, b, h - (self.net.skip - 1) * width,
+                    width, H, 1, True,
                 )
                 elman_units(self.net.nonlinearity, vectors, h + width, NULL)
             elif vectors == 1:
@@ -206,7 +213,7 @@ cdef class Units(PackedUnits):
             elif vectors == 4:
                 narrow_step(4, &self.net, w, h)
             else:
-                product(h + width, H, w, b, h, width, H, 1, True)
+                product(h + width, width, H, w, b, h, width, H, 1, True)
                 elman_units(self.net.nonlinearity, vectors, h + width, NULL)
             h += width
             a += self.width
@@ -217,176 +224,97 @@ cdef class Units(PackedUnits):
         cdef const real* rows = self.layers[self.net.layers - 1].h + H
         if self.net.has_head:
             product(
-                self.out, K, self.head_weight, self.head_bias, rows, H, self.net.hidden, n, False
+                self.out, width, K, self.head_weight, self.head_bias, rows, H, self.net.hidden, n,
+                False,
             )
             rows = self.out
         for t in range(n):
             for k in range(K):
                 y[t * K + k] = rows[t * width + k]
 
+    # ---- many streams, one step of each ---------------------------------------------
+    #
+    # They take the places of one stream's steps: what goes into a step, and the read-out, is the
+    # same; only h_{t-1} is not in the row before.
 
-cdef bint is_state(state, const Network* net):
-    """Whether it is a state as the core takes it: rows of H, or of an LSTM a pair of these."""
-    cdef Py_ssize_t rows = state_rows(net)
-    if net.cell != LSTM:
-        return is_plain(state) and is_shaped(state, 2, rows, net.hidden)
-    return (
-        type(state) is tuple and len(state) == 2
-        and is_plain(state[0]) and is_shaped(state[0], 2, rows, net.hidden)
-        and is_plain(state[1]) and is_shaped(state[1], 2, rows, net.hidden)
-    )
+    cdef int advance_all(
+        self, const real* x, const int64_t* tokens, const State* state, Py_ssize_t n,
+        real* y, const State* final,
+    ) noexcept nogil:
+        """One step of each of n streams: y (n, K), and the states into `final`, which is either
+        where `state` is or apart from it.  Returns the faults met; then nothing is written."""
+        cdef Py_ssize_t first = 0, part, i
+        cdef unsigned long long mode
+        if self.faults(x, tokens, state, n, n):
+            return 1
+        mode = flush_subnormals()
+        while first < n:
+            part = min(n - first, self.chunk)
+            for i in range(self.net.layers):
+                self.gather(i, state, first, part)
+                self.enter(i, x, tokens, part)
+                self.recur_all(&self.layers[i], part)
+                self.scatter(i, state, first, part, final)
+            self.read_out(y, part)
+            if tokens == NULL:
+                x += part * self.net.inputs
+            else:
+                tokens += part
+            y += part * self.net.outputs
+            first += part
+        restore_subnormals(mode)
+        return 0
 
+    cdef void gather(
+        self, Py_ssize_t i, const State* state, Py_ssize_t first, Py_ssize_t n,
+    ) noexcept nogil:
+        """What a layer's step of the streams first .. first + n needs of their states."""
+        cdef Py_ssize_t H = self.net.hidden, P = padded(H), k
+        for k in range(n):
+            start_from(self.last_h + k * P, self.earlier(i, state, first + k, 0), H)
+            if self.net.cell == LSTM:
+                start_from(self.last_c + k * P, self.memory_before(i, state, first + k), H)
+            if self.net.skip:
+                start_from(
+                    self.skip_h + k * P, self.earlier(i, state, first + k, self.net.skip - 1), H
+                )
 
-cdef State state_of(state):
-    """Its numbers; none of None."""
-    cdef State result
-    result.h = result.c = NULL
-    if type(state) is tuple:
-        result.h, result.c = data_of(state[0]), data_of(state[1])
-    elif state is not None:
-        result.h = data_of(state)
-    return result
-
-
-cdef object new_state(const Network* net):
-    cdef Py_ssize_t rows = state_rows(net)
-    if net.cell != LSTM:
-        return new_reals(2, rows, net.hidden)
-    return new_reals(2, rows, net.hidden), new_reals(2, rows, net.hidden)
-
-
-cdef bint are_results(out, int ndim, Py_ssize_t first, Py_ssize_t second, const Network* net):
-    """Whether `out` is an array to write y of that shape, and a state to write into."""
-    cdef Py_ssize_t i, j
-    cdef list arrays
-    if type(out) is not tuple or len(out) != 2 or not is_state(out[1], net):
-        return False
-    if not is_plain(out[0]) or not is_shaped(out[0], ndim, first, second):
-        return False
-    arrays = [out[0], *out[1]] if net.cell == LSTM else [out[0], out[1]]
-    for i in range(len(arrays)):
-        if not cnp.PyArray_ISWRITEABLE(arrays[i]):
-            return False
-        for j in range(i):
-            if overlap(arrays[i], arrays[j]):
-                return False
-    return True
-
-
-@cython.final
-cdef class Stream:
-    """Single sequences, step by step.
-
-    Both calls return None, having done nothing, where anything has to be looked at more
-    closely: arrays that are not plain, shapes that do not fit, numbers that are not finite.
-    """
-
-    cdef Engine engine
-    cdef Units units           # None while a call uses them
-
-    def __cinit__(self, Engine engine not None):
-        self.engine = engine
-
-    def step(self, x_t, state, out):
-        """(y (K), state (states, H)) after one step from `state`, into the arrays of `out` if it
-        is given.  x_t: (D) numbers of either precision, or a token."""
-        cdef Network* net = &self.engine.net
-        cdef Units units
-        cdef int64_t token = 0
-        cdef int too_large = 0     # the token is then -1
-        cdef bint tokens = False, bad
-        cdef tuple results
-        cdef State first, final
-        cdef real* y
-        if net.directions == 2:    # it would have to know the steps to come
-            return None
-        if cnp.PyArray_CheckExact(x_t):
-            if not is_shaped(x_t, 1, net.inputs, 0) or not is_either_real(x_t):
-                return None
-        elif type(x_t) is int or (
-            isinstance(x_t, cnp.integer) and not cnp.is_timedelta64_object(x_t)
-        ):
-            tokens = True
-            token = PyLong_AsLongLongAndOverflow(PyNumber_Index(x_t), &too_large)
+    cdef void recur_all(self, const UnitsLayer* layer, Py_ssize_t n) noexcept nogil:
+        """From W_ih x_t + b_ih + b_hh to h_t of n streams, and in the place of c_{t-1} to c_t."""
+        cdef Py_ssize_t H = self.net.hidden, P = padded(H), k
+        cdef const real* w = layer.state_weight
+        cdef const real* b = layer.bias
+        cdef real* h = layer.h + P
+        cdef real* a = self.a
+        cdef real* c = self.last_c
+        if self.net.cell == LSTM:
+            product(a, self.width, 4 * P, w, b, self.last_h, P, H, n, True)
+            for k in range(n):
+                lstm_gates(P, a + k * self.width, c + k * P, c + k * P, h + k * P, NULL)
+        elif self.net.cell == GRU:
+            product(a + P, self.width, 3 * P, w, b, self.last_h, P, H, n, True)
+            for k in range(n):
+                gru_gates(P, a + k * self.width, self.last_h + k * P, h + k * P, NULL)
         else:
-            return None
-        if state is not None and not is_state(state, net):
-            return None
-        if out is None:
-            results = (new_reals(1, net.outputs, 0), new_state(net))
-        elif are_results(out, 1, net.outputs, 0, net):
-            results = out
-        else:
-            return None
-        units = self.borrow(tokens)
-        first, y, final = state_of(state), data_of(results[0]), state_of(results[1])
-        if tokens:
-            bad = units.advance(NULL, &token, &first, 1, y, &final)
-        else:
-            bad = units.advance(units.as_reals(x_t), NULL, &first, 1, y, &final)
-        self.engine.end_reading()
-        self.swap_units(units)
-        return None if bad else results
+            product(h, P, H, w, b, self.last_h, P, H, n, True)
+            if self.net.skip:
+                product(h, P, H, layer.skip_weight, b, self.skip_h, P, H, n, True)
+            elman_units(self.net.nonlinearity, n * P // LANES, h, NULL)
 
-    def run(self, x, state, out):
-        """(y (T, K), state (states, H)) after the T steps of x (T, D), or of tokens x (T)."""
-        cdef Network* net = &self.engine.net
-        cdef Units units
-        cdef bint tokens = False, bad
-        cdef Py_ssize_t steps
-        cdef tuple results
-        cdef const real* numbers = NULL
-        cdef const int64_t* indices = NULL
-        cdef State first, final
-        cdef real* y
-        if net.directions == 2:
-            return None
-        if not cnp.PyArray_CheckExact(x) or cnp.PyArray_NDIM(x) < 1 or cnp.PyArray_DIM(x, 0) < 1:
-            return None
-        steps = cnp.PyArray_DIM(x, 0)
-        if is_plain(x) and is_shaped(x, 2, steps, net.inputs):
-            numbers = data_of(x)
-        elif is_plain_of(x, c"i", sizeof(int64_t)) and is_shaped(x, 1, steps, 0):
-            indices = <const int64_t*>cnp.PyArray_DATA(x)
-        else:
-            return None
-        if state is not None and not is_state(state, net):
-            return None
-        if out is None:
-            results = (new_reals(2, steps, net.outputs), new_state(net))
-        elif are_results(out, 2, steps, net.outputs, net) and not overlap(x, out[0]):
-            results = out
-        else:
-            return None
-        units = self.borrow(numbers == NULL)
-        first, y, final = state_of(state), data_of(results[0]), state_of(results[1])
-        if <double>steps * net.hidden * net.layers * (net.hidden + net.inputs) < WORTH_RELEASING:
-            bad = units.advance(numbers, indices, &first, steps, y, &final)
-            self.engine.end_reading()
-        else:
-            with nogil:
-                bad = units.advance(numbers, indices, &first, steps, y, &final)
-                self.engine.end_reading()
-        self.swap_units(units)
-        return None if bad else results
-
-    cdef Units borrow(self, bint tokens):
-        """The packed weights, for oneself: a second thread makes its own.  The caller ends
-        the reading."""
-        cdef Units units = self.swap_units(None)
-        if units is None:
-            units = Units(self.engine)
-        self.engine.begin_reading()
-        try:
-            units.refresh(self.engine, tokens)
-        except MemoryError:
-            self.engine.end_reading()
-            raise
-        return units
-
-    cdef inline Units swap_units(self, Units units):
-        """Take the packed weights and leave others, or None, as one act."""
-        cdef Units taken
-        with cython.critical_section(self):
-            taken, self.units = self.units, units
-        return taken
+    cdef void scatter(
+        self, Py_ssize_t i, const State* state, Py_ssize_t first, Py_ssize_t n,
+        const State* final,
+    ) noexcept nogil:
+        """A layer's states after the step, the latest first."""
+        cdef Py_ssize_t H = self.net.hidden, P = padded(H), s = history(&self.net), k, back
+        cdef real* h
+        for k in range(n):
+            h = final.h + ((first + k) * state_rows(&self.net) + i * s) * H
+            for back in range(s - 1, 0, -1):
+                start_from(h + back * H, self.earlier(i, state, first + k, back - 1), H)
+            memcpy(h, self.layers[i].h + (1 + k) * P, H * sizeof(real))
+            if final.c != NULL:
+                memcpy(
+                    final.c + ((first + k) * self.net.layers + i) * H, self.last_c + k * P,
+                    H * sizeof(real),
+                )

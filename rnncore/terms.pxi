@@ -15,13 +15,13 @@ cdef Py_ssize_t choose(Sequences* seqs, cnp.ndarray order) except -1:
 
 def terms(
     Engine engine not None, Batch batch not None, cnp.ndarray target, cnp.ndarray classes,
-    cnp.ndarray weight, cnp.ndarray order not None, double scale, cnp.ndarray terms not None,
-    cnp.ndarray squares not None, bint last_only=False,
+    cnp.ndarray weight, cnp.ndarray dy, cnp.ndarray order not None, double scale,
+    cnp.ndarray terms not None, cnp.ndarray squares not None, bint last_only=False,
 ):
-    """Every step's part of the gradient of scale times the loss of the sequences in `order`,
-    all of one length n, added to terms (n, size); |dL/dh|^2 of all slots added to squares
-    (passes, n + 1, 3), see `add_square`.  Subnormals are kept.  Returns (sum of the losses,
-    faults)."""
+    """Every step's part of the gradient of scale times the loss of the sequences in `order` or,
+    given dy (B or rows, K), of sum(dy * y), all of one length n, added to terms (n, size);
+    |dL/dh|^2 of all slots added to squares (passes, n + 1, 3), see `add_square`.  Subnormals are
+    kept.  Returns (sum of the losses, faults)."""
     cdef Plan plan
     cdef Sequences seqs = batch.seqs
     cdef Py_ssize_t count = cnp.PyArray_SIZE(order), n, passes, done = 0
@@ -30,7 +30,12 @@ def terms(
     n = choose(&seqs, order)
     passes = engine.net.layers * engine.net.directions
     grad = room("terms", terms, n * engine.net.size)
-    engine.set_targets(&seqs, batch, target, classes, weight)
+    if dy is None:
+        engine.set_targets(&seqs, batch, target, classes, weight)
+    else:
+        seqs.dy = reals(
+            "dy", dy, (batch.rows if engine.net.every_step else seqs.count) * engine.net.outputs
+        )
     engine.prepare(&plan, batch, count, True, False, 0, 0, engine.net.size)
     plan.squares = <double*>contents("squares", squares, c"f", 8, 3 * passes * (n + 1))
     plan.scale, plan.last_only = scale, last_only

@@ -81,12 +81,12 @@ cdef inline void units_steps(
 
 
 cdef inline void affine_units(
-    real* out, Py_ssize_t n_out, const real* w, const real* bias,
+    real* out, Py_ssize_t out_step, Py_ssize_t n_out, const real* w, const real* bias,
     const real* u, Py_ssize_t u_step, Py_ssize_t n_in, Py_ssize_t n, bint onto,
 ) noexcept nogil:
-    """n steps of the product: out (n, padded n_out); u (n, n_in), a row every u_step reals;
-    start is out[t, i] itself with `onto`, bias[i] (padded n_out) without."""
-    cdef Py_ssize_t i = 0, out_step = padded(n_out)
+    """n steps of the product: out (n, padded n_out), a row every out_step reals; u (n, n_in), a
+    row every u_step; start is out[t, i] itself with `onto`, bias[i] (padded n_out) without."""
+    cdef Py_ssize_t i = 0
     cdef int vectors
     while i < n_out:
         vectors = tile_vectors((n_out - i + LANES - 1) // LANES)

@@ -308,14 +308,36 @@ def test_predictions_of_steps_that_do_not_count_are_zero(build):
         assert (net.predict(x, **options)[~counted] == 0).all()
 
 
-def test_a_stream_of_integers_needs_a_state_to_say_what_they_are():
+def test_integers_of_a_step_are_what_they_are_with_and_without_a_state():
+    """Tokens by their shape alone; refused where that may mean either."""
     net = rc.RNN(3, 2, 1, seed=0)
-    numbers = np.array([1, 0, 2])
-    y, state = net.step(numbers, np.zeros((1, 2)))
-    assert same(y, net.step(numbers.astype(float))[0])
-    assert state.shape == (1, 2)
-    y, state = net.step(numbers, np.zeros((3, 1, 2)))
-    assert y.shape == (3, 1)
+    one, three, four = np.zeros((1, 2)), np.zeros((3, 1, 2)), np.zeros((4, 1, 2))
+    text = r"x_t: expected the 3 numbers of one stream or tokens of 3 streams, got \(3,\) of int64"
+    for state in (None, one, three):
+        for numbers in (np.array([1, 0, 2]), [1, 0, 2]):
+            with pytest.raises(ValueError, match=text):
+                net.step(numbers, state)
+    tokens = np.array([1, 0, 2])
+    for state in (None, three):
+        y, after = net.step(tokens[:, None], state)
+        assert y.shape == (3, 1)
+        assert after.shape == (3, 1, 2)
+        assert all(same(y[s], net.step(token)[0]) for s, token in enumerate(tokens))
+        rows = np.eye(3, dtype=int)[tokens]  # integers, but numbers: of every stream one for each
+        assert same(y, net.step(rows, state)[0])
+    for state in (None, four):
+        assert same(net.step([1, 0, 2, 2], state)[0][:3], y)
+    assert same(net.step(np.array([1.0, 0, 2]), one)[0], net.step([1.0, 0, 2])[0])
+
+
+def test_integers_of_one_number_per_step():
+    net = rc.RNN(1, 2, 1, seed=0)
+    y, state = net.step(np.array([7]))
+    assert same(y, net.step([7.0])[0])
+    assert same(net.step(np.array([7]), state)[1], net.step([7.0], state)[1])
+    assert same(net.step(np.array([[7], [7]]))[0], np.stack([y, y]))
+    with pytest.raises(ValueError, match=r"got 7 at \[1\]; write x_t\[:, None\] for one number"):
+        net.step([0, 7])
 
 
 def test_repr_shows_how_to_make_it():

@@ -275,18 +275,20 @@ def test_state_dict_of_another_type():
         ),
         (np.zeros((2, 2)), None, "x_t: expected (3,) or (batch, 3)"),
         (0.5, None, "x_t: expected (3,) or (batch, 3)"),
-        (np.zeros(3), np.zeros((1, 1, 2)), "state: expected (1, 2), got (1, 1, 2)"),
-        (np.zeros((4, 3)), np.zeros((1, 2)), "state: expected (4, 1, 2), got (1, 2)"),
+        (np.zeros(3), np.zeros((1, 1, 2)), "state: expected (1, 2) or (2,), got (1, 1, 2)"),
+        (np.zeros((4, 3)), np.zeros((1, 2)), "state: expected (4, 1, 2) or (4, 2), got (1, 2)"),
         (np.array([0, np.nan, 0]), None, "x_t: expected finite numbers, got nan at [1]"),
         (3, None, "x_t: expected tokens from 0 to 2, got 3 at []"),
         (np.array([0, 5]), None, "x_t: expected tokens from 0 to 2, got 5 at [1]"),
-        (np.array([0, 1, 2]), None, "x_t: expected 3 numbers of one stream or integer tokens of 3"),
         (
             np.zeros(3),
             np.full((1, 2), np.nan),
             "state: expected finite numbers, got nan at [0, 0]",
         ),
-        (np.zeros((0, 3)), None, "x: expected at least 1 sequence"),
+        (np.zeros((0, 3)), None, "x_t: expected at least 1 stream, got shape (0, 3)"),
+        (np.zeros(0, int), None, "x_t: expected at least 1 stream, got shape (0,)"),
+        (np.array([[0], [5]]), None, "x_t: expected tokens from 0 to 2, got 5 at [1, 0]"),
+        (np.zeros((2, 1)), None, "x_t: expected (3,) or (batch, 3), or integer tokens"),
     ],
 )
 def test_bad_steps(x_t, state, text):
@@ -313,9 +315,9 @@ LOCKED.setflags(write=False)
         (2**62, None, "x_t: expected tokens from 0 to 2, got 4611686018427387904 at []"),
         (True, None, "x_t: expected (3,) or (batch, 3), or integer tokens, got () of bool"),
         (np.zeros((1, 1, 3)), None, "x_t: expected (3,) or (batch, 3), or integer tokens"),
-        (np.zeros(3, F32), np.zeros((1, 3), F32), "state: expected (1, 2), got (1, 3)"),
-        (np.zeros(3, F32), np.zeros(2, F32), "state: expected (1, 2), got (2,)"),
-        (1, np.zeros((1, 1, 2), F32), "state: expected (1, 2), got (1, 1, 2)"),
+        (np.zeros(3, F32), np.zeros((1, 3), F32), "state: expected (1, 2) or (2,), got (1, 3)"),
+        (np.zeros(3, F32), np.zeros(3, F32), "state: expected (1, 2) or (2,), got (3,)"),
+        (1, np.zeros((1, 1, 2), F32), "state: expected (1, 2) or (2,), got (1, 1, 2)"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("given", [False, True])
@@ -340,7 +342,7 @@ def test_bad_steps_leave_everything_as_it_was(x_t, state, text, given):
         (put(np.zeros((99, 3)), (70, 1), 1e300), None, "x: expected finite numbers, got inf at [70, 1]"),
         (put(np.zeros(99, int), 70, 3), None, "x: expected tokens from 0 to 2, got 3 at [70]"),
         (put(np.zeros(99, np.int8), 70, -1), None, "x: expected tokens from 0 to 2, got -1 at [70]"),
-        (np.zeros((5, 3)), np.zeros((1, 3)), "state: expected (1, 2), got (1, 3)"),
+        (np.zeros((5, 3)), np.zeros((1, 3)), "state: expected (1, 2) or (2,), got (1, 3)"),
         (np.zeros((5, 3), F32), np.array([[0, np.nan]], F32), "state: expected finite numbers, got nan at [0, 1]"),
     ],
 )  # fmt: skip
@@ -549,11 +551,11 @@ def test_a_time_is_no_token(build):
         unchanged(net, lambda x_t=x_t: net.step(x_t), TypeError, "x_t: expected real numbers")
 
 
-def test_states_of_tokens_that_may_be_numbers():
+def test_states_of_tokens_that_are_no_pair():
     net = rc.LSTM(3, 2, 1, seed=0)
-    x_t = np.array([0, 1, 2])
+    x_t = np.array([0, 1])
     unchanged(net, lambda: net.step(x_t, 5), TypeError, "state: expected a pair (h, c) for an LSTM")
-    unchanged(net, lambda: net.step(x_t, (NO_ARRAY, 1)), TypeError, "state: expected an array")
+    unchanged(net, lambda: net.step(x_t, (NO_ARRAY, 1)), TypeError, "state[0]: expected an array")
 
 
 def test_a_flow_in_which_nothing_counts():

@@ -21,6 +21,7 @@ PLAIN = {
     "start": False, "every_step": False, "nonlinearity": 0, "loss": 0, "dropout": 0,
 }  # fmt: skip
 SIZE = H * D + H * H + 2 * H + K * H + K
+GIVEN = np.ones(SIZE, np.uint8)
 
 
 def engine(core, flat=None, outputs=K, views=None, **options):
@@ -48,10 +49,10 @@ def gradient(core, given, dy=None, **options):
     return engine(core, loss=2).gradient(given, Y, None, None, dy, **options)
 
 
-def terms(core, given, order=ORDER, terms=None, squares=None):
+def terms(core, given, order=ORDER, terms=None, squares=None, dy=None):
     terms = np.zeros((T, SIZE), F32) if terms is None else terms
     squares = np.zeros((1, T + 1, 3)) if squares is None else squares
-    return core.terms(engine(core, loss=2), given, Y, None, None, order, 1.0, terms, squares)
+    return core.terms(engine(core, loss=2), given, Y, None, None, dy, order, 1.0, terms, squares)
 
 
 def jacobians(core, order=ORDER, which=0, out=None, given=None):
@@ -117,11 +118,13 @@ BAD = [
     (lambda c: gradient(c, batch(c, None, TOKENS), dx=X), "dx: tokens have no gradient"),
     (lambda c: terms(c, ragged(c)), "order: expected sequences of one length"),
     (lambda c: jacobians(c, given=ragged(c)), "order: expected sequences of one length"),
-    (lambda c: engine(c).assign("me", Y), f"parameters: expected size {SIZE}, got 4"),
+    (lambda c: engine(c).assign("me", Y, GIVEN), f"parameters: expected size {SIZE}, got 4"),
+    (lambda c: engine(c).assign("me", np.zeros(SIZE, F32), GIVEN[1:]), "given: expected size"),
     (lambda c: terms(c, batch(c), ORDER[:0]), "order: expected at least one sequence"),
     (lambda c: terms(c, batch(c), ORDER + 1), "order: no sequence 4"),
     (lambda c: terms(c, batch(c), terms=np.zeros(SIZE, F32)), f"terms: expected size {T * SIZE}"),
     (lambda c: terms(c, batch(c), squares=np.zeros(3)), "squares: expected size 18, got 3"),
+    (lambda c: terms(c, batch(c), dy=Y[:3]), "dy: expected size"),
     (lambda c: jacobians(c, which=1), "which: no layer 1"),
     (lambda c: jacobians(c, which=-1), "which: no layer -1"),
     (lambda c: jacobians(c, out=np.zeros(1, F32)), "out: expected size 80, got 1"),

@@ -1,11 +1,14 @@
 """gradient_flow: every time step's term against the oracle's, closed forms, and differences."""
 
 import copy
+import json
+import re
 
 import numpy as np
 import oracle
 import pytest
 from cases import Case, Problem, difference
+from rnncore._remedies import remedies
 from stacks import LARGE_STACKED, STACKED
 
 import rnncore as rc
@@ -45,6 +48,41 @@ def test_terms_sum_to_the_gradient(build, case):
         assert difference(terms.sum(axis=0), expected) < 1e-12, name
         exact = np.sqrt((terms.reshape(flow.steps, -1) ** 2).sum(axis=1))
         assert difference(flow.norms[name], exact) < 1e-12
+
+
+@pytest.mark.parametrize("case", EVERY, ids=str)
+def test_terms_of_given_slopes_sum_to_theirs(build, case):
+    problem = Problem(case, "float64")
+    flow = problem.net.gradient_flow(problem.x, dy=problem.slopes, **problem.options)
+    grads = problem.net.vjp(problem.x, problem.slopes, **problem.options)[0]
+    assert flow.loss is None
+    assert flow.terms.keys() == grads.keys()
+    for name, expected in grads.items():
+        assert difference(flow.terms[name].sum(axis=0), expected) < 1e-12, name
+
+
+@pytest.mark.parametrize("readout", ["last", "all"])
+@pytest.mark.parametrize("ragged", ["", "list", "lengths", "mask"])
+def test_the_slopes_of_a_loss_give_its_flow(build, readout, ragged):
+    """Whatever is said of a network's own loss is said of the same loss by its slopes."""
+    case = Case("GRU", readout=readout, ragged=ragged, time=40, batch=20, outputs=2, scale=0.5)
+    problem = Problem(case, "float64")
+    own = flow_of(problem)
+    y = problem.net(problem.x, **problem.options).y
+    counts = problem.counts if readout == "all" else np.ones(case.batch, bool)
+    problem.dy = 2 * (y - problem.y) / (2 * counts.sum()) * counts[..., None]
+    plain = rc.GRU(case.inputs, case.hidden, 2, readout=readout, dtype="float64")  # without a loss
+    plain.load_state_dict(problem.net.state_dict())
+    flow = plain.gradient_flow(problem.x, dy=problem.slopes, **problem.options)
+    for name, terms in own.terms.items():
+        assert difference(flow.terms[name], terms) < 1e-12, name
+    for name in ("state_norms", "term_norms", "product_norms"):
+        assert np.allclose(getattr(flow, name), getattr(own, name), rtol=1e-10, atol=0), name
+    for name in ("verdict", "horizon", "remedies"):
+        assert getattr(flow, name) == getattr(own, name)
+    assert flow.factor == pytest.approx(own.factor, rel=1e-10)
+    assert json.loads(json.dumps(flow.to_dict()))["loss"] is None
+    assert flow.summary()
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if not c.tokens], ids=str)
@@ -340,3 +378,48 @@ def test_bad_input():
         net.gradient_flow(x, np.zeros(3))
     with pytest.raises(ValueError, match="loss: expected a network made with loss"):
         rc.RNN(1, 2, 1).gradient_flow(x, np.zeros(2))
+    with pytest.raises(ValueError, match="y: expected either y or dy, got neither"):
+        net.gradient_flow(x)
+    with pytest.raises(ValueError, match="y: expected either y or dy, got both"):
+        net.gradient_flow(x, np.zeros(2), dy=np.zeros(2))
+    with pytest.raises(ValueError, match=r"dy: expected \(2,\) or \(2, 1\), got \(3,\)"):
+        net.gradient_flow(x, dy=np.zeros(3))
+    with pytest.raises(ValueError, match=r"dy: expected finite numbers, got inf at \[1, 0\]"):
+        net.gradient_flow(x, dy=[0, np.inf])
+    with pytest.raises(ValueError, match="x: expected finite numbers, got nan"):
+        net.gradient_flow(x * np.nan, dy=np.zeros(2))
+    every = rc.RNN(1, 2, 1, readout="all")
+    dy = np.zeros((2, 5))
+    dy[1, 3] = np.nan
+    with pytest.raises(ValueError, match=r"dy: expected finite numbers, got nan at \[1, 3, 0\]"):
+        every.gradient_flow(x, dy=dy)
+    every.gradient_flow(x, dy=dy, lengths=[5, 3])  # where it does not count
+
+
+VANISHING = {
+    "RNN": ["rnncore.LSTM with forget_bias=4.6 or rnncore.GRU with update_bias=4.6", "identity",
+            "Take skip=s, say 10:"],
+    "GRU": ["Start with update_bias=4.6, about the log of 100 steps", "rnncore.LSTM with forget_"],
+    "LSTM": ["Start with forget_bias=4.6, about the log of 100 steps", "readout="],
+}  # fmt: skip
+SENTENCE = re.compile(r"(Start|Take|Pass) [^.]*(\.\S[^.]*)*\.")
+
+
+@pytest.mark.parametrize("kind", VANISHING)
+def test_remedies_are_sentences_that_say_how_much(kind):
+    net = getattr(rc, kind)(1, 4, 1, seed=0)
+    found = remedies("vanishing", net, 100)
+    assert len(found) == len(VANISHING[kind])
+    for remedy, part in zip(found, VANISHING[kind], strict=True):
+        assert part in remedy
+    without = getattr(rc, kind)(1, 4, 1, bias=False, readout="all")
+    assert "bias=True and " in remedies("vanishing", without, 100)[0]
+    assert not any("readout" in remedy for remedy in remedies("vanishing", without, 100))
+    others = [rc.RNN(1, 1, skip=3, nonlinearity="relu"), rc.RNN(1, 2, nonlinearity="sigmoid")]
+    for verdict in ("vanishing", "exploding"):
+        for one in (net, without, *others):
+            for remedy in remedies(verdict, one, 100):
+                assert SENTENCE.fullmatch(remedy), remedy
+    assert "a skip= larger than 3" in remedies("vanishing", others[0], 100)[-1]
+    assert 'init="unit"' in remedies("exploding", others[0], 100)[-1]
+    assert remedies("healthy", net, 100) == []

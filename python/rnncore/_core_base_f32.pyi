@@ -52,7 +52,7 @@ class Engine:
         loss: int,
         dropout: float,
     ) -> Self: ...
-    def assign(self, who: str, parameters: Array) -> None: ...
+    def assign(self, who: str, parameters: Array, given: Array) -> None: ...
     def note_exposure(self) -> None: ...
     def forward(
         self,
@@ -148,6 +148,7 @@ def terms(
     target: Array | None,
     classes: Array | None,
     weight: Array | None,
+    dy: Array | None,
     order: Array,
     scale: float,
     terms: Array,

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnncore import _checks as check
 from rnncore import _outputs as outputs
 from rnncore._checks import Array
+from rnncore._remedies import remedies
 
 if TYPE_CHECKING:
     from rnncore._function import Function
@@ -29,14 +31,16 @@ class GradientFlow:
     """The gradient of a loss, taken apart by time step; from ``net.gradient_flow``.
 
     The term of time step j is what the weights' use at that step contributes, through all later
-    states; the terms sum to the gradient of ``loss_and_grad``. Of sequences of different lengths
-    the last steps stand together: row T - 1 is every sequence's last.
+    states; the terms sum to the gradient of ``loss_and_grad``, given ``dy`` to that of ``vjp``. Of
+    sequences of different lengths the last steps stand together: row T - 1 is every sequence's
+    last.
 
     Attributes
     ----------
     steps : int
         T, of the longest sequence.
-    loss : float
+    loss : float or None
+        None where ``dy`` was given: the loss is then the caller's own.
     terms : dict of str to ndarray
         Of every parameter the terms of the time steps, (T, *shape), in float64, down to 1e-308.
     norms : dict of str to ndarray
@@ -69,7 +73,12 @@ class GradientFlow:
     rnncore.RNN.gradient_flow : makes it, with an example.
     """
 
-    def __init__(self, net: Function, x: Any, y: Any, options: dict[str, Any]) -> None:
+    def __init__(
+        self, net: Function, x: Any, y: Any, dy: Any, target_mask: Any, options: dict[str, Any]
+    ) -> None:
+        if (y is None) == (dy is None):
+            came = "neither" if y is None else "both"
+            raise ValueError(f"y: expected either y or dy, got {came}")
         self._net = double(net)
         self._inputs = self._net._inputs(x, **options)
         self._lengths = np.full(self._inputs.count, self._inputs.time)
@@ -78,27 +87,35 @@ class GradientFlow:
         self.steps = T = int(self._lengths.max())
         parts = places(self._net)
         starts = [at.start for _, at, _ in parts]
-        self.loss, terms, states = self._terms(y, False)
+        loss, terms, states = self._terms(y, dy, target_mask, False)
+        self.loss = loss if dy is None else None
         self.terms = {name: terms[:, at].reshape(T, *shape) for name, at, shape in parts}
         norms = norms_from(terms, starts)
         self.norms = {name: norms[:, k] for k, (name, _, _) in enumerate(parts)}
         if self._net._every_step:  # how far back, not where
-            _, terms, states = self._terms(y, True)
+            _, terms, states = self._terms(y, dy, target_mask, True)
             norms = norms_from(terms, starts)
         self._take_apart(norms, states)
 
-    def _terms(self, y: Any, last_only: bool) -> tuple[float, Array, tuple[Array, Array]]:
+    def _terms(
+        self, y: Any, dy: Any, target_mask: Any, last_only: bool
+    ) -> tuple[float, Array, tuple[Array, Array]]:
         """(loss, terms (T, size), norms of dL/dh (T + 1) over all sequences and over the
         longest), of the sequences of one length at a time."""
-        targets = outputs.targets(self._inputs, y)
-        total, faulty = 0.0, False
         inputs, net = self._inputs, self._net
+        targets: outputs.Targets = (None, None, None)
+        slopes, scale = None, 1.0
+        if dy is not None:
+            slopes = outputs.reals(inputs, "dy", dy)
+        else:
+            targets = outputs.targets(inputs, y, target_mask)
+            number = outputs.weights(inputs, targets).sum()
+            if not number:
+                outputs.explain(inputs, y, target_mask)
+            scale = 1 / number
+        total, faulty = 0.0, False
         T, passes = self.steps, net._form.passes
         terms, squares = np.zeros((T, net._flat.size)), np.zeros((T + 1, 3))
-        number = outputs.weights(inputs, targets).sum()
-        if not number:
-            outputs.explain(inputs, y)
-        scale = 1 / number
         for n in np.unique(self._lengths):
             order = np.flatnonzero(self._lengths == n).astype(np.int64)
             of_length = np.zeros((passes, n + 1, 3))
@@ -106,6 +123,7 @@ class GradientFlow:
                 net._engine,
                 inputs.batch,
                 *targets,
+                slopes,
                 order,
                 scale,
                 terms[T - n :],
@@ -118,7 +136,12 @@ class GradientFlow:
                 longest[T - n :] += row[::-1] if self._is_reverse(k) else row
             squares += longest
         if faulty or not isfinite(total):
-            outputs.explain(inputs, y)
+            if slopes is None:
+                outputs.explain(inputs, y, target_mask)
+            else:
+                inputs.explain()
+                where = inputs.counted[:, :, None] if net._every_step else None
+                check.all_finite("dy", outputs.shaped(inputs, slopes), where)
         return scale * total, terms, (root(squares), root(longest))
 
     def _is_reverse(self, k: int) -> bool:
@@ -153,7 +176,7 @@ class GradientFlow:
             self.verdict = "exploding"
         elif ratio < 1 / FAR:
             self.verdict = "vanishing"
-        self.remedies = remedies(self.verdict, self._net)
+        self.remedies = remedies(self.verdict, self._net, self.steps)
 
     # ---- Jacobians ------------------------------------------------------------------
 
@@ -278,10 +301,14 @@ class GradientFlow:
         return _plots.flow(self, axes)
 
 
+def plain_class(net: Function) -> Any:
+    """RNN, LSTM or GRU, of a derived network too."""
+    return next(c for c in type(net).__mro__ if "_kind" in vars(c))
+
+
 def double(net: Function) -> Function:
     """The same network in float64."""
-    made_by = next(c for c in type(net).__mro__ if "_kind" in vars(c))
-    twin: Function = made_by(**{**net._config, "dtype": "float64"}, seed=0)
+    twin: Function = plain_class(net)(**{**net._config, "dtype": "float64"}, seed=0)
     twin._flat[:] = net._flat
     return twin
 
@@ -336,42 +363,3 @@ def radii_of(matrices: Array) -> Array:
     radii[ok] = np.abs(np.linalg.eigvals(matrices[ok] / scale)).max(axis=-1) * scale[:, 0, 0]
     result: Array = radii.mean(axis=1)
     return result
-
-
-def remedies(verdict: str, net: Function) -> list[str]:
-    """What helps against it, for such a network."""
-    kind, config = net._kind, net._config
-    if verdict == "exploding":
-        found = [
-            "clip_norm= in fit, at the gradient's usual norm: the direction stays, the step is "
-            "bounded",
-            "a smaller lr, or clip_value=",
-        ]
-        if kind == "RNN" and config["nonlinearity"] in ("relu", "identity"):
-            found.append(
-                'init="identity" (or "unit" for one unit): w_h = 1 neither grows nor fades'
-            )
-        elif kind == "RNN":
-            found.append('init="orthogonal": no direction is stretched at the start')
-        return found
-    if verdict != "vanishing":
-        return []
-    if kind == "LSTM":
-        return [
-            "forget_bias=1 or more, some log T for T steps, so that c keeps what it has",
-            "shorter sequences, or a read-out at every step",
-        ]
-    if kind == "GRU":
-        return [
-            "update_bias=1 or more, some log T for T steps, so that h keeps what it has",
-            "an LSTM with forget_bias=",
-        ]
-    found = [
-        "a gated cell: rnncore.LSTM with forget_bias=, or rnncore.GRU with update_bias=, of 1 to 5"
-    ]
-    if config["nonlinearity"] == "sigmoid":
-        found.append('nonlinearity="tanh": the logistic function\'s slope is at most 1/4')
-    found.append('nonlinearity="relu" with init="identity": the Jacobian of an active unit is 1')
-    skip = "a larger skip=" if config.get("skip") else "skip=s"
-    found.append(f"{skip}: the way back is s times shorter")
-    return found

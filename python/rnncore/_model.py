@@ -19,6 +19,7 @@ from rnncore._builds import core
 from rnncore._checks import Array
 from rnncore._initial import Init
 from rnncore._inputs import Form, Inputs
+from rnncore._parameters import Loaded, Parameters
 
 if TYPE_CHECKING:
     from rnncore._core_base_f32 import Engine, Stream
@@ -218,6 +219,10 @@ class Model:
     def parameters(self) -> dict[str, Array]:
         """Parameters by PyTorch's names: views into `flat`, so writing to them changes the net.
 
+        Both ``p[name][:] = values`` and ``p[name] = values`` do; the latter checks name, shape and
+        that the values are finite, with the errors of `load_state_dict`. Names can neither be
+        added nor removed.
+
         Returns
         -------
         dict of str to ndarray
@@ -232,11 +237,12 @@ class Model:
         >>> import rnncore as rc
         >>> net = rc.RNN(1, 1, 1, bias=False)
         >>> net.parameters()["weight_hh_l0"][:] = 1.0
-        >>> float(net.flat[1])
-        1.0
+        >>> net.parameters()["weight_ih_l0"] = [[2.0]]
+        >>> net.flat[:2].tolist()
+        [2.0, 1.0]
         """
         self._engine.note_exposure()
-        return dict(self._parameters)
+        return Parameters(self._parameters)
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of the parameters by name, in the form `load_state_dict` takes.
@@ -249,14 +255,37 @@ class Model:
         """
         return {name: values.copy() for name, values in self._parameters.items()}
 
-    def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike]) -> None:
-        """Take all parameters from a mapping of names to arrays, such as a torch state dict.
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, npt.ArrayLike],
+        strict: bool = True,
+        prefix: str = "",
+    ) -> Loaded:
+        """Take parameters from a mapping of names to arrays, such as a torch state dict.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to array_like
+            Arrays, or tensors of PyTorch: also those that require a gradient, are on another
+            device, or are bfloat16.
+        strict : bool
+            Whether there must be an entry for every parameter and no other. Else parameters
+            without an entry stay as they are, and other entries are left alone.
+        prefix : str
+            What the names begin with, such as ``"rnn."`` where the state dict is that of a module
+            with an LSTM called ``rnn``. Entries whose names do not are left alone.
+
+        Returns
+        -------
+        Loaded
+            A named tuple ``(missing_keys, unexpected_keys)`` of lists of names, as from PyTorch;
+            both empty with `strict`.
 
         Raises
         ------
         TypeError, ValueError
-            Where entries are missing, not expected, misshapen or not finite. The network is
-            then unchanged.
+            Where entries are misshapen or not finite, or with `strict` missing or not expected.
+            The network is then unchanged.
         RuntimeError
             While another thread uses the network; it is then unchanged.
 
@@ -265,12 +294,26 @@ class Model:
         >>> import rnncore as rc
         >>> net, other = rc.RNN(2, 3, seed=0), rc.RNN(2, 3, seed=1)
         >>> net.load_state_dict(other.state_dict())
+        Loaded(missing_keys=[], unexpected_keys=[])
         >>> bool((net.flat == other.flat).all())
         True
+        >>> module = {f"rnn.{name}": values for name, values in other.state_dict().items()}
+        >>> module["out.bias"] = [0.5]
+        >>> net.load_state_dict(module, prefix="rnn.")
+        Loaded(missing_keys=[], unexpected_keys=[])
         """
-        values = parameters.checked_state(state_dict, self._shapes, self.dtype)
-        flat = np.concatenate([values[name].ravel() for name in self._shapes])
-        self._engine.assign("load_state_dict", flat)
+        strict = check.flag("strict", strict)
+        if not isinstance(prefix, str):
+            raise TypeError(f"prefix: expected a str, got {check.kind(prefix)}")
+        values, loaded = parameters.checked_state(
+            state_dict, self._shapes, self.dtype, strict, prefix
+        )
+        flat, given = np.zeros_like(self._flat), np.zeros(self._flat.shape, np.uint8)
+        views, where = (parameters.views(each, self._shapes) for each in (flat, given))
+        for name, array in values.items():
+            views[name][...], where[name][...] = array, 1
+        self._engine.assign("load_state_dict", flat, given)
+        return loaded
 
     def _check_parameters(self) -> None:
         """An error where a parameter is not finite."""

@@ -18,6 +18,7 @@ from rnncore._function import Function
 from rnncore._history import History
 from rnncore._objective import Objective
 from rnncore._options import options
+from rnncore._trace import Trace, trace
 from rnncore.schedules import Schedule
 
 
@@ -245,17 +246,22 @@ class Network(Function):
     def gradient_flow(
         self,
         x: npt.ArrayLike,
-        y: npt.ArrayLike,
+        y: npt.ArrayLike | None = None,
         h0: npt.ArrayLike | None = None,
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        dy: npt.ArrayLike | None = None,
+        target_mask: npt.ArrayLike | None = None,
     ) -> GradientFlow:
         """Which time steps the gradient of the loss comes from, and how far back it reaches. [1]_
 
         Parameters
         ----------
-        x, y, h0, lengths, mask
+        x, y, h0, lengths, mask, target_mask
             As for `loss`.
+        dy : array_like, optional
+            In the place of y, for a loss of your own: its gradient dL/dy, as `vjp` takes it. The
+            network then needs no loss.
 
         Returns
         -------
@@ -267,7 +273,7 @@ class Network(Function):
         Raises
         ------
         TypeError, ValueError
-            As `loss`.
+            As `loss`, or `vjp`; where both of y and dy are given, or neither.
 
         References
         ----------
@@ -284,5 +290,59 @@ class Network(Function):
         >>> grads = net.loss_and_grad(np.ones((2, 50, 1)), np.zeros(2))[1]
         >>> bool(np.allclose(flow.terms["weight_hh_l0"].sum(axis=0), grads["weight_hh_l0"]))
         True
+
+        Of a loss of your own, here the sum of all outputs:
+
+        >>> flow = net.gradient_flow(np.ones((2, 50, 1)), dy=np.ones((2, 1)))
+        >>> flow.loss is None, flow.verdict
+        (True, 'vanishing')
         """
-        return GradientFlow(self, x, y, {"h0": h0, "lengths": lengths, "mask": mask})
+        options = {"h0": h0, "lengths": lengths, "mask": mask}
+        return GradientFlow(self, x, y, dy, target_mask, options)
+
+    def trace(
+        self,
+        x: npt.ArrayLike,
+        h0: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+    ) -> dict[str, Trace]:
+        """What every layer did, step by step: its states and, of a gated cell, its gates.
+
+        For looking inside, not for speed: the core runs layer by layer, and gates are formed from
+        its states in numpy, in float64.
+
+        Parameters
+        ----------
+        x, h0, lengths, mask
+            See the notes of the class.
+
+        Returns
+        -------
+        dict of str to Trace
+            Of every layer in every direction, named as in `parameters` ("l0", "l0_reverse", "l1"
+            and so on): ``hidden`` (B, T, H), the bits of those that the network forms; ``gates``,
+            a dict of (B, T, H) arrays, of an LSTM "i", "f", "g" and "o", of a GRU "r", "z" and
+            "n"; ``cell`` (B, T, H), of an LSTM. All in the network's precision, with zeros where
+            steps do not count; of lists of sequences padded with zeros.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As calling the network.
+
+        Examples
+        --------
+        How much of its memory each unit keeps from step to step:
+
+        >>> import numpy as np, rnncore as rc
+        >>> net, x = rc.LSTM(2, 3, forget_bias=4, seed=0), np.ones((4, 7, 2))
+        >>> layer = net.trace(x)["l0"]
+        >>> layer.gates["f"].shape, bool((layer.gates["f"] > 0.9).all())
+        ((4, 7, 3), True)
+        >>> bool(np.allclose(layer.hidden, layer.gates["o"] * np.tanh(layer.cell)))
+        True
+        >>> sorted(rc.GRU(2, 3, num_layers=2, bidirectional=True).trace(x))
+        ['l0', 'l0_reverse', 'l1', 'l1_reverse']
+        """
+        return trace(self, x, {"h0": h0, "lengths": lengths, "mask": mask})

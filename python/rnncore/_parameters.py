@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -65,32 +65,123 @@ def views(flat: Array, shapes: Shapes) -> dict[str, Array]:
     return result
 
 
-def checked_state(given: Any, shapes: Shapes, dtype: np.dtype[Any]) -> dict[str, Array]:
-    """A state dict's arrays in the network's precision, or an error that names the entry."""
+class Parameters(dict[str, Array]):
+    """A network's parameters by name: views into its flat vector.
+
+    ``p[name] = values`` writes into the view, in the network's precision. Names are neither added
+    nor taken away. Copies (``dict(p)``, ``p.copy()``, by pickle or `copy`) are plain.
+    """
+
+    def __setitem__(self, name: str, values: Any) -> None:
+        self.update({name: values})
+
+    def update(self, *others: Any, **named: Any) -> None:
+        """All of them, or none where one is refused."""
+        checked = {
+            name: self._checked(name, values) for name, values in dict(*others, **named).items()
+        }
+        for name, values in checked.items():
+            self[name][...] = values
+
+    def _checked(self, name: str, values: Any) -> Array:
+        if name not in self:
+            known = ", ".join(self)
+            raise ValueError(f"parameters(): expected one of {known}; got {check.shown(name)}")
+        view = self[name]
+        if values is view:  # of p[name] += 1, which has been written by now
+            return self[name]
+        return checked_array(f"parameters()[{name!r}]", values, view.shape, view.dtype)
+
+    def __ior__(self, other: Any) -> Parameters:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def setdefault(self, name: str, default: Any = None) -> Array:
+        if name not in self:
+            self[name] = default  # an error
+        return self[name]
+
+    def __delitem__(self, name: str) -> NoReturn:
+        raise TypeError("parameters(): a network's parameters cannot be removed")
+
+    def pop(self, name: str, *default: Any) -> NoReturn:
+        self.__delitem__(name)
+
+    def popitem(self) -> NoReturn:
+        self.__delitem__("any")
+
+    def clear(self) -> NoReturn:
+        self.__delitem__("all")
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Array]]]:
+        return dict, (dict(self),)
+
+
+class Loaded(NamedTuple):
+    """What a state dict had, and a network.
+
+    Attributes
+    ----------
+    missing_keys : list of str
+        Entries that the network has and the state dict has not.
+    unexpected_keys : list of str
+        Entries, of those with the prefix, that the network does not have.
+    """
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+def checked_state(
+    given: Any, shapes: Shapes, dtype: np.dtype[Any], strict: bool = True, prefix: str = ""
+) -> tuple[dict[str, Array], Loaded]:
+    """A state dict's arrays by the network's names, in its precision, or an error that names the
+    entry; of entries whose names begin with the prefix."""
     if not isinstance(given, Mapping):
         raise TypeError(
             f"state_dict: expected a mapping of names to arrays, got {check.kind(given)}"
         )
     given = check.entries("state_dict", given)
-    missing = [name for name in shapes if name not in given]
-    extra = [name for name in given if name not in shapes]
-    if missing or extra:
+    named = {prefix + name: name for name in shapes}
+    missing = [key for key in named if key not in given]
+    extra = [
+        key
+        for key in given
+        if key not in named and (not prefix or (isinstance(key, str) and key.startswith(prefix)))
+    ]
+    if strict and (missing or extra):
         parts = []
         if missing:
             parts.append(f"missing {', '.join(missing)}")
         if extra:
             parts.append(f"not expected {check.names(extra)}")
-        raise ValueError(f"state_dict: expected {', '.join(shapes)}; {'; '.join(parts)}")
-    return {
-        name: checked_array(f"state_dict[{name!r}]", given[name], shape, dtype)
-        for name, shape in shapes.items()
+        raise ValueError(f"state_dict: expected {', '.join(named)}; {'; '.join(parts)}")
+    values = {
+        name: checked_array(f"state_dict[{key!r}]", given[key], shapes[name], dtype)
+        for key, name in named.items()
+        if key in given
     }
+    return values, Loaded(missing, extra)
 
 
 def checked_array(name: str, given: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """A copy (for what is given may be a view of the network) in the network's precision."""
-    values = check.array(name, given)
+    values = check.array(name, detached(name, given))
     check.same_shape(name, values, shape)
     result = check.as_real(values, dtype).copy()
     check.all_finite(name, result)
     return result
+
+
+def detached(name: str, given: Any) -> Any:
+    """A tensor (of PyTorch, which is not imported for it) as one that numpy reads: without its
+    graph, in main memory, and no bfloat16, which numpy does not have. Anything else as it is."""
+    try:
+        if not (hasattr(given, "detach") and hasattr(given, "cpu")):
+            return given
+        values = given.detach().cpu()
+        return values.float() if str(values.dtype) == "torch.bfloat16" else values
+    except Exception as error:  # the object's own
+        raise TypeError(
+            f"{name}: expected an array, got {check.kind(given)}{check.why(error)}"
+        ) from error

@@ -31,12 +31,14 @@ class Streaming(Model):
         Parameters
         ----------
         x_t : array_like
-            The input of one time step: (D,) or an integer token for one stream, (B, D) or (B,)
-            integer tokens for B of them.
+            The input of one time step. Of one stream D numbers, (D,), or an integer token; of B
+            streams (B, D) numbers, or tokens as integers (B,) or (B, 1). D integers, (D,), could be
+            either and are refused (unless D = 1): pass floats for the numbers of one stream,
+            (D, 1) for tokens of D streams.
         state : ndarray or pair of ndarray, optional
             What the previous call returned (or ``Output.final``): (1, H) for one stream,
-            (B, 1, H) for B, with more rows for a stack. Of an LSTM a pair (h, c) of such arrays.
-            As a sequence begins where not given.
+            (B, 1, H) for B, with more rows for a stack; or what ``h0=`` takes besides, (H,) or
+            (B, H). Of an LSTM a pair (h, c) of such arrays. As a sequence begins where not given.
         out : tuple (y, state) of ndarray, optional
             Where to write ``y_t`` and the new state instead of into new arrays. The second may
             be ``state`` itself: then nothing is allocated.
@@ -46,7 +48,7 @@ class Streaming(Model):
         y_t : ndarray
             (K,) or (B, K), the logits after this step.
         state : ndarray or pair of ndarray
-            For the next call.
+            For the next call: (1, H) or (B, 1, H), with more rows for a stack.
 
         Raises
         ------
@@ -66,6 +68,12 @@ class Streaming(Model):
         ...     y_t, state = net.step(x_t, state)
         >>> y_t.shape, state.shape
         ((1,), (1, 5))
+
+        A hundred streams at once:
+
+        >>> y_t, state = net.step(np.zeros((100, 3)))
+        >>> y_t.shape, state.shape
+        ((100, 1), (100, 1, 5))
 
         In place:
 
@@ -93,7 +101,7 @@ class Streaming(Model):
             (T, D) numbers, or (T,) integer tokens.
         state : ndarray or pair of ndarray, optional
             (1, H), with more rows for a stack, or of an LSTM a pair of such: what the previous
-            call (or `step`) returned. As a sequence begins where not given.
+            call (or `step`) returned; also (H,). As a sequence begins where not given.
         out : tuple (y, state) of ndarray, optional
             Where to write ``y`` and the new state instead of into new arrays. The second may
             be ``state`` itself.
@@ -135,9 +143,8 @@ class Streaming(Model):
         if len(given) == 0:
             raise ValueError(f"x: expected at least 1 time step, got shape {given.shape}")
         rows = as_index(given) if tokens else check.as_real(given, self._dtype)
-        rows_of_state = (self._form.state_rows, self.hidden_size)
-        h = self._state(state, rows_of_state)
-        self._check_out(out, (len(rows), self._outputs), rows_of_state)
+        h = self._state(state, ())
+        self._check_out(out, (len(rows), self._outputs), ())
         result = self._stream.run(rows, h, None)
         if result is None:
             self._explain("x", rows, tokens, h)
@@ -150,40 +157,53 @@ class Streaming(Model):
     ) -> tuple[Array, State]:
         """`step` for anything the core does not take as it is."""
         self._check_direction("step")
-        D, K = self.input_size, self._outputs
+        D = self.input_size
         x = check.array("x_t", x_t)
-        tokens = x.dtype.kind in "iu" and x.ndim < 2
-        if tokens and x.shape == (D,):
-            if state is None:
-                raise ValueError(
-                    f"x_t: expected {D} numbers of one stream or integer tokens of "
-                    f"{D}, got {x.shape} of {x.dtype}, which may be either; pass "
-                    "floats for numbers, a state for tokens"
-                )
-            first, *_ = self._parts(state)
-            tokens = check.array("state", first).ndim == 3
-        single = x.ndim == (0 if tokens else 1)
+        tokens = self._are_tokens(x)
         if not tokens and (x.ndim not in (1, 2) or x.shape[-1] != D):
             raise ValueError(
                 f"x_t: expected {check.shapes((D,), ('batch', D))}, or integer tokens, "
                 f"got {x.shape} of {x.dtype}"
             )
+        single = x.ndim == (0 if tokens else 1)
+        if not single and len(x) == 0:
+            raise ValueError(f"x_t: expected at least 1 stream, got shape {x.shape}")
         x = as_index(x) if tokens else check.as_real(x, self._dtype)
         count: tuple[int, ...] = () if single else (len(x),)
-        of_state = (*count, self._form.state_rows, self.hidden_size)
-        h = self._state(state, of_state)
-        self._check_out(out, (*count, K), of_state)
-        result: tuple[Array, State] | None
+        h = self._state(state, count)
+        self._check_out(out, (*count, self._outputs), count)
         if single:
             result = self._stream.step(int(x) if tokens else x, h, None)
         else:
-            inputs = self._inputs(x[:, None], h)
-            y, final = np.empty((*count, K), self._dtype), inputs.new_final()
-            faults = self._engine.forward(inputs.batch, y, None, final)
-            result = None if faults else (y, inputs.state_of(final))
+            rows = x.reshape(len(x), -1)  # tokens are a column
+            result = self._stream.step(rows, h, None)
+            if result is None:  # more of them than the core takes as streams
+                result = self._as_batch(rows if tokens else rows[:, None], h)
         if result is None:
             self._explain("x_t", x, tokens, h)
         return self._deliver(result, out)
+
+    def _are_tokens(self, x: Array) -> bool:
+        """Whether the input of a step is tokens, whatever the state."""
+        D = self.input_size
+        if x.dtype.kind not in "iu" or x.ndim > 2:
+            return False
+        if x.ndim == 2:
+            return bool(D > 1 == x.shape[1])
+        if x.shape == (D,) and D > 1:
+            raise ValueError(
+                f"x_t: expected the {D} numbers of one stream or tokens of {D} streams, got "
+                f"{x.shape} of {x.dtype}, which may be either; pass floats for numbers, "
+                f"{check.shapes((D, 1))} for tokens"
+            )
+        return x.shape != (1,) or D > 1
+
+    def _as_batch(self, x: Array, h: State | None) -> tuple[Array, State] | None:
+        """One step of many streams as sequences of that length; None where numbers are at fault."""
+        inputs = self._inputs(x, h)
+        y, final = np.empty((inputs.count, self._outputs), self._dtype), inputs.new_final()
+        faults = self._engine.forward(inputs.batch, y, None, final)
+        return None if faults else (y, inputs.state_of(final))
 
     def _check_direction(self, name: str) -> None:
         if self._form.width != self.hidden_size:
@@ -192,17 +212,36 @@ class Streaming(Model):
                 "have to know those that follow"
             )
 
-    def _state(self, state: Any, shape: tuple[int, ...]) -> State | None:
-        """A state as the core takes it, from what was passed."""
+    def _state(self, state: Any, count: tuple[int, ...]) -> State | None:
+        """A state as the core takes it, from what was passed; `count` () for one stream, (B,)
+        for B."""
         if state is None:
             return None
         names = ("state[0]", "state[1]") if self._kind == "LSTM" else ("state",)
-        arrays = []
-        for name, given in zip(names, self._parts(state), strict=True):
-            values = check.array(name, given)
-            check.same_shape(name, values, shape)
-            arrays.append(check.as_real(values, self._dtype))
+        parts = zip(names, self._parts(state), strict=True)
+        arrays = [self._whole(name, given, count) for name, given in parts]
         return (arrays[0], arrays[1]) if self._kind == "LSTM" else arrays[0]
+
+    def _whole(self, name: str, given: Any, count: tuple[int, ...]) -> Array:
+        """h or c with all its rows. As in ``h0=``, the only row may be without its axis, and those
+        before each layer's latest may be left out: they are zeros."""
+        form, values = self._form, check.array(name, given)
+        H = form.hidden_size
+        shapes = [self._shape_of_state(count)]
+        if form.history > 1:
+            shapes.append((*count, form.passes, H))
+        if form.passes == 1:
+            shapes.append((*count, H))
+        check.same_shape(name, values, *shapes)
+        values = check.as_real(values, self._dtype)
+        if values.shape != shapes[0]:
+            latest = values.reshape(*count, form.passes, H)
+            values = np.zeros((*count, form.passes, form.history, H), self._dtype)
+            values[..., 0, :] = latest
+        return values.reshape(shapes[0])
+
+    def _shape_of_state(self, count: tuple[int, ...]) -> tuple[int, ...]:
+        return (*count, self._form.state_rows, self.hidden_size)
 
     def _parts(self, state: Any) -> list[Any]:
         """A state, or h and c of an LSTM's."""
@@ -213,9 +252,10 @@ class Streaming(Model):
             raise TypeError(f"state: expected a pair (h, c) for an LSTM, got {check.kind(state)}")
         return parts
 
-    def _check_out(self, out: Any, y: tuple[int, ...], state: tuple[int, ...]) -> None:
+    def _check_out(self, out: Any, y: tuple[int, ...], count: tuple[int, ...]) -> None:
         if out is None:
             return
+        state = self._shape_of_state(count)
         pair = self._kind == "LSTM"
         if not isinstance(out, tuple) or len(out) != 2:
             raise TypeError(
@@ -240,7 +280,12 @@ class Streaming(Model):
 
     def _explain(self, name: str, x: Array, tokens: bool, state: State | None) -> None:
         if tokens:
-            check.within(name, "tokens", x, 0, self.input_size - 1)
+            try:
+                check.within(name, "tokens", x, 0, self.input_size - 1)
+            except ValueError as error:
+                if self.input_size > 1 or x.ndim != 1:
+                    raise
+                raise ValueError(f"{error}; write {name}[:, None] for one number each") from None
         else:
             check.all_finite(name, x)
         for part in arrays_of(state):

@@ -39,7 +39,7 @@ def known(net):
 
 
 def outputs(r, net):
-    """net(x), predict, predict_proba"""
+    """net(x), trace, predict, predict_proba"""
     bad = r.random() < 0.4
     data = Data(r, net, bad)
     arguments = dict(data.arguments)
@@ -78,6 +78,14 @@ def outputs(r, net):
                     close(label, net, part[b], wanted, f"final of sequence {b}")
                 expect(not hidden[b, n:].any(), label, "after the end", hidden)
                 expect(net.readout != "all" or not y[b, n:].any(), label, "after the end", y)
+        if r.random() < 0.1:
+            arguments.pop("threads", None)
+            layers, _, label = attempt(net, "trace", net.trace, arguments)
+            expect(len(layers) == form.passes, label, list(layers))
+            for layer in layers.values():
+                for part in (layer.hidden, *layer.gates.values(), layer.cell):
+                    expect(part is None or np.isfinite(part).all(), label, part)
+            expect((layer.hidden == hidden[..., -net.hidden_size :]).all(), label, hidden)
         return
     expect(np.isfinite(result).all(), label, "finite", result)
     if name == "predict_proba":
@@ -225,7 +233,7 @@ def same_parameters(label, net, grads):
 
 
 def slopes(r, net):
-    """vjp"""
+    """vjp, gradient_flow"""
     bad = r.random() < 0.4
     data = Data(r, net, bad)
     arguments = dict(data.arguments)
@@ -261,6 +269,11 @@ def slopes(r, net):
         if h0 is not None:
             shape = np.shape(h0.means[k] if net._form.states == 2 else h0.means)
         expect(part.shape == shape and np.isfinite(part).all(), label, "dh0", part, shape)
+    if not extra and r.random() < 0.1:
+        arguments.pop("threads", None)
+        result, _, label = attempt(net, "gradient_flow", net.gradient_flow, arguments)
+        expect(result.loss is None, label, result.loss)
+        flow(label, net, result, np.concatenate([values.ravel() for values in grads.values()]))
     p = known(net)
     if p is None or extra or not smooth(net) or r.random() < 0.6:
         return
@@ -315,10 +328,14 @@ def streams(r, net):
     value = dress(r, x)
     if tokens and not leading:
         value = Value(r.choice([int, np.int8, np.int64, np.uint64])(x), x)
+    elif tokens and count and D > 1 and r.random() < 0.5:
+        value = dress(r, x[:, None])
     label_x = "x" if name == "run_stream" else "x_t"
     arguments = {label_x: value}
     H, rows = net.hidden_size, form.state_rows
     states = [numbers(r, (*count, rows, H)) for _ in range(form.states)]
+    if rows == 1 and r.random() < 0.3:
+        states = [part.reshape(*count, H) for part in states]
     rooms, locked = [], False
     has_state = r.random() < 0.5
     if has_state:
@@ -367,8 +384,8 @@ def streams(r, net):
         arguments[label_x] = spoil(r, x) if r.random() < 0.6 else rubbish(r)
     if bad and r.random() < 0.1:
         arguments["state"] = rubbish(r)
-    ambiguous = tokens or value.means.dtype.kind in "iu"
-    if form.width != H or (name == "step" and ambiguous and leading == (D,) and not has_state):
+    ambiguous = value.means.dtype.kind in "iu" and np.shape(value.means) == (D,)
+    if form.width != H or (name == "step" and ambiguous):
         arguments[label_x] = Value(arguments[label_x].given, UNKNOWN)
     result, fine, label = attempt(net, name, getattr(net, name), arguments)
     expect(not fine or not locked, label, "took what it must not write to")
@@ -417,7 +434,11 @@ def state_dicts(r, net):
             state[r.choice(["extra", 3, None])] = rubbish(r)
         if r.random() < 0.2:
             state.pop(name)
-    given = {name: value.given for name, value in state.items()}
+    prefix = r.choice(["", "", "rnn."])
+    given = {
+        f"{prefix}{name}" if isinstance(name, str) else name: value.given
+        for name, value in state.items()
+    }
     if bad and r.random() < 0.1:
         given = r.choice(RUBBISH)()
     elif bad and r.random() < 0.1:
@@ -427,7 +448,11 @@ def state_dicts(r, net):
         net,
         "load_state_dict",
         net.load_state_dict,
-        {"state_dict": Value(given, fine or UNKNOWN)},
+        {
+            "state_dict": Value(given, fine or UNKNOWN),
+            "strict": Value(r.random() < 0.7, True),
+            "prefix": Value(prefix, True),
+        },
         changes=True,
     )
     if fine and done:

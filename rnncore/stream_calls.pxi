@@ -1,0 +1,295 @@
+# Streams: entry points.
+
+cdef enum:
+    WORTH_RELEASING = 200_000  # multiply-adds for which the GIL is released: some 20 us
+
+
+cdef inline double multiply_adds(const Network* net, Py_ssize_t steps) noexcept:
+    return <double>steps * net.hidden * net.layers * (net.hidden + net.inputs)
+
+
+# Of a single stream `count` is 0 here, and its arrays have no such axis.
+
+cdef bint is_part(part, Py_ssize_t count, const Network* net):
+    """Whether it is h or c as the core takes it: rows of H."""
+    cdef Py_ssize_t rows = state_rows(net)
+    if not is_plain(part):
+        return False
+    if count == 0:
+        return is_shaped(part, 2, rows, net.hidden)
+    return (
+        cnp.PyArray_NDIM(part) == 3 and cnp.PyArray_DIM(part, 0) == count
+        and cnp.PyArray_DIM(part, 1) == rows and cnp.PyArray_DIM(part, 2) == net.hidden
+    )
+
+
+cdef bint is_state(state, Py_ssize_t count, const Network* net):
+    """Whether it is a state as the core takes it, of an LSTM a pair."""
+    if net.cell != LSTM:
+        return is_part(state, count, net)
+    return (
+        type(state) is tuple and len(state) == 2
+        and is_part(state[0], count, net) and is_part(state[1], count, net)
+    )
+
+
+cdef State state_of(state):
+    """Its numbers; none of None."""
+    cdef State result
+    result.h = result.c = NULL
+    if type(state) is tuple:
+        result.h, result.c = data_of(state[0]), data_of(state[1])
+    elif state is not None:
+        result.h = data_of(state)
+    return result
+
+
+cdef cnp.ndarray new_part(Py_ssize_t count, const Network* net):
+    cdef cnp.npy_intp[3] shape = [count, state_rows(net), net.hidden]
+    if count == 0:
+        return cnp.PyArray_SimpleNew(2, shape + 1, REAL_NUMBER)
+    return cnp.PyArray_SimpleNew(3, shape, REAL_NUMBER)
+
+
+cdef object new_state(Py_ssize_t count, const Network* net):
+    if net.cell != LSTM:
+        return new_part(count, net)
+    return new_part(count, net), new_part(count, net)
+
+
+cdef list parts_of(tuple results, const Network* net):
+    """The arrays of (y, state)."""
+    return [results[0], *results[1]] if net.cell == LSTM else [results[0], results[1]]
+
+
+cdef bint are_results(
+    out, int ndim, Py_ssize_t first, Py_ssize_t second, Py_ssize_t count, const Network* net,
+):
+    """Whether `out` is an array to write y of that shape, and a state to write into."""
+    cdef Py_ssize_t i, j
+    cdef list arrays
+    if type(out) is not tuple or len(out) != 2 or not is_state(out[1], count, net):
+        return False
+    if not is_plain(out[0]) or not is_shaped(out[0], ndim, first, second):
+        return False
+    arrays = parts_of(out, net)
+    for i in range(len(arrays)):
+        if not cnp.PyArray_ISWRITEABLE(arrays[i]):
+            return False
+        for j in range(i):
+            if overlap(arrays[i], arrays[j]):
+                return False
+    return True
+
+
+cdef bint are_apart(out, x, state, const Network* net):
+    """Whether what is written for one stream leaves alone what is read for the next; each part of
+    the state may be written where it is read."""
+    cdef Py_ssize_t i, j
+    cdef list arrays = parts_of(out, net), given
+    given = [] if state is None else parts_of((x, state), net)[1:]
+    for i in range(len(arrays)):
+        if overlap(arrays[i], x):
+            return False
+        for j in range(len(given)):
+            if i == j + 1 and data_of(arrays[i]) == data_of(given[j]):
+                continue
+            if overlap(arrays[i], given[j]):
+                return False
+    return True
+
+
+cdef cnp.ndarray in_precision(cnp.ndarray x):
+    """A C-ordered matrix of either precision in this core's; what overflows it becomes infinite,
+    without numpy's warning."""
+    cdef cnp.ndarray result
+    cdef Py_ssize_t i, n = cnp.PyArray_SIZE(x)
+    cdef real* numbers
+    if cnp.PyArray_ITEMSIZE(x) == sizeof(real):
+        return x
+    result = new_reals(2, cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1))
+    numbers = data_of(result)
+    for i in range(n):
+        if sizeof(real) == sizeof(float):
+            numbers[i] = <real>(<const double*>cnp.PyArray_DATA(x))[i]
+        else:
+            numbers[i] = (<const float*>cnp.PyArray_DATA(x))[i]
+    return result
+
+
+cdef bint better_in_lanes(const Network* net, Py_ssize_t count) noexcept:
+    """Whether so many streams are stepped faster as a batch, side by side in lanes: weights that
+    do not fit the first-level cache are read once for many of them there, and a few units do not
+    fill a vector here.  Measured; in between, up to 5 times slower."""
+    if net.hidden > 128:
+        return count > 32
+    return count > 1000 and 2 * net.hidden <= LANES
+
+
+@cython.final
+cdef class Stream:
+    """Sequences step by step, from call to call.
+
+    Both calls return None, having done nothing, where anything has to be looked at more
+    closely: arrays that are not plain, shapes that do not fit, numbers that are not finite.
+    """
+
+    cdef Engine engine
+    cdef Units units           # None while a call uses them
+
+    def __cinit__(self, Engine engine not None):
+        self.engine = engine
+
+    def step(self, x_t, state, out):
+        """(y (K), state (states, H)) after one step from `state`, into the arrays of `out` if it
+        is given.  x_t: (D) numbers of either precision, or a token.  Of many streams
+        see `step_all`."""
+        cdef Network* net = &self.engine.net
+        cdef Units units
+        cdef int64_t token = 0
+        cdef int too_large = 0     # the token is then -1
+        cdef bint tokens = False, bad
+        cdef tuple results
+        cdef State first, final
+        cdef real* y
+        if net.directions == 2:    # it would have to know the steps to come
+            return None
+        if cnp.PyArray_CheckExact(x_t):
+            if not is_shaped(x_t, 1, net.inputs, 0) or not is_either_real(x_t):
+                return self.step_all(x_t, state, out)
+        elif type(x_t) is int or (
+            isinstance(x_t, cnp.integer) and not cnp.is_timedelta64_object(x_t)
+        ):
+            tokens = True
+            token = PyLong_AsLongLongAndOverflow(PyNumber_Index(x_t), &too_large)
+        else:
+            return None
+        if state is not None and not is_state(state, 0, net):
+            return None
+        if out is None:
+            results = (new_reals(1, net.outputs, 0), new_state(0, net))
+        elif are_results(out, 1, net.outputs, 0, 0, net):
+            results = out
+        else:
+            return None
+        units = self.borrow(tokens)
+        first, y, final = state_of(state), data_of(results[0]), state_of(results[1])
+        if tokens:
+            bad = units.advance(NULL, &token, &first, 1, y, &final)
+        else:
+            bad = units.advance(units.as_reals(x_t), NULL, &first, 1, y, &final)
+        self.engine.end_reading()
+        self.swap_units(units)
+        return None if bad else results
+
+    cdef tuple step_all(self, cnp.ndarray x_t, state, out):
+        """(y (B, K), state (B, states, H)) after one step of each of B streams.  x_t: (B, D)
+        numbers of either precision, or tokens, (B) where B is not D, or (B, 1)."""
+        cdef Network* net = &self.engine.net
+        cdef Units units
+        cdef cnp.ndarray x = x_t
+        cdef bint bad
+        cdef Py_ssize_t count
+        cdef tuple results
+        cdef const real* numbers = NULL
+        cdef const int64_t* indices = NULL
+        cdef State first, final
+        cdef real* y
+        if cnp.PyArray_NDIM(x_t) < 1:
+            return None
+        count = cnp.PyArray_DIM(x_t, 0)
+        if count < 1 or better_in_lanes(net, count):
+            return None
+        if is_shaped(x_t, 2, count, net.inputs) and is_either_real(x_t):
+            x = in_precision(x_t)
+            numbers = data_of(x)
+        elif is_plain_of(x_t, c"i", sizeof(int64_t)) and net.inputs > 1 and (
+            is_shaped(x_t, 2, count, 1) or cnp.PyArray_NDIM(x_t) == 1 and count != net.inputs
+        ):
+            indices = <const int64_t*>cnp.PyArray_DATA(x_t)
+        else:
+            return None
+        if state is not None and not is_state(state, count, net):
+            return None
+        if out is None:
+            results = (new_reals(2, count, net.outputs), new_state(count, net))
+        elif are_results(out, 2, count, net.outputs, count, net) and (
+            are_apart(out, x, state, net)
+        ):
+            results = out
+        else:
+            return None
+        units = self.borrow(numbers == NULL)
+        first, y, final = state_of(state), data_of(results[0]), state_of(results[1])
+        if multiply_adds(net, count) < WORTH_RELEASING:
+            bad = units.advance_all(numbers, indices, &first, count, y, &final)
+            self.engine.end_reading()
+        else:
+            with nogil:
+                bad = units.advance_all(numbers, indices, &first, count, y, &final)
+                self.engine.end_reading()
+        self.swap_units(units)
+        return None if bad else results
+
+    def run(self, x, state, out):
+        """(y (T, K), state (states, H)) after the T steps of x (T, D), or of tokens x (T)."""
+        cdef Network* net = &self.engine.net
+        cdef Units units
+        cdef bint tokens = False, bad
+        cdef Py_ssize_t steps
+        cdef tuple results
+        cdef const real* numbers = NULL
+        cdef const int64_t* indices = NULL
+        cdef State first, final
+        cdef real* y
+        if net.directions == 2:
+            return None
+        if not cnp.PyArray_CheckExact(x) or cnp.PyArray_NDIM(x) < 1 or cnp.PyArray_DIM(x, 0) < 1:
+            return None
+        steps = cnp.PyArray_DIM(x, 0)
+        if is_plain(x) and is_shaped(x, 2, steps, net.inputs):
+            numbers = data_of(x)
+        elif is_plain_of(x, c"i", sizeof(int64_t)) and is_shaped(x, 1, steps, 0):
+            indices = <const int64_t*>cnp.PyArray_DATA(x)
+        else:
+            return None
+        if state is not None and not is_state(state, 0, net):
+            return None
+        if out is None:
+            results = (new_reals(2, steps, net.outputs), new_state(0, net))
+        elif are_results(out, 2, steps, net.outputs, 0, net) and not overlap(x, out[0]):
+            results = out
+        else:
+            return None
+        units = self.borrow(numbers == NULL)
+        first, y, final = state_of(state), data_of(results[0]), state_of(results[1])
+        if multiply_adds(net, steps) < WORTH_RELEASING:
+            bad = units.advance(numbers, indices, &first, steps, y, &final)
+            self.engine.end_reading()
+        else:
+            with nogil:
+                bad = units.advance(numbers, indices, &first, steps, y, &final)
+                self.engine.end_reading()
+        self.swap_units(units)
+        return None if bad else results
+
+    cdef Units borrow(self, bint tokens):
+        """The packed weights, for oneself: a second thread makes its own.  The caller ends
+        the reading."""
+        cdef Units units = self.swap_units(None)
+        if units is None:
+            units = Units(self.engine)
+        self.engine.begin_reading()
+        try:
+            units.refresh(self.engine, tokens)
+        except MemoryError:
+            self.engine.end_reading()
+            raise
+        return units
+
+    cdef inline Units swap_units(self, Units units):
+        """Take the packed weights and leave others, or None, as one act."""
+        cdef Units taken
+        with cython.critical_section(self):
+            taken, self.units = self.units, units
+        return taken
