@@ -51,8 +51,9 @@ cdef struct Progress:
 # When to lower the learning rate: ReduceLROnPlateau of PyTorch.
 cdef struct Plateau:
     double factor             # 0: never
-    double least              # learning rate
+    double least              # learning rate to lower it to
     int64_t patience
+    int64_t after             # epochs: the losses of these do not count
 
 
 cdef class Held:
@@ -156,7 +157,7 @@ cdef class Trainer:
     ):
         """order: the sequences to train on, as in the first epoch; it is sorted and shuffled in
         place.  decay, l1 (size): strengths for each parameter, or None.  plateau: (factor,
-        least, patience)."""
+        least, patience, after)."""
         cdef Optimiser* o = &self.optimiser
         cdef Py_ssize_t padded, size = engine.net.size
         if batch_size < 1 or truncate < 0:
@@ -170,7 +171,7 @@ cdef class Trainer:
         self.order, self.shuffled, self.held, self.patience = order, shuffled, held, patience
         self.truncate, self.activation = truncate, activation
         self.batch_size = min(batch_size, self.count)
-        self.plateau.factor, self.plateau.least, self.plateau.patience = plateau
+        self.plateau.factor, self.plateau.least, self.plateau.patience, self.plateau.after = plateau
         self.now.random, self.now.rate_scale = seed, 1
         self.now.best = self.now.plateau_best = float("inf")
         o.rule, o.momentum, o.alpha = rule, momentum, alpha
@@ -287,9 +288,7 @@ cdef class Trainer:
         for epoch in range(records.shape[0]):
             if self.patience > 0 and self.now.waited >= self.patience:
                 return epoch
-            records[epoch, RATE] = o.lr = max(
-                self.plateau.least, records[epoch, RATE] * self.now.rate_scale
-            )
+            records[epoch, RATE] = o.lr = self.lowered(records[epoch, RATE])
             if self.shuffled:
                 shuffle(self.sequences, self.count, &self.now.random)
             records[epoch, LOSS] = self.epoch(plan, seqs, &records[epoch, NORM])
@@ -317,10 +316,14 @@ cdef class Trainer:
             self.now.best, self.now.waited = loss, 0
             memcpy(self.best, self.optimiser.parameters, self.engine.net.size * sizeof(real))
 
+    cdef double lowered(self, double rate) noexcept nogil:
+        """What the plateaus so far have made of a learning rate; one below `least` stays."""
+        return min(rate, max(self.plateau.least, rate * self.now.rate_scale))
+
     cdef void look_for_plateau(self, double loss, double rate) noexcept nogil:
         """Lower the learning rate where the loss has not become smaller for a while."""
         cdef Plateau* plateau = &self.plateau
-        if plateau.factor == 0:
+        if plateau.factor == 0 or self.now.epochs <= plateau.after:
             return
         if loss < self.now.plateau_best * (1 - 1e-4):
             self.now.plateau_best, self.now.plateau_waited = loss, 0
