@@ -338,11 +338,12 @@ cdef class Trainer:
         self, Plan* plan, const Sequences* seqs, double* norm,
     ) except? -1 nogil:
         """One pass over all sequences; the mean of the counted losses, and the largest norm of a
-        batch's gradient."""
+        batch's gradient.  It ends with the first batch whose loss is not finite: such a batch has
+        no gradient, and the norm is NaN where no batch came before."""
         cdef Py_ssize_t first = 0, size
         cdef double total = 0, counted = 0, count
         cdef unsigned long long mode
-        norm[0] = 0
+        norm[0] = NAN
         while first < self.count:
             size = min(self.batch_size, self.count - first)
             if seqs.length != NULL:
@@ -362,12 +363,16 @@ cdef class Trainer:
                 pack_weights(plan)
                 self.crew.first, self.crew.count = first, size
                 self.crew.work_together()
+                if not isfinite(plan.loss):
+                    return plan.loss
                 total += plan.loss
                 counted += count
                 mode = flush_subnormals()
                 update(&self.optimiser)
                 restore_subnormals(mode)
-                norm[0] = max(norm[0], self.optimiser.norm)
+                norm[0] = fmax(  # not of NaN
+                    norm[0], self.optimiser.norm if isfinite(self.optimiser.norm) else INFINITY
+                )
             first += size
             self.since_signals += cost(plan, size, seqs.time) + plan.net.size
             if self.since_signals > SIGNALS_EVERY:

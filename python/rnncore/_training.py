@@ -185,21 +185,25 @@ class Fit:
 
 def diverged(records: Array, fit: Fit) -> FloatingPointError:
     """The error for a last epoch that did not end well, with what led to it."""
-    finished, loss, norms = len(records) - 1, records[:, LOSS], records[:, NORM]
+    finished, loss = len(records) - 1, records[:, LOSS]
     before = f"that of epoch {finished}" if finished else "unchanged"
     after = f" after {loss[-2]:.4g}" if finished else ""
-    shown = " -> ".join(f"{norm:.3g}" for norm in norms[-6:])
-    usual = np.median(norms[:-1]) if finished else 100.0
-    if not isfinite(norms[-1]) or norms[-1] > 10 * usual:
-        cause = "The gradient exploded"
-    else:
+    norms = records[:, NORM]
+    norms = norms[~np.isnan(norms)]  # of an epoch whose first loss was not finite there is none
+    shown = " -> ".join(f"{norm:.3g}" if isfinite(norm) else "not finite" for norm in norms[-6:])
+    seen = f" (largest norms of the gradient in the last epochs: {shown})"
+    if not len(norms):
+        cause = "Before any update the parameters are too large, or the numbers of the data"
+        seen = ""
+    elif norms[-1] <= 10 * (np.median(norms[:-1]) if len(norms) > 1 else 100.0):
         cause = "The updates are too large, or the numbers of the data"
+    else:
+        cause = "The gradient exploded"
     error = FloatingPointError(
         f"fit: expected a finite loss and parameters, got loss {loss[-1]:.4g}{after} in epoch "
-        f"{finished + 1}; the network is {before}. {cause} (largest norms of the gradient in the "
-        f"last epochs: {shown}). clip_norm= with a usual norm helps against exploding gradients, "
-        "a smaller lr against large updates; net.gradient_flow(x, y) shows where gradients come "
-        "from"
+        f"{finished + 1}; the network is {before}. {cause}{seen}. clip_norm= with a usual norm "
+        "helps against exploding gradients, a smaller lr against large updates; "
+        "net.gradient_flow(x, y) shows where gradients come from"
     )
     error.history = History(records[:-1], fit.validated, "error")  # type: ignore[attr-defined]
     return error
