@@ -261,7 +261,8 @@ class GradientFlow:
         }
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the terms' norms by time step and, below, |dL/dh_t| and the Jacobians' products.
+        """Draw the terms' norms by time step and, below, |dL/dh_t| and the Jacobians' products;
+        with ``readout="all"``, of the last step's loss alone.
 
         Needs matplotlib.
 
