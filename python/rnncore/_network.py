@@ -103,8 +103,8 @@ class Network(Function):
         checkpoint : path, optional
             A file to save the fit's state in, several times a second at most and whole or not at
             all. Where it is there, the fit goes on from it, to the bits it would have come to.
-            ``epochs`` may then be larger than before, unless the schedule ``lr`` uses it, but not smaller
-            than what has been done.
+            ``epochs`` may then be another number, from what has been done on; but it must be the
+            same where the schedule's rates depend on it (`Schedule.uses_total`).
 
         Returns
         -------
