@@ -51,8 +51,9 @@ cdef struct Progress:
 # When to lower the learning rate: ReduceLROnPlateau of PyTorch.
 cdef struct Plateau:
     double factor             # 0: never
-    double least              # learning rate
+    double least              # learning rate to lower it to
     int64_t patience
+    int64_t after             # epochs: the losses of these do not count
 
 
 cdef class Held:
@@ -157,7 +158,7 @@ cdef class Trainer:
     ):
         """order: the sequences to train on, as in the first epoch; it is sorted and shuffled in
         place.  decay, l1 (size): strengths for each parameter, or None.  plateau: (factor,
-        least, patience)."""
+        least, patience, after)."""
         cdef Optimiser* o = &self.optimiser
         cdef Py_ssize_t padded, size = engine.net.size
         if batch_size < 1 or truncate < 0:
@@ -172,7 +173,7 @@ cdef class Trainer:
         self.order, self.shuffled, self.held, self.patience = order, shuffled, held, patience
         self.truncate, self.activation = truncate, activation
         self.batch_size = min(batch_size, self.count)
-        self.plateau.factor, self.plateau.least, self.plateau.patience = plateau
+        self.plateau.factor, self.plateau.least, self.plateau.patience, self.plateau.after = plateau
         self.now.random, self.now.rate_scale = seed, 1
         self.now.best = self.now.plateau_best = float("inf")
         o.rule, o.momentum, o.alpha = rule, momentum, alpha
@@ -291,9 +292,7 @@ cdef class Trainer:
         for epoch in range(records.shape[0]):
             if self.patience > 0 and self.now.waited >= self.patience:
                 return epoch
-            records[epoch, RATE] = o.lr = max(
-                self.plateau.least, records[epoch, RATE] * self.now.rate_scale
-            )
+            records[epoch, RATE] = o.lr = self.lowered(records[epoch, RATE])
             if self.shuffled:
                 shuffle(self.sequences, self.count, &self.now.random)
             records[epoch, LOSS] = self.epoch(plan, seqs, &records[epoch, NORM])
@@ -321,10 +320,14 @@ cdef class Trainer:
             self.now.best, self.now.waited = loss, 0
             memcpy(self.best, self.optimiser.parameters, self.engine.net.size * sizeof(real))
 
+    cdef double lowered(self, double rate) noexcept nogil:
+        """What the plateaus so far have made of a learning rate; one below `least` stays."""
+        return min(rate, max(self.plateau.least, rate * self.now.rate_scale))
+
     cdef void look_for_plateau(self, double loss, double rate) noexcept nogil:
         """Lower the learning rate where the loss has not become smaller for a while."""
         cdef Plateau* plateau = &self.plateau
-        if plateau.factor == 0:
+        if plateau.factor == 0 or self.now.epochs <= plateau.after:
             return
         if loss < self.now.plateau_best * (1 - 1e-4):
             self.now.plateau_best, self.now.plateau_waited = loss, 0
@@ -339,11 +342,12 @@ cdef class Trainer:
         self, Plan* plan, const Sequences* seqs, double* norm,
     ) except? -1 nogil:
         """One pass over all sequences; the mean of the counted losses, and the largest norm of a
-        batch's gradient."""
+        batch's gradient.  It ends with the first batch whose loss is not finite: such a batch has
+        no gradient, and the norm is NaN where no batch came before."""
         cdef Py_ssize_t first = 0, size
         cdef double total = 0, counted = 0, count
         cdef unsigned long long mode
-        norm[0] = 0
+        norm[0] = NAN
         while first < self.count:
             size = min(self.batch_size, self.count - first)
             if seqs.length != NULL:
@@ -363,12 +367,16 @@ cdef class Trainer:
                 pack_weights(plan)
                 self.crew.first, self.crew.count = first, size
                 self.crew.work_together()
+                if not isfinite(plan.loss):
+                    return plan.loss
                 total += plan.loss
                 counted += count
                 mode = flush_subnormals()
                 update(&self.optimiser)
                 restore_subnormals(mode)
-                norm[0] = max(norm[0], self.optimiser.norm)
+                norm[0] = fmax(  # not of NaN
+                    norm[0], self.optimiser.norm if isfinite(self.optimiser.norm) else INFINITY
+                )
             first += size
             self.since_signals += cost(plan, size, seqs.time) + plan.net.size
             if self.since_signals > SIGNALS_EVERY:

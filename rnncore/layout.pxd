@@ -7,15 +7,14 @@ from rnncore.lanes cimport LANES, real
 from rnncore.network cimport ELMAN, GRU, LSTM, Cell, history
 from rnncore.plan cimport Layer, Plan, hold_beforehand, plain, scalar
 
+cdef extern from "memory.h":
+    enum:
+        SEGMENT_BYTES
+        MOST_TAPE_BYTES
+
 cdef enum:
-    SEGMENT_BYTES = 524288    # of tape and buffers in one segment: half of a common L2
-
     FEW = 4                   # sequences for which chunks of time beat lanes of their own
-
-    # A tape beyond this no longer fits a last-level cache: of networks of so few units, whose
-    # forward steps take less time than reading it back, it is not kept but formed again.
-    MOST_TAPE_BYTES = 8388608
-    FEW_UNITS = 32
+    FEW_UNITS = 32            # up to which the forward steps take less time than reading a tape
 
 
 cdef inline Py_ssize_t saved_blocks(Cell cell) noexcept nogil:

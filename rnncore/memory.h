@@ -28,6 +28,14 @@ static inline void *aligned_block(size_t size, char **aligned)
     return block;
 }
 
+/* Of tape and buffers in one segment: half of a common second-level cache.  And beyond which a tape
+   no longer fits a last-level cache, and is formed again instead of kept.  Builds that look for
+   errors make both small: short sequences then have many segments. */
+#ifndef SEGMENT_BYTES
+#define SEGMENT_BYTES 524288
+#define MOST_TAPE_BYTES 8388608
+#endif
+
 /* With RNN_POISON defined, memory handed out holds what is no number (NaN, or -1), so that whatever
    is read before it was written shows in the results. */
 static inline void poison(void *memory, size_t size)

@@ -64,7 +64,7 @@ def trainer(core, order=ORDER, size=2, **options):
     chosen = {
         "rule": 0, "momentum": 0, "alpha": 0, "beta1": 0, "beta2": 0, "eps": 0, "clip_norm": 0,
         "clip_value": 0, "decay": None, "l1": None, "activation": 0, "truncate": 0,
-        "shuffled": False, "seed": 0, "held": None, "patience": 0, "plateau": (0, 0, 0),
+        "shuffled": False, "seed": 0, "held": None, "patience": 0, "plateau": (0, 0, 0, 0),
     }  # fmt: skip
     net = engine(core, loss=2)
     return core.Trainer(net, batch(core), Y, None, None, order, size, **chosen | options)

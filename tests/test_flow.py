@@ -350,17 +350,6 @@ def test_the_network_stays_as_it_is():
     assert net.dtype == np.float32
 
 
-@pytest.mark.parametrize("T", [1, 2, 50, 300])
-def test_flows_are_drawn(T):
-    pytest.importorskip("matplotlib").use("Agg")
-    x, y = np.random.default_rng(0).standard_normal((3, T, 1)), np.ones(3)
-    figure = rc.GRU(1, 4, 1, loss="mse", seed=0).gradient_flow(x, y).plot()
-    upper, lower = figure.axes
-    assert "norm" in upper.get_ylabel()
-    assert lower.get_xlabel() == "time step"
-    figure.canvas.draw()
-
-
 def test_zero_gradients_are_no_problem():
     net = rc.RNN(1, 2, 1, loss="mse", bias=False, seed=0)
     flow = net.gradient_flow(np.zeros((2, 5, 1)), np.zeros(2))

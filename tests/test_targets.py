@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cases import difference
-from training import flat, network, one_step
+from fits import flat, network, one_step
 
 import rnncore as rc
 

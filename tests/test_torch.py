@@ -126,7 +126,25 @@ SCHEDULES = [
     (rc.schedules.Plateau(0.6, factor=0.5, patience=1, least=0.02),
      lambda o: torch.optim.lr_scheduler.ReduceLROnPlateau(o, factor=0.5, patience=1,
                                                           min_lr=0.02)),
+    (rc.schedules.WarmUp(5, rc.schedules.Plateau(0.6, factor=0.5, patience=1, least=0.2)),
+     lambda o: Warmed(o, factor=0.5, patience=1, min_lr=0.2)),
 ]  # fmt: skip
+
+
+class Warmed:
+    """LinearLR over five epochs, and ReduceLROnPlateau from the sixth on."""
+
+    def __init__(self, optimiser, **options):
+        self.rising = torch.optim.lr_scheduler.LinearLR(optimiser, 0.2, 1.0, 4)
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, **options)
+        self.epochs = 0
+
+    def step(self, loss):
+        self.epochs += 1
+        if self.epochs < 5:
+            self.rising.step()
+        elif self.epochs > 5:
+            self.plateau.step(loss)
 
 
 @pytest.mark.parametrize(("schedule", "make"), SCHEDULES, ids=lambda v: type(v).__name__)
@@ -138,7 +156,8 @@ def test_schedules(build, schedule, make):
     history = net.fit(
         x, y, epochs=50, batch_size=20, shuffle=False, optimizer="momentum", lr=schedule
     )
-    rate = 0.6 if isinstance(schedule, rc.schedules.Plateau) else 0.1
+    plateau = schedule.plateau[0] > 0
+    rate = 0.6 if plateau else 0.1
     optimiser = torch.optim.SGD(twin.parameters(), lr=rate, momentum=0.9)
     scheduler, rates = make(optimiser), []
     for _ in range(50):
@@ -147,12 +166,25 @@ def test_schedules(build, schedule, make):
         loss = LOSSES["mse"](twin(torch.tensor(x)), torch.tensor(y))
         loss.backward()
         optimiser.step()
-        plateau = isinstance(schedule, rc.schedules.Plateau)
         scheduler.step(*([loss.item()] if plateau else []))
     assert history.lr == pytest.approx(rates, rel=1e-12)
     assert len(set(rates)) > 3
     for name, values in twin.state().items():
         assert np.abs(net.parameters()[name] - values.numpy()).max() < 1e-10, name
+
+
+def test_a_plateau_below_its_least_rate(build):
+    """It stays: `least` only bounds what is lowered."""
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.01)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, patience=1, min_lr=0.02)
+    rates = []
+    for _ in range(8):
+        rates.append(optimiser.param_groups[0]["lr"])
+        scheduler.step(1.0)
+    schedule = rc.schedules.Plateau(0.01, patience=1, least=0.02)
+    net = rc.RNN(1, 2, 1, loss="mse", seed=0)
+    history = net.fit(np.zeros((3, 2, 1)), np.ones(3), epochs=8, optimizer="sgd", lr=schedule)
+    assert history.lr.tolist() == rates
 
 
 def test_lists_equal_packed_sequences(build):

@@ -1,17 +1,10 @@
-"""What a fit offers beyond plain descent: penalties, schedules, validation, patience,
-checkpoints; against the oracle where there is a number to compare."""
-
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
+"""What a fit offers beyond plain descent: penalties, schedules, validation, patience, callbacks;
+against the oracle where there is a number to compare."""
 
 import numpy as np
 import pytest
 from cases import difference
-from training import KINDS, data, flat, network, one_step
+from fits import KINDS, data, flat, network, one_step
 
 import rnncore as rc
 
@@ -126,10 +119,36 @@ def test_a_plateau_lowers_the_rate(build):
     assert history.lr[1:] == pytest.approx(expected[:11])
 
 
+def test_a_plateau_raises_no_rate(build):
+    """`least` bounds what is lowered; a rate below it stays."""
+    x, y = data()
+    plateau = rc.schedules.Plateau(1e-13, factor=0.5, patience=1, least=2e-13)
+    history = network().fit(x, y, epochs=6, lr=plateau, optimizer="sgd", shuffle=False)
+    assert history.lr.tolist() == [1e-13] * 6
+
+
+@pytest.mark.parametrize("validation", [None, data(B=5, seed=1)])
+def test_a_plateau_begins_after_the_warm_up(build, validation):
+    x, y = data()
+    plateau = rc.schedules.Plateau(1e-12, factor=0.5, patience=1, least=3e-13)
+    options = {"optimizer": "sgd", "shuffle": False, "validation": validation}
+    alone = network().fit(x, y, epochs=10, lr=plateau, **options).lr
+    warm = rc.schedules.WarmUp(4, plateau)
+    for schedule, shares in (
+        (warm, [0.25, 0.5, 0.75, 1]),
+        (rc.schedules.WarmUp(2, warm), [0.125, 0.25, 0.25, 0.5, 0.75, 1]),
+    ):
+        n = len(shares)
+        got = network().fit(x, y, epochs=n + 10, lr=schedule, **options).lr
+        assert got[:n] == pytest.approx(1e-12 * np.array(shares))
+        assert got[n:].tolist() == alone.tolist()
+
+
 def test_warm_up_leads_to_any_schedule():
     warm = rc.schedules.WarmUp(4, rc.schedules.Plateau(0.1, patience=1))
-    assert warm.plateau == (0.1, 0.0, 1)
+    assert warm.plateau == (0.1, 0.0, 1, 4)
     assert [warm(e, 8) for e in (1, 4, 8)] == pytest.approx([0.025, 0.1, 0.1])
+    assert rc.schedules.WarmUp(4, 0.1).plateau == rc.schedules.Schedule().plateau
 
 
 # ---- validation and patience --------------------------------------------------------
@@ -201,10 +220,44 @@ def test_patience_ends_with_the_best_network(build):
     assert quick.flat.tobytes() == net.flat.tobytes()
 
 
-def test_a_callback_can_end_a_fit(build):
-    history = network().fit(*data(), epochs=100, callback=lambda epoch, loss: epoch == 4)
+@pytest.mark.parametrize("answer", [True, np.True_, np.bool_(True)])
+def test_a_callback_can_end_a_fit(build, answer):
+    history = network().fit(
+        *data(), epochs=100, callback=lambda epoch, loss: answer if epoch == 4 else not answer
+    )
     assert len(history) == 4
     assert history.stopped == "callback"
+
+
+@pytest.mark.parametrize("answer", [1, "stop", [True], np.ones(1, bool), 0.5, None, False])
+def test_what_else_a_callback_returns_means_nothing(answer):
+    history = network().fit(*data(), epochs=3, callback=lambda epoch, loss: answer)
+    assert len(history) == 3
+    assert history.stopped == "epochs"
+
+
+@pytest.mark.parametrize("watch", ["callback", "checkpoint", "progress"])
+def test_records_are_not_copied_every_epoch(monkeypatch, tmp_path, capsys, hide, watch):
+    hide("tqdm")
+    epochs, made = 500, 0
+
+    def counted(name):
+        function = getattr(np, name)
+
+        def call(*args, **options):
+            nonlocal made
+            result = function(*args, **options)
+            made += result.size
+            return result
+
+        return call
+
+    for name in ("concatenate", "zeros", "empty", "append", "vstack", "resize"):
+        monkeypatch.setattr(np, name, counted(name))
+    given = {"callback": lambda *_: None, "checkpoint": tmp_path / "fit", "progress": True}[watch]
+    history = network().fit(*data(), epochs=epochs, **{watch: given})
+    assert len(history) == epochs
+    assert made < 5 * epochs * 6  # five columns, of arrays that double
 
 
 def test_a_raising_callback_leaves_a_usable_network(build):
@@ -222,220 +275,7 @@ def test_a_raising_callback_leaves_a_usable_network(build):
     net.fit(x, y, epochs=1)
 
 
-def test_a_history_can_be_taken_away(build):
-    x, y = data()
-    history = network().fit(x, y, epochs=3, validation=0.2, rng=0)
-    kept = json.loads(json.dumps(history.to_dict()))
-    assert kept["loss"] == history.loss.tolist()
-    assert kept["stopped"] == "epochs"
-    assert "best validation" in repr(history)
-    norms = []
-    net = network()
-    for _ in range(3):
-        norms.append(np.linalg.norm(flat(net.loss_and_grad(x, y)[1])))
-        net.fit(x, y, epochs=1, batch_size=30, optimizer="sgd", lr=0.1, clip_norm=0.01)
-    net = network()
-    history = net.fit(x, y, epochs=3, batch_size=30, optimizer="sgd", lr=0.1, clip_norm=0.01)
-    assert history.gradient_norm == pytest.approx(norms, rel=1e-9)
-
-
-def test_a_history_is_drawn():
-    pytest.importorskip("matplotlib").use("Agg")
-    history = network().fit(*data(), epochs=30, validation=0.2, rng=0)
-    figure = history.plot()
-    upper, lower = figure.axes
-    assert upper.get_ylabel() == "loss"
-    assert lower.get_xlabel() == "epoch"
-    assert len(upper.lines) == 3
-    with pytest.raises(ValueError, match="axes: expected 2 axes"):
-        history.plot(axes=[upper])
-
-
-# ---- explosions ---------------------------------------------------------------------
-
-
-def test_an_exploding_gradient_is_explained(build):
-    rng = np.random.default_rng(0)
-    net = rc.RNN(1, 4, 1, nonlinearity="relu", loss="mse", init="identity", init_scale=1.9, seed=0)
-    x = rng.standard_normal((8, 200, 1)) ** 2
-    with pytest.raises(FloatingPointError, match="largest norms of the gradient") as caught:
-        net.fit(x, np.ones(8), epochs=50, optimizer="sgd", lr=1.0)
-    text = str(caught.value)
-    assert "clip_norm=" in text
-    assert "gradient_flow" in text
-    assert len(caught.value.history) < 50
-    assert np.isfinite(net.flat).all()
-
-
 # ---- checkpoints --------------------------------------------------------------------
-
-FIT = {"epochs": 60, "batch_size": 8, "lr": 0.01, "rng": 3}
-
-
-def test_a_fit_goes_on_from_its_checkpoint(build, dtype, tmp_path):
-    """Whatever it depends on: moments, shuffling, dropout, patience, plateaus."""
-    x, y = data()
-    lengths = np.random.default_rng(0).integers(1, 10, 30)
-    options = {
-        "lengths": lengths, "validation": 0.2, "patience": 1000, "weight_decay": 0.01,
-        "lr": rc.schedules.WarmUp(5, rc.schedules.Plateau(0.05, patience=1, factor=0.7)),
-    }  # fmt: skip
-    make = {"kind": "GRU", "dtype": dtype, "num_layers": 2, "dropout": 0.3}
-    whole = network(**make)
-    expected = whole.fit(x, y, **{**FIT, **options})
-    path = tmp_path / "fit.npz"
-    for epochs in (1, 17, 18, 60, 60):
-        net = network(**make)
-        if path.exists():
-            net.flat[:] = 0.5  # what it was before no longer matters
-        history = net.fit(x, y, **{**FIT, **options, "epochs": epochs}, checkpoint=path)
-        assert len(history) == epochs
-    assert net.flat.tobytes() == whole.flat.tobytes()
-    assert history.loss.tolist() == expected.loss.tolist()
-    assert history.validation.tolist() == expected.validation.tolist()
-    assert history.lr.tolist() == expected.lr.tolist()
-    assert os.listdir(tmp_path) == ["fit.npz"]
-
-
-def test_a_fit_without_a_seed_goes_on_as_well(build, tmp_path):
-    x, y = data()
-    path, options = tmp_path / "fit", {**FIT, "rng": None, "validation": 0.3}
-    net, twin = network(), network()
-    net.fit(x, y, **{**options, "epochs": 10}, checkpoint=path)
-    (tmp_path / "copy").write_bytes(path.read_bytes())
-    net.fit(x, y, **options, checkpoint=path)
-    twin.fit(x, y, **options, checkpoint=tmp_path / "copy")
-    assert net.flat.tobytes() == twin.flat.tobytes()
-
-
-def test_patience_that_was_over_stays_over(build, tmp_path):
-    x, y = data(B=12)
-    options = {"epochs": 500, "lr": 0.05, "rng": 0, "validation": data(B=40, seed=1),
-               "patience": 6, "checkpoint": tmp_path / "fit"}  # fmt: skip
-    net, twin = network(), network()
-    first, second = net.fit(x, y, **options), twin.fit(x, y, **options)
-    assert first.stopped == second.stopped == "patience"
-    assert len(first) == len(second) < 500
-    assert net.flat.tobytes() == twin.flat.tobytes()
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"lr": 0.02}, "lr=0.01"),
-        ({"optimizer": "sgd"}, "optimizer='adam'"),
-        ({"batch_size": 9}, "batch_size=8"),
-        ({"y": np.zeros((30, 1))}, "other data"),
-    ],
-)
-def test_a_checkpoint_of_another_fit(build, tmp_path, change, text):
-    x, y = data()
-    path = tmp_path / "fit"
-    network().fit(x, y, **FIT, checkpoint=path)
-    net = network()
-    before, kept = net.flat.copy(), path.read_bytes()
-    options = {**FIT, **change}
-    with pytest.raises(ValueError, match=f"checkpoint: expected one of this fit.*{text}"):
-        net.fit(x, options.pop("y", y), **options, checkpoint=path)
-    assert net.flat.tobytes() == before.tobytes()
-    assert path.read_bytes() == kept
-    with pytest.raises(ValueError, match="network="):
-        rc.RNN(2, 5, 1, loss="mse", dtype="float64").fit(x, y, **FIT, checkpoint=path)
-
-
-def test_a_damaged_checkpoint(build, tmp_path):
-    x, y = data()
-    path, net = tmp_path / "fit", network()
-    net.fit(x, y, **FIT, checkpoint=path)
-    good = path.read_bytes()
-    other = tmp_path / "net"
-    net.save(other)
-    for content in (b"", b"nothing", good[: len(good) // 2], other.read_bytes()):
-        path.write_bytes(content)
-        net = network()
-        before = net.flat.copy()
-        with pytest.raises(ValueError, match="checkpoint: expected a file written by fit"):
-            net.fit(x, y, **FIT, checkpoint=path)
-        assert net.flat.tobytes() == before.tobytes()
-
-
-CHILD = """
-import sys, numpy as np, rnncore as rc
-rng = np.random.default_rng(0)
-x, y = rng.standard_normal((64, 40, 2)), rng.standard_normal((64, 1))
-net = rc.GRU(2, 8, 1, loss="mse", seed=0, num_layers=2, dropout=0.2)
-net.fit(x, y, epochs=int(sys.argv[2]), lr=0.01, rng=1, validation=0.2, patience=10**6,
-        checkpoint=sys.argv[1] or None)
-sys.stdout.write(net.flat.tobytes().hex())
-"""
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
-def test_a_fit_killed_at_any_moment_comes_to_the_same_end(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "RNNCORE_THREADS": "1"}
-
-    def start(path, epochs):
-        command = [sys.executable, "-c", CHILD, str(path), str(epochs)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
-
-    begun = time.perf_counter()
-    epochs = 300
-    expected = start("", epochs).communicate()[0]
-    took = time.perf_counter() - begun
-    assert expected
-    killed = 0
-    path = tmp_path / "fit"
-    for share in np.random.default_rng(0).uniform(0.3, 1.1, 20):
-        begun = time.perf_counter()
-        child = start(path, epochs)
-        try:
-            child.communicate(timeout=share * took)
-            took = time.perf_counter() - begun  # the machine may have less to do than it had
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.communicate()
-            killed += 1
-        if path.exists():
-            with np.load(path) as archive:  # whole, whenever it was
-                assert archive["records"].shape[1] == 5
-        if killed % 5 == 0:  # from the beginning now and then
-            assert start(path, epochs).communicate()[0] == expected
-            path.unlink()
-    assert start(path, epochs).communicate()[0] == expected
-    assert killed >= 5
-
-
-FULL = """
-import resource, signal, sys, numpy as np, rnncore as rc
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-rng = np.random.default_rng(0)
-x, y = rng.standard_normal((64, 40, 2)), rng.standard_normal((64, 1))
-net = rc.GRU(2, 40, 1, loss="mse", seed=0)
-net.fit(x, y, epochs=2, rng=1, checkpoint=sys.argv[1])
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-try:
-    net.fit(x, y, epochs=4, rng=1, checkpoint=sys.argv[1])
-except OSError as error:
-    print(error.errno)
-net.fit(x, y, epochs=1)
-print(np.isfinite(net.flat).all())
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
-    path = tmp_path / "fit"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    out = subprocess.run(
-        [sys.executable, "-c", FULL, str(path)], env=environment, capture_output=True, text=True,
-        check=True,
-    ).stdout.split()  # fmt: skip
-    assert out == ["27", "True"]
-    assert os.listdir(tmp_path) == ["fit"]
-    with np.load(path) as archive:
-        assert len(archive["records"]) == 2
-
-
 # ---- the loss as a function ---------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import oracle
 import pytest
 from cases import Case, Problem, difference
-from training import KINDS, data, flat, network, one_step
+from fits import KINDS, data, flat, network, one_step
 
 import rnncore as rc
 

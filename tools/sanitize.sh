@@ -25,6 +25,8 @@ build() { # with these flags, which come after those of setup.py
 # Every function once, not inlined wherever it is called: what is checked is the same, and compiled
 # in a minute instead of ten.
 lean="-O1 -Dalways_inline=used"
+# Fresh memory full of NaN, and segments so short that every test has some.
+debug="-DRNN_POISON -DSEGMENT_BYTES=4096 -DMOST_TAPE_BYTES=16384"
 library() { # the compiler's, to be loaded before Python
     gcc -print-file-name="lib$1.so"
 }
@@ -32,7 +34,7 @@ tests="python -m pytest -q -p no:cacheprovider"
 
 case $what in
 memory)
-    build "$lean -DRNN_POISON -fsanitize=address,undefined -fno-omit-frame-pointer"
+    build "$lean $debug -fsanitize=address,undefined -fno-omit-frame-pointer"
     # Leaks are the interpreter's own; what cannot be had must be NULL, as anywhere; the test of
     # allocations brings a counter that does not mix.
     LD_PRELOAD="$(library asan) $(library ubsan)" \

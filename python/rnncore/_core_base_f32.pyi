@@ -124,7 +124,7 @@ class Trainer:
         seed: int,
         held: Held | None,
         patience: int,
-        plateau: tuple[float, float, int],
+        plateau: tuple[float, float, int, int],
     ) -> Self: ...
     @property
     def impatient(self) -> bool: ...

@@ -11,6 +11,7 @@ import numpy as np
 from rnncore import _checks as check
 from rnncore import _outputs as outputs
 from rnncore._checks import Array
+from rnncore._norms import norms_of, radii_of
 from rnncore._remedies import remedies
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ SHORT = 10
 FAR = 1e3
 #: By which numbers are scaled whose squares float64 does not have, and which those are.
 SCALE, SMALL, LARGE = 1e180, 1e-140, 1e140
-#: Of how many sequences Jacobians are formed.
-SAMPLE = 4
+#: Of how many sequences Jacobians are formed, if they have no more numbers than these (128 MB), and
+#: of how many at a time: every build has as many lanes.
+SAMPLE, MOST_NUMBERS, TOGETHER = 4, 1 << 24, 2
 
 
 class GradientFlow:
@@ -183,23 +185,26 @@ class GradientFlow:
     @cached_property
     def jacobians(self) -> Array:
         """d state_t / d state_{t-1} of the last layer's forward direction, (T, S, n, n), for the
-        first S <= 4 of the longest sequences. The state is h (n = H), of an LSTM [h c] (2 H), with
-        a skip connection [h_t .. h_{t-s+1}] (s H). Formed when first asked for."""
+        first S of the longest sequences: 4, or as many as 128 MB hold, but at least one. The state
+        is h (n = H), of an LSTM [h c] (2 H), with a skip connection [h_t .. h_{t-s+1}] (s H).
+        Formed when first asked for."""
         net, inputs = self._net, self._inputs
         H, s, T = net.hidden_size, net._form.history, self.steps
         n = H * net._form.states
-        chosen = np.flatnonzero(self._lengths == T)[:SAMPLE].astype(np.int64)
+        sample = min(SAMPLE, max(1, MOST_NUMBERS // (T * (s * n) ** 2)))
+        chosen = np.flatnonzero(self._lengths == T)[:sample].astype(np.int64)
         which = net._form.passes - (2 if net._config["bidirectional"] else 1)
         result = np.zeros((T, len(chosen), s * n, s * n))
-        for k in range(len(chosen)):
-            step = np.empty((T, 1, n, n))
-            over = np.zeros((T, 1, n, n)) if net._config.get("skip") else None
-            net._core.jacobians(net._engine, inputs.batch, chosen[k : k + 1], which, step, over)
-            result[:, k, :n, :n] = step[:, 0]
+        for first in range(0, len(chosen), TOGETHER):
+            some = slice(first, first + TOGETHER)
+            step = np.empty((T, len(chosen[some]), n, n))
+            over = np.zeros_like(step) if net._config.get("skip") else None
+            net._core.jacobians(net._engine, inputs.batch, chosen[some], which, step, over)
+            result[:, some, :n, :n] = step
             if over is not None:
-                result[:, k, :n, (s - 1) * n :] += over[:, 0]
-                result[:, k, n:, : (s - 1) * n] += np.eye((s - 1) * n)
-                result[~inputs.counted[chosen[k], :T], k] = np.eye(s * n)
+                result[:, some, :n, (s - 1) * n :] += over
+                result[:, some, n:, : (s - 1) * n] += np.eye((s - 1) * n)
+                result[:, some][~inputs.counted[chosen[some], :T].T] = np.eye(s * n)
         return result
 
     @cached_property
@@ -283,7 +288,8 @@ class GradientFlow:
         }
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the terms' norms by time step and, below, |dL/dh_t| and the Jacobians' products.
+        """Draw the terms' norms by time step and, below, |dL/dh_t| and the Jacobians' products;
+        with ``readout="all"``, of the last step's loss alone.
 
         Needs matplotlib.
 
@@ -341,25 +347,3 @@ def norms_from(terms: Array, starts: list[int]) -> Array:
                 scaled = np.sqrt(np.add.reduceat((terms[rows] * scale) ** 2, starts, axis=1))
                 norms[rows] = np.where(odd[rows], scaled / scale, norms[rows])
     return norms
-
-
-def norms_of(matrices: Array) -> Array:
-    """Mean spectral norm of the sequences' matrices at each step."""
-    ok = np.isfinite(matrices).all(axis=(-2, -1))
-    norms = np.full(matrices.shape[:2], np.inf)
-    # The decomposition loses what is below 1e-16 of nothing: scaled, down to the last exponent.
-    scale = np.abs(matrices[ok]).max(axis=(-2, -1), keepdims=True)
-    scale[scale == 0] = 1
-    norms[ok] = np.linalg.norm(matrices[ok] / scale, 2, axis=(-2, -1)) * scale[:, 0, 0]
-    result: Array = norms.mean(axis=1)
-    return result
-
-
-def radii_of(matrices: Array) -> Array:
-    ok = np.isfinite(matrices).all(axis=(-2, -1))
-    radii = np.full(matrices.shape[:2], np.inf)
-    scale = np.abs(matrices[ok]).max(axis=(-2, -1), keepdims=True)
-    scale[scale == 0] = 1
-    radii[ok] = np.abs(np.linalg.eigvals(matrices[ok] / scale)).max(axis=-1) * scale[:, 0, 0]
-    result: Array = radii.mean(axis=1)
-    return result

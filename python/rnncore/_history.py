@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
+
+import numpy as np
 
 from rnncore._checks import Array
 
@@ -17,14 +20,15 @@ class History:
     validation : ndarray or None
         Loss of the validation data after every epoch.
     gradient_norm : ndarray
-        The largest norm of any batch's gradient in every epoch, before clipping.
+        The largest norm of any batch's gradient in every epoch, before clipping; inf where one was
+        not finite.
     lr : ndarray
         Learning rate of every epoch.
     seconds : ndarray
         Time every epoch took.
     best_epoch : int or None
-        The one with the least validation loss, from 1; with ``patience`` the network is as after
-        it.
+        The one with the least finite validation loss, from 1; with ``patience`` the network is as
+        after it. None where there is none.
     stopped : str
         Why the fit ended: "epochs" (all done), "patience", or "callback".
 
@@ -41,8 +45,9 @@ class History:
         self.loss, validation, self.gradient_norm, self.lr, self.seconds = records.T.copy()
         self.validation = validation if validated else None
         self.best_epoch: int | None = None
-        if validated and len(records):
-            self.best_epoch = int(validation.argmin()) + 1
+        finite = np.isfinite(validation)
+        if validated and finite.any():
+            self.best_epoch = int(np.where(finite, validation, np.inf).argmin()) + 1
         self.stopped = stopped
 
     def __len__(self) -> int:
@@ -55,10 +60,13 @@ class History:
         if self.validation is not None and self.best_epoch is not None:
             best = self.validation[self.best_epoch - 1]
             text += f", best validation {best:.4g} in epoch {self.best_epoch}"
+        elif self.validation is not None:
+            text += ", no finite validation"
         return f"{text}, {self.seconds.sum():.3g} s)"
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain lists and numbers, for JSON or a table.
+        """All of it as plain lists and numbers, for JSON or a table. In the place of a number that
+        is not finite, which JSON does not have, is None.
 
         Examples
         --------
@@ -69,11 +77,11 @@ class History:
         [0.5, 0.5]
         """
         return {
-            "loss": self.loss.tolist(),
-            "validation": None if self.validation is None else self.validation.tolist(),
-            "gradient_norm": self.gradient_norm.tolist(),
-            "lr": self.lr.tolist(),
-            "seconds": self.seconds.tolist(),
+            "loss": plain(self.loss),
+            "validation": None if self.validation is None else plain(self.validation),
+            "gradient_norm": plain(self.gradient_norm),
+            "lr": plain(self.lr),
+            "seconds": plain(self.seconds),
             "best_epoch": self.best_epoch,
             "stopped": self.stopped,
         }
@@ -85,7 +93,7 @@ class History:
 
         Parameters
         ----------
-        axes : pair of matplotlib axes, optional
+        axes : three matplotlib axes, optional
             Where to draw; a new figure where not given.
 
         Returns
@@ -102,3 +110,7 @@ class History:
         from rnncore import _plots
 
         return _plots.history(self, axes)
+
+
+def plain(numbers: Array) -> list[float | None]:
+    return [number if isfinite(number) else None for number in numbers.tolist()]

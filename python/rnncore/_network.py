@@ -113,10 +113,12 @@ class Network(Function):
             Show the epochs as they pass: with tqdm where it is installed, else as a line.
         callback : callable, optional
             Called as ``callback(epoch, loss)`` after every epoch, epochs counted from 1. Where it
-            returns True, the fit ends.
+            returns True (Python's or numpy's; no other value counts as such), the fit ends.
         checkpoint : path, optional
             A file to save the fit's state in, several times a second at most and whole or not at
             all. Where it is there, the fit goes on from it, to the bits it would have come to.
+            ``epochs`` may then be another number, from what has been done on; but it must be the
+            same where the schedule's rates depend on it (`Schedule.uses_total`).
 
         Returns
         -------

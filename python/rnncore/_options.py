@@ -49,7 +49,7 @@ def options(
     told = {
         "batch_size": check.whole("batch_size", batch_size, 1),
         "optimizer": check.choice("optimizer", optimizer, core.OPTIMISERS),
-        "lr": told_rate(lr),
+        "lr": told_rate(lr, epochs),
         "momentum": check.number("momentum", momentum, 0, 1, above=False),
         "alpha": check.number("alpha", alpha, 0, 1, above=False),
         "betas": [
@@ -97,10 +97,13 @@ def limit(name: str, value: Any) -> float:
     return 0.0 if value is None else check.number(name, value, 0, above=True)
 
 
-def told_rate(lr: Any) -> Any:
-    if isinstance(lr, Schedule) or callable(lr):
-        return repr(lr) if isinstance(lr, Schedule) else "a function"
-    return check.number("lr", lr, 0, above=True)
+def told_rate(lr: Any, epochs: int) -> Any:
+    """A number, or what tells one schedule from another."""
+    if isinstance(lr, Schedule):
+        has_text = type(lr).__repr__ is not object.__repr__  # one that is the same in every process
+        text = check.shown(lr) if has_text else check.kind(lr)
+        return f"{text} over {epochs} epochs" if lr.uses_total else text
+    return "a function" if callable(lr) else check.number("lr", lr, 0, above=True)
 
 
 def rates_of(lr: Any, epochs: int) -> Callable[[int, int], Any]:

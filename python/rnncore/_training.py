@@ -33,6 +33,30 @@ MOST_AT_ONCE = 1 << 16
 #: Seconds between two looks at a fit that somebody watches.
 GLANCE = 0.1
 
+#: Seconds of work for each that saving takes: a long fit has many records to save.
+WORK_BETWEEN = 20
+
+
+class Records:
+    """Rows of numbers that become more, the last of which may not be filled yet."""
+
+    def __init__(self, rows: Array) -> None:
+        self.rows, self.count = rows, len(rows)
+
+    @property
+    def filled(self) -> Array:
+        return self.rows[: self.count]
+
+    def next(self, count: int) -> Array:
+        """The rows to be filled next. Where there is no room, twice as much is made: so few rows
+        are copied, however many come."""
+        needed = self.count + count
+        if needed > len(self.rows):
+            larger = np.zeros((max(needed, 2 * len(self.rows)), COLUMNS))
+            larger[: self.count] = self.filled
+            self.rows = larger
+        return self.rows[self.count : needed]
+
 
 class Fit:
     """A fit to be run: a trainer, fresh or from a checkpoint, and the records so far."""
@@ -55,13 +79,19 @@ class Fit:
             )
         self.chosen, self.parts = chosen, [data] if held is None else [data, held]
         self.explain()
-        self.records, state = np.zeros((0, COLUMNS)), None
+        self.records, state = Records(np.zeros((0, COLUMNS))), None
         if chosen.checkpoint is not None:
             self.told = self.identity(name, [validation, split] if share else None)
             files.check_place(chosen.checkpoint)
             found = checkpoints.read(chosen.checkpoint, self.told)
             if found is not None:
-                seed, self.records, state = found
+                seed, records, state = found
+                self.records = Records(records)
+                if len(records) > chosen.epochs:
+                    raise ValueError(
+                        f"epochs: expected at least the {len(records)} that the fit in checkpoint "
+                        f"{chosen.checkpoint!r} has finished, got {chosen.epochs}"
+                    )
         self.seed = seed
         if split is not None:
             data, held = held_out(validation, split, data, seed)
@@ -86,8 +116,8 @@ class Fit:
 
     def restore(self, state: dict[str, Array]) -> None:
         try:
-            if self.records.shape != (len(self.records), COLUMNS):
-                raise ValueError(f"records of shape {self.records.shape}")
+            if self.records.rows.shape[1] != COLUMNS:
+                raise ValueError(f"records of shape {self.records.rows.shape}")
             self.trainer.restore(state)
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(
@@ -98,7 +128,8 @@ class Fit:
     def save(self) -> None:
         if self.chosen.checkpoint is not None:
             state = self.trainer.state()
-            checkpoints.write(self.chosen.checkpoint, self.told, self.seed, self.records, state)
+            records = self.records.filled
+            checkpoints.write(self.chosen.checkpoint, self.told, self.seed, records, state)
 
     def explain(self) -> None:
         """Raise the error for impossible numbers in the data, where there are some."""
@@ -109,24 +140,27 @@ class Fit:
         """The epochs there are no records of yet: in one call of the core where nobody watches,
         else as many at a time as take a glance."""
         chosen, stopped, at_once = self.chosen, "epochs", 1
-        done, epochs = len(self.records), self.chosen.epochs
+        done, epochs = self.records.count, self.chosen.epochs
         watched = chosen.progress or chosen.callback is not None or chosen.checkpoint is not None
         show = Progress(epochs, done) if chosen.progress else None
-        saved = perf_counter()
+        saved, wait = perf_counter(), GLANCE
         try:
             while done < epochs:
                 begun = perf_counter()
                 done = self.advance(min(at_once if watched else MOST_AT_ONCE, epochs - done))
+                last = self.records.filled[-1]
                 if show is not None:
-                    show(done, self.records[-1])
-                if perf_counter() - saved > GLANCE:
+                    show(done, last)
+                if (now := perf_counter()) - saved > wait:
                     self.save()
                     saved = perf_counter()
+                    wait = max(GLANCE, WORK_BETWEEN * (saved - now))
                 if self.trainer.impatient:
                     stopped = "patience"
                     break
                 if chosen.callback is not None:
-                    if chosen.callback(done, float(self.records[-1, LOSS])) is True:
+                    answer = chosen.callback(done, float(last[LOSS]))
+                    if isinstance(answer, bool | np.bool_) and answer:
                         stopped = "callback"
                         break
                 elif perf_counter() - begun < GLANCE / 2:
@@ -137,38 +171,42 @@ class Fit:
                 show.close()
         if chosen.core["patience"]:
             self.trainer.use_best()
-        return History(self.records[:epochs], self.validated, stopped)
+        return History(self.records.filled, self.validated, stopped)
 
     def advance(self, count: int) -> int:
         """So many epochs more, unless the patience is over before; how many there are now."""
-        done = len(self.records)
-        part = np.zeros((count, COLUMNS))
-        part[:, RATE] = self.chosen.rates(done + 1, count)
+        records = self.records
+        part = records.next(count)
+        part[:, RATE] = self.chosen.rates(records.count + 1, count)
         finished = self.trainer.run(part, self.chosen.threads)
-        self.records = np.concatenate([self.records, part[:finished]])
+        records.count += finished
         if finished < count and not self.trainer.impatient:
             self.explain()
-            raise diverged(np.concatenate([self.records, part[finished : finished + 1]]), self)
-        return len(self.records)
+            raise diverged(records.rows[: records.count + 1], self)
+        return records.count
 
 
 def diverged(records: Array, fit: Fit) -> FloatingPointError:
     """The error for a last epoch that did not end well, with what led to it."""
-    finished, loss, norms = len(records) - 1, records[:, LOSS], records[:, NORM]
+    finished, loss = len(records) - 1, records[:, LOSS]
     before = f"that of epoch {finished}" if finished else "unchanged"
     after = f" after {loss[-2]:.4g}" if finished else ""
-    shown = " -> ".join(f"{norm:.3g}" for norm in norms[-6:])
-    usual = np.median(norms[:-1]) if finished else 100.0
-    if not isfinite(norms[-1]) or norms[-1] > 10 * usual:
-        cause = "The gradient exploded"
-    else:
+    norms = records[:, NORM]
+    norms = norms[~np.isnan(norms)]  # of an epoch whose first loss was not finite there is none
+    shown = " -> ".join(f"{norm:.3g}" if isfinite(norm) else "not finite" for norm in norms[-6:])
+    seen = f" (largest norms of the gradient in the last epochs: {shown})"
+    if not len(norms):
+        cause = "Before any update the parameters are too large, or the numbers of the data"
+        seen = ""
+    elif norms[-1] <= 10 * (np.median(norms[:-1]) if len(norms) > 1 else 100.0):
         cause = "The updates are too large, or the numbers of the data"
+    else:
+        cause = "The gradient exploded"
     error = FloatingPointError(
         f"fit: expected a finite loss and parameters, got loss {loss[-1]:.4g}{after} in epoch "
-        f"{finished + 1}; the network is {before}. {cause} (largest norms of the gradient in the "
-        f"last epochs: {shown}). clip_norm= with a usual norm helps against exploding gradients, "
-        "a smaller lr against large updates; net.gradient_flow(x, y) shows where gradients come "
-        "from"
+        f"{finished + 1}; the network is {before}. {cause}{seen}. clip_norm= with a usual norm "
+        "helps against exploding gradients, a smaller lr against large updates; "
+        "net.gradient_flow(x, y) shows where gradients come from"
     )
     error.history = History(records[:-1], fit.validated, "error")  # type: ignore[attr-defined]
     return error

@@ -23,8 +23,17 @@ __all__ = ["Cosine", "Plateau", "Schedule", "Step", "WarmUp"]
 class Schedule:
     """What the schedules have in common: ``schedule(epoch, epochs)`` is a learning rate."""
 
-    #: Factor, smallest rate and patience of a `Plateau`, which the fit itself sees to.
-    plateau: tuple[float, float, int] = (0.0, 0.0, 0)
+    @property
+    def uses_total(self) -> bool:
+        """Whether rates depend on the number of epochs in all. A fit with such rates goes on from a
+        checkpoint only with the number it was begun with; a schedule of your own may say False."""
+        return True
+
+    @property
+    def plateau(self) -> tuple[float, float, int, int]:
+        """What the fit itself sees to, of a `Plateau`: the factor, the least rate, the patience,
+        and after how many epochs it begins."""
+        return 0.0, 0.0, 0, 0
 
     def __call__(self, epoch: int, epochs: int) -> float:
         """The learning rate of an epoch, from 1, of so many."""
@@ -50,6 +59,10 @@ class Step(Schedule):
         check.number("lr", self.lr, 0, above=True)
         check.whole("every", self.every, 1)
         check.number("factor", self.factor, 0, above=True)
+
+    @property
+    def uses_total(self) -> bool:
+        return False
 
     def __call__(self, epoch: int, epochs: int) -> float:
         try:
@@ -85,6 +98,10 @@ class Cosine(Schedule):
         if self.epochs is not None:
             check.whole("epochs", self.epochs, 1)
 
+    @property
+    def uses_total(self) -> bool:
+        return self.epochs is None
+
     def __call__(self, epoch: int, epochs: int) -> float:
         share = min(1.0, (epoch - 1) / (self.epochs or epochs))
         return self.end + (self.lr - self.end) * ((1 + cos(pi * share)) / 2)
@@ -111,8 +128,15 @@ class WarmUp(Schedule):
             check.number("then", self.then, 0, above=True)
 
     @property
-    def plateau(self) -> tuple[float, float, int]:  # type: ignore[override]
-        return self.then.plateau if isinstance(self.then, Schedule) else Schedule.plateau
+    def uses_total(self) -> bool:
+        return isinstance(self.then, Schedule) and self.then.uses_total
+
+    @property
+    def plateau(self) -> tuple[float, float, int, int]:
+        if not isinstance(self.then, Schedule):
+            return super().plateau
+        factor, least, patience, after = self.then.plateau
+        return factor, least, patience, after + self.epochs
 
     def __call__(self, epoch: int, epochs: int) -> float:
         later, rest = max(1, epoch - self.epochs), max(1, epochs - self.epochs)
@@ -123,8 +147,8 @@ class WarmUp(Schedule):
 @dataclass(frozen=True)
 class Plateau(Schedule):
     """``lr``, times ``factor`` whenever the loss (of the validation data, where there are some) has
-    not become smaller by one part in 10^4 for more than ``patience`` epochs, down to ``least``;
-    PyTorch's ReduceLROnPlateau.
+    not become smaller by one part in 10^4 for more than ``patience`` epochs, but never from above
+    ``least`` to below it; PyTorch's ReduceLROnPlateau.
 
     Examples
     --------
@@ -145,8 +169,12 @@ class Plateau(Schedule):
         check.number("least", self.least, 0, above=False)
 
     @property
-    def plateau(self) -> tuple[float, float, int]:  # type: ignore[override]
-        return self.factor, self.least, self.patience
+    def uses_total(self) -> bool:
+        return False
+
+    @property
+    def plateau(self) -> tuple[float, float, int, int]:
+        return self.factor, self.least, self.patience, 0
 
     def __call__(self, epoch: int, epochs: int) -> float:
         return self.lr
