@@ -18,19 +18,12 @@ cdef inline void cell_back(
     """dL/da of the step at that place into da, and layer.dh (and dc) from after it to before
     it; where steps are masked, hold says which count."""
     cdef Py_ssize_t H = plan.net.hidden
-    cdef bint onto = hold != NULL or plan.net.cell == GRU
-    cdef const real* saved = saved_at(plan, layer, at)
-    cdef const real* recurrent = da
-    if plan.net.cell == GRU:
-        gru_da(plan, saved, layer.dh, da)
-        recurrent = da + H * plan.lanes
-    elif plan.net.cell == LSTM:
-        lstm_da(plan, saved, layer.dh, layer.dc, da)
-    else:
-        elman_da(plan, saved, layer.dh, da)
+    cdef bint onto = hold != NULL or plan.net.cell.carries
+    cdef const real* recurrent = da + plan.net.cell.apart * H * plan.lanes
+    plan.net.cell.backward(H * plan.lanes, saved_at(plan, layer, at), layer.dh, layer.dc, da)
     if plan.net.skip:
         leap_back(plan, layer, da, at)
-    if hold != NULL and plan.net.cell != GRU:
+    if hold != NULL and not plan.net.cell.carries:
         release_held(plan, layer.dh, hold)
     # dL/dh_{t-1} = W_hh^T dL/da_t, and what reaches h_{t-1} directly
     affine(
@@ -183,12 +176,13 @@ cdef void contract_gates(
     """The sums of n steps' outer products into layer.grad_rows."""
     cdef Py_ssize_t H = plan.net.hidden, D = layer.input_rows, W = plan.width
     cdef Py_ssize_t step = layer.rows * plan.lanes
-    if plan.net.cell == GRU and H % LANES == 0:
-        # of the four blocks x_t enters the first three and h_{t-1} the last three
-        contract(n, plan.lanes, plan.used, layer.grad_rows, W, 3 * H, D, u, step, plan.da_rows)
+    cdef Py_ssize_t entered = plan.net.gates * H, apart = plan.net.cell.apart * H
+    if apart and H % LANES == 0:
+        # x_t enters the first blocks and h_{t-1} the last ones
+        contract(n, plan.lanes, plan.used, layer.grad_rows, W, entered, D, u, step, plan.da_rows)
         contract(
-            n, plan.lanes, plan.used, layer.grad_rows + D * W + H, W, 3 * H, H,
-            u + D * plan.lanes, step, plan.da_rows + H,
+            n, plan.lanes, plan.used, layer.grad_rows + D * W + apart, W, entered, H,
+            u + D * plan.lanes, step, plan.da_rows + apart,
         )
     else:
         contract(
@@ -231,12 +225,12 @@ cdef void narrow_gradient(
     for gate in range(plan.net.gates):
         outer_sum(
             plan.vectors, n, grad + layer.weight_hh + gate * H * H, H, H, H,
-            plan.da + state_block(plan.net.cell, gate) * H * plan.lanes, width, h, step,
+            plan.da + state_block(&plan.net.cell, gate) * H * plan.lanes, width, h, step,
         )
         if not layer.tokens:
             outer_sum(
                 plan.vectors, n, grad + layer.weight_ih + gate * H * D, D, H, D,
-                plan.da + input_block(plan.net.cell, gate) * H * plan.lanes, width, u, step,
+                plan.da + input_block(&plan.net.cell, gate) * H * plan.lanes, width, u, step,
             )
     if plan.net.skip:
         outer_sum(
@@ -254,7 +248,7 @@ cdef void token_gradient(
     cdef const real* da
     cdef real* row = grad + layer.weight_ih
     for i in range(plan.net.gates * H):
-        da = plan.da + (input_block(plan.net.cell, i // H) * H + i % H) * plan.lanes
+        da = plan.da + (input_block(&plan.net.cell, i // H) * H + i % H) * plan.lanes
         for t in range(n):
             for lane in range(plan.used):
                 row[token[t * plan.lanes + lane]] += da[t * plan.gate_rows * plan.lanes + lane]
@@ -267,8 +261,8 @@ cdef void finish_gradient(const Plan* plan, const Layer* layer, real* grad) noex
     cdef Py_ssize_t H = plan.net.hidden, D = layer.input_rows, W = plan.width
     cdef Py_ssize_t i, j, of_input, of_state
     for i in range(plan.net.gates * H):
-        of_input = input_block(plan.net.cell, i // H) * H + i % H
-        of_state = state_block(plan.net.cell, i // H) * H + i % H
+        of_input = input_block(&plan.net.cell, i // H) * H + i % H
+        of_state = state_block(&plan.net.cell, i // H) * H + i % H
         if plan.net.has_bias:
             grad[layer.bias_ih + i] += layer.grad_bias[of_input]
             grad[layer.bias_hh + i] += layer.grad_bias[of_state]

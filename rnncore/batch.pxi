@@ -9,7 +9,7 @@ cdef inline void start_layer(
     cdef const real* h = plan.parameters + layer.h0 if plan.net.has_start else NULL
     cdef const real* c = plan.parameters + layer.c0 if plan.net.has_start else NULL
     gather_state(plan, seqs.h0, h, layer.state_row, state(plan, layer, first))
-    if plan.net.cell == LSTM:
+    if plan.net.cell.memory:
         gather_state(plan, seqs.c0, c, layer.state_row, memory(plan, layer, first))
     for k in range(1, plan.net.skip):
         gather_state(
@@ -96,7 +96,7 @@ cdef inline void copy_state(
 ) noexcept nogil:
     cdef size_t size = plan.net.hidden * plan.lanes * sizeof(real)
     memcpy(h, old_h, size)
-    if plan.net.cell == LSTM:
+    if plan.net.cell.memory:
         memcpy(c, old_c, size)
 
 
@@ -266,7 +266,7 @@ cdef void finish_start(
         )
     if plan.net.has_start and seqs.h0 == NULL:
         row_sums(plan.vectors, 1, grad + layer.h0, H, layer.dh, 0)
-        if plan.net.cell == LSTM:
+        if plan.net.cell.memory:
             row_sums(plan.vectors, 1, grad + layer.c0, H, layer.dc, 0)
 
 
@@ -326,7 +326,7 @@ cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t t) noexcept
         layer = &plan.layers[i]
         k = after(layer, 0 if layer.reverse else t)
         scatter_state(plan, state(plan, layer, k), layer.state_row, seqs.final)
-        if plan.net.cell == LSTM:
+        if plan.net.cell.memory:
             scatter_state(plan, memory(plan, layer, k), layer.state_row, seqs.final_c)
         if plan.net.skip:
             deliver_history(plan, seqs, layer)

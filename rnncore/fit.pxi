@@ -82,7 +82,7 @@ cdef class Held:
         engine.prepare(&self.plan, batch, self.count, False, False)
         set_out(self.block, &self.plan, &self.seqs)
         self.counted = count_targets(&self.plan.net, &self.seqs, 0, self.count)
-        if engine.net.cell == LSTM:
+        if engine.net.cell.memory:
             split_states(&self.seqs, engine.states(batch.seqs.count) // 2)
 
     cdef double loss(self, const real* parameters) noexcept nogil:
@@ -215,7 +215,7 @@ cdef class Trainer:
             &plan, self.batch, self.batch_size, True, False, self.truncate, self.activation
         )
         set_out(self.block, &plan, &seqs)
-        if self.engine.net.cell == LSTM:
+        if self.engine.net.cell.memory:
             split_states(&seqs, self.engine.states(seqs.count) // 2)
         plan.parameters = self.optimiser.parameters
         plan.dropout = plan.net.dropout

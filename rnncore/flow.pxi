@@ -9,7 +9,7 @@ cdef void note_slopes(const Plan* plan, const Layer* layer, Py_ssize_t slot) noe
     cdef Py_ssize_t which = layer.number * plan.net.directions + layer.reverse, i, lane
     cdef double* square = plan.squares + (which * (plan.time + 1) + slot) * 3
     cdef double sum = squares(layer.dh, plan.net.hidden * plan.vectors)
-    if plan.net.cell == LSTM:
+    if plan.net.cell.memory:
         sum += squares(layer.dc, plan.net.hidden * plan.vectors)
     if SMALL < sum < LARGE:  # lanes without a sequence have zeros
         square[1] += sum
@@ -17,7 +17,7 @@ cdef void note_slopes(const Plan* plan, const Layer* layer, Py_ssize_t slot) noe
     for i in range(plan.net.hidden):
         for lane in range(plan.used):
             add_square(square, layer.dh[i * plan.lanes + lane])
-            if plan.net.cell == LSTM:
+            if plan.net.cell.memory:
                 add_square(square, layer.dc[i * plan.lanes + lane])
 
 
@@ -50,7 +50,7 @@ cdef void jacobians_of(
     cdef Py_ssize_t H = plan.net.hidden, L = plan.lanes, S = H, t, i, j, lane
     cdef const real* hold
     cdef real* row
-    if plan.net.cell == LSTM:
+    if plan.net.cell.memory:
         S = 2 * H
     for t in range(n):
         hold = plan.hold + t * L if plan.masked else NULL

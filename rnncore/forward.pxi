@@ -1,25 +1,47 @@
 # The loop over time that writes the tape, of one layer in one direction; and the read-out.
 
 
+cdef inline void products(
+    const Plan* plan, const Layer* layer, const real* u, real* a,
+) noexcept nogil:
+    """From u (rows, lanes) = [x_t ; h_{t-1}] to a_t (gate_rows, lanes), see cells/cell.pxd.
+
+    Of tokens, W_ih x_t and the biases that go with it are in a already, and u has no rows for x_t.
+    """
+    cdef Py_ssize_t H = plan.net.hidden, L = plan.lanes
+    cdef Py_ssize_t apart = plan.net.cell.apart * H, shared = plan.net.cell.shared * H
+    if apart and not layer.tokens:
+        affine(
+            plan.vectors, a, layer.apart_input_weight, layer.step_bias, u, apart,
+            layer.input_rows, False,
+        )
+    affine(
+        plan.vectors, a + apart * L, layer.step_weight, layer.step_bias + apart, u, shared,
+        layer.rows, layer.tokens,
+    )
+    if apart:
+        affine(
+            plan.vectors, a + (apart + shared) * L, layer.apart_state_weight,
+            layer.step_bias + apart + shared, u + layer.input_rows * L, apart, H, False,
+        )
+
+
 cdef inline void cell_forward(
     const Plan* plan, const Layer* layer, Py_ssize_t at, Py_ssize_t t,
 ) noexcept nogil:
     """One step, the t-th of its segment, at that place in the tape."""
     cdef Py_ssize_t old = before(layer, at), new = after(layer, at)
-    cdef const real* u = slot_of(plan, layer, old)
     cdef real* h = state(plan, layer, new)
-    cdef real* saved = saved_at(plan, layer, at)
-    cdef real* a = plan.gates + (t * plan.gate_rows * plan.lanes if layer.tokens else 0)
-    if plan.net.cell == LSTM:
-        lstm_forward(
-            plan, layer, u, a, memory(plan, layer, old), memory(plan, layer, new), h, saved
-        )
-    elif plan.net.cell == GRU:
-        gru_forward(plan, layer, u, a, h, saved)
-    else:
-        if plan.net.skip:
-            leap_in(plan, layer, at)
-        elman_forward(plan, layer, u, h, saved)
+    cdef real* a = h
+    if plan.net.skip:
+        leap_in(plan, layer, at)
+    if not plan.net.cell.plain:
+        a = plan.gates + (t * plan.gate_rows * plan.lanes if layer.tokens else 0)
+    products(plan, layer, slot_of(plan, layer, old), a)
+    plan.net.cell.forward(
+        plan.net.nonlinearity, plan.net.hidden * plan.lanes, a, state(plan, layer, old),
+        memory(plan, layer, old), memory(plan, layer, new), h, saved_at(plan, layer, at),
+    )
 
 
 cdef inline void hold_rows(
@@ -48,12 +70,12 @@ cdef inline void hold_step(
     cdef vmask counts
     cdef vreal other
     hold_rows(plan, state(plan, layer, old), state(plan, layer, new), hold)
-    if plan.net.cell == LSTM:
+    if plan.net.cell.memory:
         hold_rows(plan, memory(plan, layer, old), memory(plan, layer, new), hold)
     if saved == NULL or not plan.masked:
         return
     for i in range(plan.saved_rows):
-        other = vset1(plan.net.cell != ELMAN and i >= plan.saved_rows - H)
+        other = vset1(not plan.net.cell.plain and i >= plan.saved_rows - H)
         for v in range(plan.vectors):
             counts = vless(vset1(0), vload(hold + v * LANES))
             vstore(saved, vselect(counts, vload(saved), other))

@@ -208,7 +208,7 @@ cdef void gather_tokens(
     cdef Py_ssize_t t, i, row, lane, H = plan.net.hidden, step = plan.gate_rows
     cdef real* a = plan.gates
     cdef int64_t number
-    if plan.net.cell == ELMAN:
+    if plan.net.cell.plain:
         a, step = state(plan, layer, after(layer, place(plan, t0))), layer.rows
     for t in range(n):
         for lane in range(plan.lanes):
@@ -221,7 +221,7 @@ cdef void gather_tokens(
             token[t * plan.lanes + lane] = <int32_t>number
     # One row of W_ih after the other: a row of a large vocabulary just fits the cache.
     for i in range(plan.net.gates * H):
-        row = input_block(plan.net.cell, i // H) * H + i % H
+        row = input_block(&plan.net.cell, i // H) * H + i % H
         for t in range(n):
             for lane in range(plan.lanes):
                 a[(t * step + row) * plan.lanes + lane] = (

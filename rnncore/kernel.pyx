@@ -20,9 +20,13 @@ from rnncore.atomics cimport (
     count_of, look_again, shared_add, shared_int, shared_read, shared_swap, shared_write, users_of,
     watch_forks,
 )
-from rnncore.cells.elman cimport elman_da, elman_forward, elman_units, nonlinear
-from rnncore.cells.gru cimport gru_da, gru_forward, gru_gates
-from rnncore.cells.lstm cimport lstm_da, lstm_forward, lstm_gates
+from rnncore.cells.cell cimport (
+    Cell, blocks_of_a, gates_of, input_block, state_block,
+)
+from rnncore.cells.elman cimport (
+    IDENTITY, RELU, SIGMOID, TANH, Nonlinearity, elman_units, nonlinear,
+)
+from rnncore.cells.table cimport describe
 from rnncore.lanes cimport (
     LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vless, vload,
     vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
@@ -33,9 +37,8 @@ from rnncore.layout cimport (
 )
 from rnncore.losses cimport bce, cross_entropy, mse
 from rnncore.network cimport (
-    BAD_INPUT, BAD_TARGET, BAD_TOKEN, BCE, CROSS_ENTROPY, ELMAN, GRU, IDENTITY, LSTM, MSE,
-    NO_LOSS, RELU, SIGMOID, TANH, Cell, Loss, Network, Nonlinearity, Sequences, history,
-    input_block, state_block, state_rows, target_width,
+    BAD_INPUT, BAD_TARGET, BAD_TOKEN, BCE, CROSS_ENTROPY, MSE, NO_LOSS, Loss, Network, Sequences,
+    history, state_rows, target_width,
 )
 from rnncore.optimisers cimport (
     ADAM, ADAMW, MOMENTUM, NESTEROV, RMSPROP, SGD, Optimiser, Rule, update,
@@ -75,8 +78,20 @@ include "packing.pxi"
 include "batch.pxi"
 include "chunks.pxi"
 
+cdef dict all_cells():
+    """Of every cell, by name: its number, how many gates its parameters have, and of how many
+    arrays its state is made."""
+    cdef Cell cell
+    cdef int number = 0
+    cdef dict cells = {}
+    while describe(&cell, number):
+        cells[(<bytes>cell.name).decode()] = (number, gates_of(&cell), 1 + cell.memory)
+        number += 1
+    return cells
+
+
 # The numbers by which Python names what the core knows.
-CELLS = {"RNN": ELMAN, "LSTM": LSTM, "GRU": GRU}
+CELLS = all_cells()
 NONLINEARITIES = {"tanh": TANH, "relu": RELU, "sigmoid": SIGMOID, "identity": IDENTITY}
 LOSSES = {None: NO_LOSS, "bce": BCE, "mse": MSE, "cross_entropy": CROSS_ENTROPY}
 OPTIMISERS = {
@@ -132,14 +147,16 @@ cdef class Engine:
 
     def __cinit__(
         self, cnp.ndarray flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
-        Py_ssize_t outputs, *, Cell cell, Py_ssize_t layers, bint bidirectional, Py_ssize_t skip,
+        Py_ssize_t outputs, *, int cell, Py_ssize_t layers, bint bidirectional, Py_ssize_t skip,
         bint bias, bint head, bint start, bint every_step, Nonlinearity nonlinearity, Loss loss,
         double dropout,
     ):
         """outputs: K; without a head, the states' width.  skip: s, 0 where there is none.
         start: the first states are parameters, "h0" (and "c0"), one for all sequences."""
         cdef Network* net = &self.net
-        net.cell, net.gates = cell, 4 if cell == LSTM else 3 if cell == GRU else 1
+        if not describe(&net.cell, cell):
+            raise ValueError(f"cell: there is no number {cell}")
+        net.gates = gates_of(&net.cell)
         net.inputs, net.hidden, net.outputs = inputs, hidden, outputs
         net.layers, net.directions, net.skip = layers, 2 if bidirectional else 1, skip
         net.has_bias, net.has_head, net.has_start = bias, head, start
@@ -178,7 +195,7 @@ cdef class Engine:
         net.head_weight = self.take(net.outputs * wide if net.has_head else 0)
         net.head_bias = self.take(net.outputs if net.has_head and net.has_bias else 0)
         net.h0 = self.take(passes * H if net.has_start else 0)
-        net.c0 = self.take(passes * H if net.has_start and net.cell == LSTM else 0)
+        net.c0 = self.take(passes * H if net.has_start and net.cell.memory else 0)
         for i in range(passes):
             layer = &self.layers[i]
             layer.head_weight = net.head_weight + layer.reverse * H
@@ -217,7 +234,7 @@ cdef class Engine:
 
     cdef Py_ssize_t states(self, Py_ssize_t count) noexcept:
         """Reals in the states of so many sequences: h, and after all of these c of an LSTM."""
-        return (2 if self.net.cell == LSTM else 1) * count * state_rows(&self.net) * self.net.hidden
+        return (2 if self.net.cell.memory else 1) * count * state_rows(&self.net) * self.net.hidden
 
     cdef int run(self, Plan* plan, Sequences* seqs, real* grad, object threads) except -1:
         cdef Arena arena = self.swap_arena(None)
@@ -225,7 +242,7 @@ cdef class Engine:
             arena = Arena()
         plan.parameters = &self.flat[0]
         set_out(arena, plan, seqs)
-        if self.net.cell == LSTM:
+        if self.net.cell.memory:
             split_states(seqs, self.states(seqs.count) // 2)
         if blocks_of(plan, seqs.count) == 1:
             self.run_alone(plan, seqs, grad)

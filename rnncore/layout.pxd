@@ -4,7 +4,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int32_t
 
 from rnncore.lanes cimport LANES, real
-from rnncore.network cimport ELMAN, GRU, LSTM, Cell, history
+from rnncore.cells.cell cimport blocks_of_a
+from rnncore.network cimport history
 from rnncore.plan cimport Layer, Plan, hold_beforehand, plain, scalar
 
 cdef extern from "memory.h":
@@ -15,11 +16,6 @@ cdef extern from "memory.h":
 cdef enum:
     FEW = 4                   # sequences for which chunks of time beat lanes of their own
     FEW_UNITS = 32            # up to which the forward steps take less time than reading a tape
-
-
-cdef inline Py_ssize_t saved_blocks(Cell cell) noexcept nogil:
-    """Blocks of H rows that a step saves."""
-    return 6 if cell == LSTM else 5 if cell == GRU else 1
 
 
 cdef inline Py_ssize_t slope_rows(const Plan* plan) noexcept nogil:
@@ -33,7 +29,7 @@ cdef inline Py_ssize_t tape_rows(const Plan* plan) noexcept nogil:
     cdef Py_ssize_t i, rows = 0
     for i in range(plan.passes):
         rows += plan.layers[i].rows + plan.saved_rows
-        rows += plan.net.hidden * ((plan.net.cell == LSTM) + (plan.backward and plan.net.skip > 0))
+        rows += plan.net.hidden * (plan.net.cell.memory + (plan.backward and plan.net.skip > 0))
     return rows
 
 
@@ -43,8 +39,8 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     cdef Py_ssize_t H = plan.net.hidden
     cdef double tape
     cdef Layer* layer
-    plan.gate_rows = H * (1 if plan.net.cell == ELMAN else 4)
-    plan.saved_rows = H * saved_blocks(plan.net.cell) if plan.backward else 0
+    plan.gate_rows = H * blocks_of_a(&plan.net.cell)
+    plan.saved_rows = H * plan.net.cell.saved if plan.backward else 0
     if scalar(plan) or plan.term:  # each step's sums are finished once for every block
         widest = 4
     for i in range(plan.passes):
@@ -112,7 +108,8 @@ cdef inline size_t lay_out_weights(Plan* plan, char* base) noexcept nogil:
     """Point the plan's packed weights into the arena at `base` (64-byte aligned), and return
     how many bytes they take.  With NULL as base, only that."""
     cdef Py_ssize_t H = plan.net.hidden, K = plan.net.outputs, i
-    cdef Py_ssize_t recurrent = plan.net.gates * H, D, head, most = H
+    cdef Py_ssize_t recurrent = plan.net.gates * H, apart = plan.net.cell.apart * H
+    cdef Py_ssize_t D, head, most = H
     cdef size_t used = 0
     cdef Layer* layer
     for i in range(plan.passes):
@@ -120,11 +117,10 @@ cdef inline size_t lay_out_weights(Plan* plan, char* base) noexcept nogil:
         D = layer.inputs if plan.want_dx or layer.number > 0 else 0
         head = K if plan.net.has_head and layer.number == plan.net.layers - 1 else 0
         most = max(most, D)
-        layer.step_weight = carve_reals(base, &used, recurrent * layer.rows)
+        layer.step_weight = carve_reals(base, &used, (recurrent - apart) * layer.rows)
         layer.step_bias = carve_reals(base, &used, plan.gate_rows)
-        if plan.net.cell == GRU:
-            layer.new_weight = carve_reals(base, &used, H * layer.input_rows)
-            layer.reset_weight = carve_reals(base, &used, H * H)
+        layer.apart_input_weight = carve_reals(base, &used, apart * layer.input_rows)
+        layer.apart_state_weight = carve_reals(base, &used, apart * H)
         layer.head_columns = carve_reals(base, &used, head * H)
         if plan.backward:
             layer.back_weight = carve_reals(base, &used, H * recurrent)
@@ -146,7 +142,7 @@ cdef inline size_t lay_out_layer(Plan* plan, Layer* layer, char* base) noexcept 
     if layer.tape != NULL:
         layer.tape += first * layer.rows * L
     layer.saved = carve_reals(base, &used, (plan.slots - 1) * plan.saved_rows * L)
-    if plan.net.cell == LSTM:
+    if plan.net.cell.memory:
         layer.memory = carve_reals(base, &used, plan.slots * H * L)
     if s and plan.ragged:
         layer.origin = <int32_t*>carve(base, &used, (plan.slots - 1 + s) * L, sizeof(int32_t))
@@ -179,7 +175,7 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
     cdef size_t used = 0
     for i in range(plan.passes):
         used += lay_out_layer(plan, &plan.layers[i], base + used if base != NULL else NULL)
-    if plan.net.cell != ELMAN:
+    if not plan.net.cell.plain:
         plan.gates = carve_reals(
             base, &used, (plan.segment if plan.tokens else 1) * plan.gate_rows * L
         )

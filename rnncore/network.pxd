@@ -2,13 +2,9 @@
 
 from libc.stdint cimport int64_t
 
+from rnncore.cells.cell cimport Cell
+from rnncore.cells.elman cimport Nonlinearity
 from rnncore.lanes cimport real
-
-cdef enum Cell:
-    ELMAN, LSTM, GRU
-
-cdef enum Nonlinearity:
-    TANH, RELU, SIGMOID, IDENTITY
 
 cdef enum Loss:
     NO_LOSS, BCE, MSE, CROSS_ENTROPY
@@ -26,7 +22,7 @@ cdef struct Network:
     Py_ssize_t layers
     Py_ssize_t directions     # 2 where every layer also runs from the last step to the first
     Cell cell
-    Py_ssize_t gates          # blocks of H rows in W_ih and W_hh
+    Py_ssize_t gates          # of the cell: blocks of H rows in W_ih and W_hh
     Py_ssize_t skip           # steps that the skip connection leaps over, s; 0: there is none
     bint has_bias
     bint has_head
@@ -81,13 +77,3 @@ cdef inline Py_ssize_t state_rows(const Network* net) noexcept nogil:
 cdef inline Py_ssize_t target_width(const Network* net) noexcept nogil:
     """Targets that belong to one output: a class, or a number for each of K."""
     return 1 if net.loss == CROSS_ENTROPY else net.outputs
-
-
-cdef inline Py_ssize_t input_block(Cell cell, Py_ssize_t gate) noexcept nogil:
-    """Which block of dL/da_t belongs to a gate's rows of W_ih: a GRU has n before r and z."""
-    return (gate + 1) % 3 if cell == GRU else gate
-
-
-cdef inline Py_ssize_t state_block(Cell cell, Py_ssize_t gate) noexcept nogil:
-    """The same for W_hh: the last three of a GRU's four are r, z and W_hn h."""
-    return gate + 1 if cell == GRU else gate

@@ -21,7 +21,7 @@ cdef struct UnitsLayer:
     # (chunk + 1, H) h_{t-1} and the states that follow it; before it, with a skip connection,
     # those before.
     real* h
-    real* c                    # (H) of an LSTM
+    real* c                    # (H) of a cell that has it
 
 
 cdef class PackedUnits:
@@ -56,7 +56,7 @@ cdef class PackedUnits:
         self.layers = <UnitsLayer*>self.room.base
         self.inputs_version = self.rest_version = -1
         self.n_inputs = self.shape[0].weight_hh
-        self.width = padded(self.net.hidden) * (1 if self.net.cell == ELMAN else 4)
+        self.width = padded(self.net.hidden) * blocks_of_a(&self.net.cell)
         self.chunk = STREAM_BYTES // (self.width * <Py_ssize_t>sizeof(real))
         self.chunk = max(8, min(64, self.chunk))
 
@@ -88,11 +88,11 @@ cdef class PackedUnits:
             layer.c = carve_reals(base, &used, H)
         self.head_weight = carve_reals(base, &used, self.net.hidden * head)
         self.head_bias = carve_reals(base, &used, head)
-        self.a = carve_reals(base, &used, self.chunk * self.width if self.net.cell != ELMAN else 0)
+        self.a = carve_reals(base, &used, 0 if self.net.cell.plain else self.chunk * self.width)
         self.out = carve_reals(base, &used, self.chunk * head)
         self.last_h = carve_reals(base, &used, self.chunk * H)
         self.skip_h = carve_reals(base, &used, self.chunk * H if self.net.skip else 0)
-        self.last_c = carve_reals(base, &used, self.chunk * H if self.net.cell == LSTM else 0)
+        self.last_c = carve_reals(base, &used, self.chunk * H if self.net.cell.memory else 0)
         return used
 
     cdef int refresh(self, Engine engine, bint tokens) except -1:
@@ -119,7 +119,7 @@ cdef class PackedUnits:
 
     cdef int pack_gates(
         self, real* packed, const real* matrix, Py_ssize_t n_in, Py_ssize_t first,
-        Py_ssize_t (*block)(Cell, Py_ssize_t) noexcept nogil,
+        Py_ssize_t (*block)(const Cell*, Py_ssize_t) noexcept nogil,
     ) except -1:
         """Pack a matrix (gates H, n_in) for `product`, the rows of each gate as a block of
         their own from block `first` on."""
@@ -127,13 +127,10 @@ cdef class PackedUnits:
         cdef Py_ssize_t H = net.hidden, gate, blocks = self.width // padded(H) - first
         cdef Arena room = Arena()
         cdef real* rows
-        if net.cell == ELMAN:
-            pack_units(packed, matrix, H, n_in)
-            return 0
         room.fit(blocks * padded(H) * n_in * sizeof(real))
         memset(room.base, 0, blocks * padded(H) * n_in * sizeof(real))
         for gate in range(net.gates):
-            rows = <real*>room.base + (block(net.cell, gate) - first) * padded(H) * n_in
+            rows = <real*>room.base + (block(&net.cell, gate) - first) * padded(H) * n_in
             memcpy(rows, matrix + gate * H * n_in, H * n_in * sizeof(real))
         pack_units(packed, <real*>room.base, blocks * padded(H), n_in)
         return 0
@@ -147,7 +144,7 @@ cdef class PackedUnits:
             if i > 0:
                 self.pack_gates(self.layers[i].input_weight, p + shape.weight_ih, H, 0, input_block)
             self.pack_gates(
-                self.layers[i].state_weight, p + shape.weight_hh, H, net.cell == GRU, state_block
+                self.layers[i].state_weight, p + shape.weight_hh, H, net.cell.apart, state_block
             )
             if net.skip:
                 pack_units(self.layers[i].skip_weight, p + shape.weight_skip, H, H)
@@ -163,8 +160,8 @@ cdef class PackedUnits:
     cdef void pack_bias(self, real* bias, const real* b_ih, const real* b_hh) noexcept:
         cdef Py_ssize_t i, k, gate, H = self.net.hidden, P = padded(H), of_input, of_state
         for gate in range(self.net.gates):
-            of_input = input_block(self.net.cell, gate) * P
-            of_state = state_block(self.net.cell, gate) * P
+            of_input = input_block(&self.net.cell, gate) * P
+            of_state = state_block(&self.net.cell, gate) * P
             for i in range(H):
                 k = gate * H + i
                 bias[of_input + i] = b_ih[k]

@@ -20,46 +20,42 @@ cdef void pack_layer(const Plan* plan, const Layer* layer, Py_ssize_t slopes) no
     cdef const real* w_hh = plan.parameters + layer.weight_hh
     cdef const real* w_skip = plan.parameters + layer.weight_skip
     cdef Py_ssize_t H = net.hidden, D = layer.inputs, V = plan.vectors, rows = layer.input_rows
-    cdef Py_ssize_t n = net.gates * H, fused = 2 * H if net.cell == GRU else n
+    cdef Py_ssize_t shared = net.cell.shared * H, apart = net.cell.apart * H, n = shared + apart
     if rows:
-        pack(layer.step_weight, layer.rows, 0, V, w_ih, fused, D, D, 1)
-    pack(layer.step_weight, layer.rows, rows, V, w_hh, fused, H, H, 1)
+        pack(layer.step_weight, layer.rows, 0, V, w_ih, shared, D, D, 1)
+        pack(layer.apart_input_weight, D, 0, V, w_ih + shared * D, apart, D, D, 1)
+    pack(layer.step_weight, layer.rows, rows, V, w_hh, shared, H, H, 1)
+    pack(layer.apart_state_weight, H, 0, V, w_hh + shared * H, apart, H, H, 1)
     if net.skip:
         pack(layer.step_weight, layer.rows, rows + H, V, w_skip, H, H, H, 1)
-    if net.cell == GRU:
-        pack(layer.reset_weight, H, 0, V, w_hh + 2 * H * H, H, H, H, 1)
-        if rows:
-            pack(layer.new_weight, D, 0, V, w_ih + 2 * H * D, H, D, D, 1)
     pack_bias(plan, layer)
     if not plan.backward:
         return
     pack(layer.back_weight, n, 0, V, w_hh, H, n, 1, H)
     if net.skip:
         pack(layer.skip_back_weight, H, 0, V, w_skip, H, H, 1, H)
-    if slopes and net.cell == GRU:
-        pack(layer.input_back_weight, n, 0, V, w_ih + 2 * H * D, D, H, 1, D)
-        pack(layer.input_back_weight, n, H, V, w_ih, D, 2 * H, 1, D)
-    elif slopes:
-        pack(layer.input_back_weight, n, 0, V, w_ih, D, n, 1, D)
+    if slopes:  # in the order of a_t
+        pack(layer.input_back_weight, n, 0, V, w_ih + shared * D, D, apart, 1, D)
+        pack(layer.input_back_weight, n, apart, V, w_ih, D, shared, 1, D)
 
 
 cdef void pack_bias(const Plan* plan, const Layer* layer) noexcept nogil:
-    """b_ih + b_hh in the order of a_t; those of a GRU's n stay apart."""
+    """b_ih + b_hh in the order of a_t, or each where its product is kept apart."""
     cdef const real* b_ih = plan.parameters + layer.bias_ih
     cdef const real* b_hh = plan.parameters + layer.bias_hh
-    cdef Py_ssize_t i, H = plan.net.hidden
+    cdef Py_ssize_t i, gate, H = plan.net.hidden
+    cdef real* of_input
+    cdef real* of_state
     memset(layer.step_bias, 0, plan.gate_rows * sizeof(real))
     if not plan.net.has_bias:
         return
-    if plan.net.cell != GRU:
-        for i in range(plan.gate_rows):
-            layer.step_bias[i] = b_ih[i] + b_hh[i]
-        return
-    for i in range(H):
-        layer.step_bias[i] = b_ih[2 * H + i]
-        layer.step_bias[3 * H + i] = b_hh[2 * H + i]
-    for i in range(2 * H):
-        layer.step_bias[H + i] = b_ih[i] + b_hh[i]
+    for gate in range(plan.net.gates):
+        of_input = layer.step_bias + input_block(&plan.net.cell, gate) * H
+        of_state = layer.step_bias + state_block(&plan.net.cell, gate) * H
+        for i in range(H):
+            of_input[i] = b_ih[gate * H + i]
+        for i in range(H):
+            of_state[i] += b_hh[gate * H + i]
 
 
 cdef void pack_head(const Plan* plan) noexcept nogil:

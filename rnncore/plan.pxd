@@ -18,7 +18,7 @@ Of every layer, in every direction:
                                       each segment, from which its steps are taken again
     saved   (slots - 1, saved, lanes)  what the backward step needs to know of the forward one:
                                       f'(a_t), or the factors listed with the cell
-    memory  (slots, H, lanes)         c_{t-1} of an LSTM
+    memory  (slots, H, lanes)         c_{t-1} of a cell that has it
     dh      (H, lanes)                dL/dh_t
     dc      (H, lanes)                dL/dc_t
     dh_aside, dc_aside  (H, lanes)    what waits for the end of a shorter sequence, see `cross_ends`
@@ -51,7 +51,7 @@ cache; a "last" read-out uses the first step of out, target and weight.
 from libc.stdint cimport int32_t, uint64_t
 
 from rnncore.lanes cimport real
-from rnncore.network cimport ELMAN, Network
+from rnncore.network cimport Network
 
 cdef enum:
     MAX_LANES = 64            # lanes of the largest block: four 64-byte vectors of float32
@@ -70,9 +70,9 @@ cdef struct Layer:
     # columns of the head.
     Py_ssize_t weight_ih, weight_hh, weight_skip, bias_ih, bias_hh, head_weight, h0, c0
     # Weights in the order in which the products read them.
-    real* step_weight         # (gates H, rows); of a GRU only r and z
-    real* new_weight          # (H, inputs), of a GRU: W_in
-    real* reset_weight        # (H, H), of a GRU: W_hn
+    real* step_weight         # (shared H, rows) of the gates whose products are added
+    real* apart_input_weight  # (apart H, inputs) W_ih of those that keep them apart
+    real* apart_state_weight  # (apart H, H) their W_hh
     real* step_bias           # (gate_rows)    b_ih + b_hh
     real* back_weight         # (H, gates H) W_hh^T
     real* skip_back_weight    # (H, H) W_skip^T
@@ -109,7 +109,7 @@ cdef struct Plan:
     bint last_only            # of a read-out at every step, only the last one's loss
     Py_ssize_t weight_rows    # K where each output's target has a weight of its own, else 1
     Py_ssize_t passes         # layers times directions
-    Py_ssize_t gate_rows      # of a_t: H for each gate; a GRU keeps W_in x and W_hn h apart
+    Py_ssize_t gate_rows      # of a_t: H for each block
     Py_ssize_t saved_rows
     int vectors               # vectors of lanes in a block
     Py_ssize_t lanes
@@ -151,7 +151,7 @@ cdef struct Plan:
 
 cdef inline bint scalar(const Plan* plan) noexcept nogil:
     """Whether the loops for one unit apply."""
-    return plan.net.hidden == 1 and plan.net.cell == ELMAN and plan.net.skip == 0
+    return plan.net.hidden == 1 and plan.net.cell.plain and plan.net.skip == 0
 
 
 cdef inline bint plain(const Plan* plan) noexcept nogil:
@@ -195,7 +195,9 @@ cdef inline real* state(const Plan* plan, const Layer* layer, Py_ssize_t slot) n
 
 
 cdef inline real* memory(const Plan* plan, const Layer* layer, Py_ssize_t slot) noexcept nogil:
-    """The rows of c in a slot."""
+    """The rows of c in a slot; NULL where the cell has none."""
+    if layer.memory == NULL:
+        return NULL
     return layer.memory + slot * plan.net.hidden * plan.lanes
 
 

@@ -111,7 +111,7 @@ cdef class Units(PackedUnits):
         cdef Py_ssize_t H = self.net.hidden, s = history(&self.net), k
         for k in range(s):
             start_from(self.layers[i].h - k * padded(H), self.earlier(i, state, 0, k), H)
-        if self.net.cell == LSTM:
+        if self.net.cell.memory:
             start_from(self.layers[i].c, self.memory_before(i, state, 0), H)
 
     cdef const real* earlier(
@@ -156,8 +156,8 @@ cdef class Units(PackedUnits):
         in the place of h_t."""
         cdef UnitsLayer* layer = &self.layers[i]
         cdef Py_ssize_t H = self.net.hidden, P = padded(H), D = self.net.inputs
-        cdef Py_ssize_t n_out = H if self.net.cell == ELMAN else self.width
-        cdef real* a = layer.h + P if self.net.cell == ELMAN else self.a
+        cdef Py_ssize_t n_out = H if self.net.cell.plain else self.width
+        cdef real* a = layer.h + P if self.net.cell.plain else self.a
         if i > 0:
             product(
                 a, self.width, n_out, layer.input_weight, layer.bias, self.layers[i - 1].h + P,
@@ -180,7 +180,7 @@ cdef class Units(PackedUnits):
             memcpy(a, self.layers[0].bias, self.width * sizeof(real))
             for gate in range(self.net.gates):
                 column = self.flat + gate * H * self.net.inputs + token
-                block = input_block(self.net.cell, gate) * padded(H)
+                block = input_block(&self.net.cell, gate) * padded(H)
                 for i in range(H):
                     a[block + i] += column[i * self.net.inputs]
             a += self.width
@@ -188,17 +188,15 @@ cdef class Units(PackedUnits):
     cdef void recur(self, const UnitsLayer* layer, Py_ssize_t n) noexcept nogil:
         """The loop over time: from W_ih x_t + b_ih + b_hh to h_t."""
         cdef Py_ssize_t H = self.net.hidden, width = padded(H), vectors = width // LANES, _t
+        cdef Py_ssize_t apart = self.net.cell.apart * width
         cdef const real* w = layer.state_weight
         cdef const real* b = layer.bias
         cdef real* h = layer.h
         cdef real* a = self.a
         for _t in range(n):
-            if self.net.cell == LSTM:
-                product(a, self.width, 4 * width, w, b, h, width, H, 1, True)
-                lstm_gates(width, a, layer.c, layer.c, h + width, NULL)
-            elif self.net.cell == GRU:
-                product(a + width, self.width, 3 * width, w, b, h, width, H, 1, True)
-                gru_gates(width, a, h, h + width, NULL)
+            if not self.net.cell.plain:
+                product(a + apart, self.width, self.width - apart, w, b, h, width, H, 1, True)
+                self.net.cell.forward(0, width, a, h, layer.c, layer.c, h + width, NULL)
             elif self.net.skip:
                 product(h + width, width, H, w, b, h, width, H, 1, True)
                 product(
@@ -272,7 +270,7 @@ cdef class Units(PackedUnits):
         cdef Py_ssize_t H = self.net.hidden, P = padded(H), k
         for k in range(n):
             start_from(self.last_h + k * P, self.earlier(i, state, first + k, 0), H)
-            if self.net.cell == LSTM:
+            if self.net.cell.memory:
                 start_from(self.last_c + k * P, self.memory_before(i, state, first + k), H)
             if self.net.skip:
                 start_from(
@@ -282,19 +280,19 @@ cdef class Units(PackedUnits):
     cdef void recur_all(self, const UnitsLayer* layer, Py_ssize_t n) noexcept nogil:
         """From W_ih x_t + b_ih + b_hh to h_t of n streams, and in the place of c_{t-1} to c_t."""
         cdef Py_ssize_t H = self.net.hidden, P = padded(H), k
+        cdef Py_ssize_t apart = self.net.cell.apart * P
         cdef const real* w = layer.state_weight
         cdef const real* b = layer.bias
         cdef real* h = layer.h + P
         cdef real* a = self.a
         cdef real* c = self.last_c
-        if self.net.cell == LSTM:
-            product(a, self.width, 4 * P, w, b, self.last_h, P, H, n, True)
+        if not self.net.cell.plain:
+            product(a + apart, self.width, self.width - apart, w, b, self.last_h, P, H, n, True)
             for k in range(n):
-                lstm_gates(P, a + k * self.width, c + k * P, c + k * P, h + k * P, NULL)
-        elif self.net.cell == GRU:
-            product(a + P, self.width, 3 * P, w, b, self.last_h, P, H, n, True)
-            for k in range(n):
-                gru_gates(P, a + k * self.width, self.last_h + k * P, h + k * P, NULL)
+                self.net.cell.forward(
+                    0, P, a + k * self.width, self.last_h + k * P, c + k * P, c + k * P, h + k * P,
+                    NULL,
+                )
         else:
             product(h, P, H, w, b, self.last_h, P, H, n, True)
             if self.net.skip:

@@ -25,7 +25,7 @@ cdef bint is_part(part, Py_ssize_t count, const Network* net):
 
 cdef bint is_state(state, Py_ssize_t count, const Network* net):
     """Whether it is a state as the core takes it, of an LSTM a pair."""
-    if net.cell != LSTM:
+    if not net.cell.memory:
         return is_part(state, count, net)
     return (
         type(state) is tuple and len(state) == 2
@@ -52,14 +52,14 @@ cdef cnp.ndarray new_part(Py_ssize_t count, const Network* net):
 
 
 cdef object new_state(Py_ssize_t count, const Network* net):
-    if net.cell != LSTM:
+    if not net.cell.memory:
         return new_part(count, net)
     return new_part(count, net), new_part(count, net)
 
 
 cdef list parts_of(tuple results, const Network* net):
     """The arrays of (y, state)."""
-    return [results[0], *results[1]] if net.cell == LSTM else [results[0], results[1]]
+    return [results[0], *results[1]] if net.cell.memory else [results[0], results[1]]
 
 
 cdef bint are_results(

@@ -41,7 +41,7 @@ def terms(
     plan.scale, plan.last_only = scale, last_only
     plan.parameters = &engine.flat[0]
     set_out(arena, &plan, &seqs)
-    if engine.net.cell == LSTM:
+    if engine.net.cell.memory:
         split_states(&seqs, engine.states(seqs.count) // 2)
     engine.begin_reading()
     with nogil:
@@ -71,7 +71,7 @@ def jacobians(
     cdef real* numbers
     cdef real* numbers_skip = NULL
     cdef Arena arena = Arena()
-    S *= 2 if engine.net.cell == LSTM else 1
+    S *= 2 if engine.net.cell.memory else 1
     n = choose(&seqs, order)
     if not 0 <= which < engine.net.layers * engine.net.directions:
         raise ValueError(f"which: no layer {which}")
@@ -83,7 +83,7 @@ def jacobians(
     set_out(arena, &plan, &seqs)
     if count > plan.lanes:
         raise ValueError(f"order: expected up to {plan.lanes} sequences, got {count}")
-    if engine.net.cell == LSTM:
+    if engine.net.cell.memory:
         split_states(&seqs, engine.states(seqs.count) // 2)
     engine.begin_reading()
     with nogil:

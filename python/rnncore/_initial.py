@@ -9,7 +9,8 @@ import numpy as np
 
 from rnncore import _checks as check
 from rnncore._checks import Array
-from rnncore._parameters import GATES, Shapes, checked_array
+from rnncore._cells import CELLS
+from rnncore._parameters import Shapes, checked_array
 
 #: Draws an array of a shape for the parameter of a name.
 Draw = Callable[[str, tuple[int, ...], np.random.Generator], Any]
@@ -58,7 +59,7 @@ def named(
     """Values by one of the names."""
     if name == "torch":
         return by_torch(shapes, rng)
-    hidden, gates = shapes["weight_hh_l0"][1], GATES[kind]
+    hidden, gates = shapes["weight_hh_l0"][1], CELLS[kind].gates
     if name in ("identity", "unit") and kind != "RNN":
         raise ValueError(f"init: expected {name!r} for an RNN only, got it for a {kind}")
     if name == "unit" and hidden != 1:

@@ -16,6 +16,7 @@ from rnncore import _files
 from rnncore import _initial as initial
 from rnncore import _parameters as parameters
 from rnncore._builds import core
+from rnncore._cells import CELLS
 from rnncore._checks import Array
 from rnncore._initial import Init
 from rnncore._inputs import Form, Inputs
@@ -127,7 +128,7 @@ class Model:
         self._every_step = self.readout == "all"
         self._form = Form(
             self._core, self._dtype, self.input_size, self.hidden_size, width,
-            2 if self._kind == "LSTM" else 1, layers * (2 if bidirectional else 1), skip or 1,
+            CELLS[self._kind].states, layers * (2 if bidirectional else 1), skip or 1,
             self._outputs, self._every_step, self._loss,
         )  # fmt: skip
         self._inputs = partial(Inputs, self._form)
@@ -145,7 +146,7 @@ class Model:
             bias=self.bias,
             head=self.output_size is not None,
             every_step=self._every_step,
-            cell=self._core.CELLS[self._kind],
+            cell=CELLS[self._kind].number,
             nonlinearity=self._core.NONLINEARITIES[self._config.get("nonlinearity", "tanh")],
             loss=self._core.LOSSES[self._loss],
         )

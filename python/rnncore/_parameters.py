@@ -9,13 +9,10 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from rnncore import _checks as check
+from rnncore._cells import CELLS
 from rnncore._checks import Array
 
 Shapes = dict[str, tuple[int, ...]]
-
-
-#: Cell -> how many blocks of H rows its weights have, one for each gate.
-GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 
 
 #: What a network's configuration has where it does not say.
@@ -28,7 +25,7 @@ def parameter_shapes(kind: str, config: Mapping[str, Any]) -> Shapes:
     """PyTorch's names and shapes, in the order of the flat vector."""
     config = DEFAULTS | dict(config)
     H, K = config["hidden_size"], config["output_size"]
-    rows, width = GATES[kind] * H, config["input_size"]
+    rows, width = CELLS[kind].gates * H, config["input_size"]
     directions = ("", "_reverse") if config["bidirectional"] else ("",)
     shapes: Shapes = {}
     for layer in range(config["num_layers"]):
@@ -46,7 +43,7 @@ def parameter_shapes(kind: str, config: Mapping[str, Any]) -> Shapes:
         if config["bias"]:
             shapes["head.bias"] = (K,)
     if config["trainable_h0"]:
-        for name in ("h0", "c0") if kind == "LSTM" else ("h0",):
+        for name in ("h0", "c0")[: CELLS[kind].states]:
             shapes[name] = (config["num_layers"] * len(directions), H)
     return shapes
 

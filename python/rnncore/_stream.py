@@ -217,10 +217,10 @@ class Streaming(Model):
         for B."""
         if state is None:
             return None
-        names = ("state[0]", "state[1]") if self._kind == "LSTM" else ("state",)
+        names = ("state[0]", "state[1]") if self._form.states == 2 else ("state",)
         parts = zip(names, self._parts(state), strict=True)
         arrays = [self._whole(name, given, count) for name, given in parts]
-        return (arrays[0], arrays[1]) if self._kind == "LSTM" else arrays[0]
+        return (arrays[0], arrays[1]) if self._form.states == 2 else arrays[0]
 
     def _whole(self, name: str, given: Any, count: tuple[int, ...]) -> Array:
         """h or c with all its rows. As in ``h0=``, the only row may be without its axis, and those
@@ -245,7 +245,7 @@ class Streaming(Model):
 
     def _parts(self, state: Any) -> list[Any]:
         """A state, or h and c of an LSTM's."""
-        if self._kind != "LSTM":
+        if self._form.states == 1:
             return [state]
         parts = check.items("state", state) if isinstance(state, list | tuple) else []
         if len(parts) != 2:
@@ -256,7 +256,7 @@ class Streaming(Model):
         if out is None:
             return
         state = self._shape_of_state(count)
-        pair = self._kind == "LSTM"
+        pair = self._form.states == 2
         if not isinstance(out, tuple) or len(out) != 2:
             raise TypeError(
                 f"out: expected a tuple (y, state) of two arrays, got {check.shown(out)}"

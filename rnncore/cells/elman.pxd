@@ -4,14 +4,17 @@
                 h_t = f(a_t)
     backward    dL/da_t     = f'(a_t) * dL/dh_t
                 dL/dh_{t-1} = W_hh^T dL/da_t   + what reaches h_{t-1} directly
+
+What is saved is f'(a_t).
 """
 
+from rnncore.cells.cell cimport Cell
 from rnncore.lanes cimport (
     LANES, real, vlogistic, vload, vmul, vreal, vrelu, vset1, vstore, vtanh,
 )
-from rnncore.network cimport IDENTITY, RELU, SIGMOID, TANH, Nonlinearity
-from rnncore.plan cimport Layer, Plan
-from rnncore.products cimport affine
+
+cdef enum Nonlinearity:
+    TANH, RELU, SIGMOID, IDENTITY
 
 
 cdef inline vreal nonlinear(int f, vreal a, vreal* slope) noexcept nogil:
@@ -45,7 +48,7 @@ cdef inline void nonlinear_rows_of(
 
 
 cdef inline void elman_units(
-    Nonlinearity f, Py_ssize_t vectors, real* h, real* slope,
+    int f, Py_ssize_t vectors, real* h, real* slope,
 ) noexcept nogil:
     """a_t to h_t = f(a_t) in place, so many vectors of it; slope = f'(a_t), unless NULL."""
     if f == TANH:
@@ -59,24 +62,22 @@ cdef inline void elman_units(
 
 
 cdef inline void elman_forward(
-    const Plan* plan, const Layer* layer, const real* u, real* h, real* slope,
+    int f, Py_ssize_t n, const real* _a, const real* _h_before, const real* _c_before, real* _c,
+    real* h, real* saved,
 ) noexcept nogil:
-    """u (rows, lanes) = [x_t ; h_{t-1}] -> h (H, lanes) = h_t, slope (H, lanes) = f'(a_t).
-
-    Of tokens, h holds W_ih x_t + b_ih + b_hh already and u has no rows for x_t.
-    """
-    # a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
-    affine(
-        plan.vectors, h, layer.step_weight, layer.step_bias, u, plan.net.hidden, layer.rows,
-        layer.tokens,
-    )
-    elman_units(plan.net.nonlinearity, plan.net.hidden * plan.vectors, h, slope)
+    """a_t is where h_t goes."""
+    elman_units(f, n // LANES, h, saved)
 
 
-cdef inline void elman_da(
-    const Plan* plan, const real* slope, const real* dh, real* da,
+cdef inline void elman_backward(
+    Py_ssize_t n, const real* saved, real* dh, real* _dc, real* da,
 ) noexcept nogil:
     """dL/da_t = f'(a_t) * dL/dh_t"""
     cdef Py_ssize_t i
-    for i in range(plan.net.hidden * plan.vectors):
-        vstore(da + i * LANES, vmul(vload(slope + i * LANES), vload(dh + i * LANES)))
+    for i in range(n // LANES):
+        vstore(da + i * LANES, vmul(vload(saved + i * LANES), vload(dh + i * LANES)))
+
+
+cdef inline void elman(Cell* cell) noexcept nogil:
+    cell.name, cell.shared, cell.saved, cell.plain = "RNN", 1, 1, True
+    cell.forward, cell.backward = elman_forward, elman_backward

@@ -15,20 +15,18 @@
 All factors but dL/dh_t and dL/dc_t are known on the way forward: they are what is saved.
 """
 
+from rnncore.cells.cell cimport Cell
 from rnncore.lanes cimport LANES, real, vfma, vload, vlogistic, vmul, vreal, vstore, vtanh
-from rnncore.plan cimport Layer, Plan
-from rnncore.products cimport affine
 
 # Blocks of saved rows: the factors in da_i, da_f, da_g, da_o, in dc_t, and in dc_{t-1}.
 cdef enum:
     OF_I, OF_F, OF_G, OF_O, OF_C, KEPT_C
 
 
-cdef inline void lstm_gates(
-    Py_ssize_t n, const real* a, const real* c_before, real* c, real* h, real* saved,
+cdef inline void lstm_forward(
+    int _f, Py_ssize_t n, const real* a, const real* _h_before, const real* c_before, real* c,
+    real* h, real* saved,
 ) noexcept nogil:
-    """From a_t, four blocks of n reals, and c_{t-1} to c_t and h_t, of n; and what is saved,
-    unless that is NULL.  c may be c_before."""
     cdef Py_ssize_t k = 0
     cdef vreal i, f, g, o, tanh_c, c_old, c_new, slope_i, slope_f, slope_g, slope_o, slope_c
     while k < n:
@@ -52,28 +50,11 @@ cdef inline void lstm_gates(
         k += LANES
 
 
-cdef inline void lstm_forward(
-    const Plan* plan, const Layer* layer, const real* u, real* a, const real* c_before, real* c,
-    real* h, real* saved,
+cdef inline void lstm_backward(
+    Py_ssize_t n, const real* saved, real* dh, real* dc, real* da,
 ) noexcept nogil:
-    """u (rows, lanes) = [x_t ; h_{t-1}] and c_{t-1} (H, lanes) -> h_t, c_t, and what is saved.
-
-    a (4 H, lanes) is room; of tokens, it holds W_ih x_t + b_ih + b_hh already and u has no
-    rows for x_t.
-    """
-    affine(
-        plan.vectors, a, layer.step_weight, layer.step_bias, u, 4 * plan.net.hidden, layer.rows,
-        layer.tokens,
-    )
-    lstm_gates(plan.net.hidden * plan.lanes, a, c_before, c, h, saved)
-
-
-cdef inline void lstm_da(
-    const Plan* plan, const real* saved, const real* dh, real* dc, real* da,
-) noexcept nogil:
-    """dL/da_t (4 H, lanes), and dc from dL/dc_t, as far as it comes from c_{t+1}, to
-    dL/dc_{t-1}."""
-    cdef Py_ssize_t n = plan.net.hidden * plan.lanes, k = 0
+    """dL/da_t, and dc from dL/dc_t, as far as it comes from c_{t+1}, to dL/dc_{t-1}."""
+    cdef Py_ssize_t k = 0
     cdef vreal d
     while k < n:
         vstore(da + 3 * n + k, vmul(vload(dh + k), vload(saved + OF_O * n + k)))
@@ -83,3 +64,8 @@ cdef inline void lstm_da(
         vstore(da + 2 * n + k, vmul(d, vload(saved + OF_G * n + k)))
         vstore(dc + k, vmul(d, vload(saved + KEPT_C * n + k)))
         k += LANES
+
+
+cdef inline void lstm(Cell* cell) noexcept nogil:
+    cell.name, cell.shared, cell.saved, cell.memory = "LSTM", 4, 6, True
+    cell.forward, cell.backward = lstm_forward, lstm_backward

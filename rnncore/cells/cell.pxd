@@ -1,0 +1,60 @@
+"""What a cell is: where its products go, what a step saves, and the mathematics of one step.
+
+A step of every cell is the same products, followed by the cell's own pointwise functions.
+a_t is made of blocks of H rows:
+
+    apart    W_ih x_t + b_ih                           of gates that keep their two products apart
+    shared   W_ih x_t + b_ih + W_hh h_{t-1} + b_hh     of the other gates
+    apart    W_hh h_{t-1} + b_hh                       again of the first kind
+
+so what x_t enters is the first blocks, what h_{t-1} enters the last ones, both contiguous. In the
+parameters W_ih, W_hh and the biases the gates stand in one order: first those with shared products.
+"""
+
+from rnncore.lanes cimport real
+
+# From a_t, h_{t-1} and c_{t-1} to c_t and h_t, n reals each and in a_t for each block (rows of
+# lanes, or units in lanes); and what is saved, unless that is NULL.  f: a plain cell's
+# nonlinearity.  c may be c_{t-1}, and of a plain cell h is a_t.
+ctypedef void (*Forward)(
+    int f, Py_ssize_t n, const real* a, const real* h_before, const real* c_before, real* c,
+    real* h, real* saved,
+) noexcept nogil
+
+# dL/da_t of n reals a block, from dL/dh_t and dL/dc_t, which becomes dL/dc_{t-1}. Where the cell
+# carries its state, dL/dh_t becomes what reaches h_{t-1} other than through W_hh.
+ctypedef void (*Backward)(
+    Py_ssize_t n, const real* saved, real* dh, real* dc, real* da,
+) noexcept nogil
+
+cdef struct Cell:
+    const char* name
+    int shared                # gates whose products are added
+    int apart                 # gates whose products are not
+    int saved                 # blocks of H rows that a step saves; of a gated cell the last one is
+                              # by what its state is multiplied from step to step
+    bint memory               # whether there is a c_t beside h_t
+    bint carries              # whether h_t depends on h_{t-1} also directly
+    bint plain                # whether h_t = f(a_t) and nothing else
+    Forward forward
+    Backward backward
+
+
+cdef inline int gates_of(const Cell* cell) noexcept nogil:
+    """Blocks of H rows in W_ih and W_hh."""
+    return cell.shared + cell.apart
+
+
+cdef inline int blocks_of_a(const Cell* cell) noexcept nogil:
+    """Blocks of H rows in a_t."""
+    return cell.shared + 2 * cell.apart
+
+
+cdef inline Py_ssize_t input_block(const Cell* cell, Py_ssize_t gate) noexcept nogil:
+    """Which block of a_t a gate's rows of W_ih x_t are in."""
+    return gate + cell.apart if gate < cell.shared else gate - cell.shared
+
+
+cdef inline Py_ssize_t state_block(const Cell* cell, Py_ssize_t gate) noexcept nogil:
+    """And those of W_hh h_{t-1}."""
+    return gate + cell.apart
