@@ -58,8 +58,9 @@ def bits(*values) -> str:
 
 def crossed(dtype: str) -> Iterator[tuple[str, str]]:
     for number in range(EXAMPLES):
-        answers = compare.answers(draw(number), dtype)
-        yield f"example {number}", bits(*(answers[name] for name in sorted(answers)))
+        example = draw(number)
+        answers = compare.answers(example, dtype)
+        yield f"example {number} {example.cell}", bits(*(answers[name] for name in sorted(answers)))
 
 
 def large(dtype: str) -> Iterator[tuple[str, str]]:
@@ -121,8 +122,10 @@ def main(what: str, file: str) -> int:
         print(f"{len(found)} digests")
         return 0
     known = json.loads(Path(file).read_text(encoding="utf-8"))
-    other = [name for name in known if found.get(name) != known[name]]
-    print(*other[:20], f"{len(other)} of {len(known)} differ", sep="\n")
+    both = known.keys() & found.keys()
+    other = sorted(name for name in both if found[name] != known[name])
+    print(*other[:20], f"{len(other)} of {len(both)} differ", sep="\n")
+    print(f"{len(known) - len(both)} are no longer there, {len(found) - len(both)} are new")
     return int(bool(other))
 
 

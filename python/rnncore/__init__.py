@@ -18,12 +18,14 @@ from rnncore._gru import GRU
 from rnncore._history import History
 from rnncore._load import load
 from rnncore._lstm import LSTM
+from rnncore._mgu import MGU
 from rnncore._rnn import RNN
 from rnncore._version import __version__
 
 __all__ = [
     "GRU",
     "LSTM",
+    "MGU",
     "RNN",
     "GradientFlow",
     "History",

@@ -15,6 +15,4 @@ class Cell(NamedTuple):
     states: int  # arrays that its state is made of: h, or h and c
 
 
-CELLS: dict[str, Cell] = {
-    name: Cell(*values) for name, values in core("float32").CELLS.items()
-}
+CELLS: dict[str, Cell] = {name: Cell(*values) for name, values in core("float32").CELLS.items()}

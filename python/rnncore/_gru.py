@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from typing import Unpack
 
-from rnncore._initial import Init
-from rnncore._network import Network
+import numpy as np
+
+from rnncore._checks import Array
+from rnncore._network import Common, Network
+from rnncore._numeric import logistic
 
 
 class GRU(Network):
@@ -60,6 +62,7 @@ class GRU(Network):
     """
 
     _kind = "GRU"
+    _keeps = ("update_bias", 1, "h")
 
     def __init__(
         self,
@@ -67,31 +70,14 @@ class GRU(Network):
         hidden_size: int,
         output_size: int | None = None,
         *,
-        num_layers: int = 1,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        bias: bool = True,
-        readout: str = "last",
-        loss: str | None = None,
-        init: Init = "torch",
-        init_scale: float = 1.0,
-        dtype: npt.DTypeLike = "float32",
-        trainable_h0: bool = False,
         update_bias: float | None = None,
-        seed: int | np.random.Generator | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        config = {
-            "input_size": input_size,
-            "hidden_size": hidden_size,
-            "output_size": output_size,
-            "num_layers": num_layers,
-            "bidirectional": bidirectional,
-            "dropout": dropout,
-            "trainable_h0": trainable_h0,
-            "bias": bias,
-            "readout": readout,
-            "loss": loss,
-            "dtype": dtype,
-        }
-        super().__init__(config, seed, init, init_scale)
-        self._set_gate_bias("update_bias", update_bias)
+        super().__init__(input_size, hidden_size, output_size, **common)
+        self._set_gate_bias("update_bias", 1, update_bias)
+
+    @staticmethod
+    def _gates(of_x: Array, of_h: Array) -> dict[str, Array]:
+        (r_x, z_x, n_x), (r_h, z_h, n_h) = (np.split(of, 3, axis=-1) for of in (of_x, of_h))
+        r = logistic(r_x + r_h)
+        return {"r": r, "z": logistic(z_x + z_h), "n": np.tanh(n_x + r * n_h)}

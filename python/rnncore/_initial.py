@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rnncore import _checks as check
-from rnncore._checks import Array
 from rnncore._cells import CELLS
+from rnncore._checks import Array
 from rnncore._parameters import Shapes, checked_array
 
 #: Draws an array of a shape for the parameter of a name.

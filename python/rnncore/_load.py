@@ -11,11 +11,12 @@ from rnncore import _files
 from rnncore import _parameters as parameters
 from rnncore._gru import GRU
 from rnncore._lstm import LSTM
+from rnncore._mgu import MGU
 from rnncore._model import FORMAT, MOST_LAYERS
 from rnncore._network import Network
 from rnncore._rnn import RNN
 
-CLASSES: dict[str, type[Network]] = {"RNN": RNN, "LSTM": LSTM, "GRU": GRU}
+CLASSES: dict[str, type[Network]] = {cell._kind: cell for cell in (RNN, LSTM, GRU, MGU)}
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -27,7 +28,7 @@ def load(path: str | os.PathLike[str]) -> Network:
 
     Returns
     -------
-    RNN, LSTM or GRU
+    RNN, LSTM, GRU or MGU
 
     Raises
     ------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from typing import Unpack
 
-from rnncore._initial import Init
-from rnncore._network import Network
+import numpy as np
+
+from rnncore._checks import Array
+from rnncore._network import Common, Network
+from rnncore._numeric import logistic
 
 
 class LSTM(Network):
@@ -65,6 +67,7 @@ class LSTM(Network):
     """
 
     _kind = "LSTM"
+    _keeps = ("forget_bias", 1, "c")
 
     def __init__(
         self,
@@ -72,31 +75,18 @@ class LSTM(Network):
         hidden_size: int,
         output_size: int | None = None,
         *,
-        num_layers: int = 1,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        bias: bool = True,
-        readout: str = "last",
-        loss: str | None = None,
-        init: Init = "torch",
-        init_scale: float = 1.0,
-        dtype: npt.DTypeLike = "float32",
-        trainable_h0: bool = False,
         forget_bias: float | None = None,
-        seed: int | np.random.Generator | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        config = {
-            "input_size": input_size,
-            "hidden_size": hidden_size,
-            "output_size": output_size,
-            "num_layers": num_layers,
-            "bidirectional": bidirectional,
-            "dropout": dropout,
-            "trainable_h0": trainable_h0,
-            "bias": bias,
-            "readout": readout,
-            "loss": loss,
-            "dtype": dtype,
-        }
-        super().__init__(config, seed, init, init_scale)
-        self._set_gate_bias("forget_bias", forget_bias)
+        super().__init__(input_size, hidden_size, output_size, **common)
+        self._set_gate_bias("forget_bias", 1, forget_bias)
+
+    @staticmethod
+    def _gates(of_x: Array, of_h: Array) -> dict[str, Array]:
+        i, f, g, o = np.split(of_x + of_h, 4, axis=-1)
+        return {"i": logistic(i), "f": logistic(f), "g": np.tanh(g), "o": logistic(o)}
+
+    @staticmethod
+    def _next_memory(gates: dict[str, Array], c: Array) -> Array:
+        new: Array = gates["f"] * c + gates["i"] * gates["g"]
+        return new

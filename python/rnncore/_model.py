@@ -43,7 +43,9 @@ FORMAT = 1
 class Model:
     """Configuration and parameters of a network; see `rnncore.RNN` for what they mean."""
 
-    _kind: ClassVar[str]  # the name of the class in files, also of what is derived from it
+    _kind: ClassVar[str]  # the cell's name in the core and in files, also of derived classes
+    #: By which first bias a cell keeps its state, the sign that does, and the state's name.
+    _keeps: ClassVar[tuple[str, int, str] | None] = None
     _core: ModuleType
     _engine: Engine
     _stream: Stream
@@ -91,19 +93,6 @@ class Model:
         self._shapes = shapes
         self._connect(flat)
 
-    def _set_gate_bias(self, name: str, value: Any) -> None:
-        """Give the second gate, of an LSTM f and of a GRU z, its bias in every layer."""
-        if value is None:
-            return
-        most = float(np.finfo(self._dtype).max)
-        value = check.number(name, value, -most, most, above=True)
-        if not self.bias:
-            raise ValueError(f"{name}: expected None with bias=False")
-        gate = slice(self.hidden_size, 2 * self.hidden_size)
-        for parameter, values in self._parameters.items():
-            if parameter.startswith("bias_"):
-                values[gate] = value if parameter.startswith("bias_ih") else 0
-
     @staticmethod
     def _state_width(config: dict[str, Any]) -> int:
         """Numbers in the states that are read out."""
@@ -113,6 +102,17 @@ class Model:
     def _check_cell(self, config: dict[str, Any]) -> dict[str, Any]:
         """What only some cells are made with."""
         return {}
+
+    @staticmethod
+    def _gates(of_x: Array, of_h: Array) -> dict[str, Array]:
+        """A cell's gates by name, from W_ih x_t + b_ih and W_hh h_{t-1} + b_hh (..., gates H);
+        none where there are no gates."""
+        return {}
+
+    @staticmethod
+    def _next_memory(gates: dict[str, Array], c: Array) -> Array:
+        """c_t of a cell that has it, from its gates and c_{t-1}."""
+        raise NotImplementedError
 
     def _connect(self, flat: Array) -> None:
         """Make `flat` the parameters: views for Python, an engine for the core."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +18,82 @@ from rnncore import _training as training
 from rnncore._flow import GradientFlow
 from rnncore._function import Function
 from rnncore._history import History
+from rnncore._initial import Init
 from rnncore._objective import Objective
 from rnncore._options import options
 from rnncore._trace import Trace, trace
 from rnncore.schedules import Schedule
 
 
+class Common(TypedDict, total=False):
+    """The options that all cells have; see `rnncore.RNN`."""
+
+    num_layers: int
+    bidirectional: bool
+    dropout: float
+    bias: bool
+    readout: str
+    loss: str | None
+    init: Init
+    init_scale: float
+    dtype: npt.DTypeLike
+    trainable_h0: bool
+    seed: int | np.random.Generator | None
+
+
 class Network(Function):
-    """What every network learns by."""
+    """What every network is made with, and learns by."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int | None = None,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        bias: bool = True,
+        readout: str = "last",
+        loss: str | None = None,
+        init: Init = "torch",
+        init_scale: float = 1.0,
+        dtype: npt.DTypeLike = "float32",
+        trainable_h0: bool = False,
+        seed: int | np.random.Generator | None = None,
+        _cell: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        config = {
+            "input_size": input_size, "hidden_size": hidden_size, "output_size": output_size,
+            "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout,
+            "trainable_h0": trainable_h0, "bias": bias, "readout": readout, "loss": loss,
+            "dtype": dtype,
+        }  # fmt: skip
+        super().__init__({**config, **_cell}, seed, init, init_scale)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Show all that a class is made with, also what its constructor hands on."""
+        super().__init_subclass__(**options)
+        own = inspect.signature(cls.__init__).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in own.values()):
+            every = own | inspect.signature(Network.__init__).parameters
+            shown = [p for name, p in every.items() if name not in ("self", "_cell")]
+            named = [p for p in shown if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+            named.sort(key=lambda p: p.kind)
+            cls.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
+
+    def _set_gate_bias(self, name: str, gate: int, value: Any) -> None:
+        """Give a gate its bias in every layer."""
+        if value is None:
+            return
+        most = float(np.finfo(self._dtype).max)
+        value = check.number(name, value, -most, most, above=True)
+        if not self.bias:
+            raise ValueError(f"{name}: expected None with bias=False")
+        rows = slice(gate * self.hidden_size, (gate + 1) * self.hidden_size)
+        for parameter, values in self._parameters.items():
+            if parameter.startswith("bias_"):
+                values[rows] = value if parameter.startswith("bias_ih") else 0
 
     def fit(
         self,

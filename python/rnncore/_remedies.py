@@ -35,24 +35,26 @@ def against_exploding(net: Function) -> list[str]:
 
 
 def against_vanishing(net: Function, steps: int) -> list[str]:
-    kind, config = net._kind, net._config
-    bias = f"{max(1.0, log(steps)):.1f}"
+    config, size = net._config, max(1.0, log(steps))
     of_steps = f"about the log of {steps} steps"
     with_bias = "" if net.bias else "bias=True and "
-    if kind == "LSTM":
-        found = [f"Start with {with_bias}forget_bias={bias}, {of_steps}: c then keeps what it has."]
-        if net.readout == "last":
+    if net._keeps is not None:
+        name, sign, state = net._keeps
+        found = [
+            f"Start with {with_bias}{name}={sign * size:.1f}, {of_steps}: {state} then keeps what "
+            "it has."
+        ]
+        if state != "c":
+            found.append(
+                f"Take rnncore.LSTM with {with_bias}forget_bias={size:.1f}: its c is carried on by "
+                "addition, apart from h."
+            )
+        elif net.readout == "last":
             found.append('Take shorter sequences, or a target at every step (readout="all").')
         return found
-    if kind == "GRU":
-        return [
-            f"Start with {with_bias}update_bias={bias}, {of_steps}: h then keeps what it has.",
-            f"Take rnncore.LSTM with {with_bias}forget_bias={bias}: its c is carried on by "
-            "addition, apart from h.",
-        ]
     found = [
-        f"Take a gated cell, rnncore.LSTM with {with_bias}forget_bias={bias} or rnncore.GRU with "
-        f"{with_bias}update_bias={bias}, {of_steps}."
+        f"Take a gated cell, rnncore.LSTM with {with_bias}forget_bias={size:.1f} or rnncore.GRU "
+        f"with {with_bias}update_bias={size:.1f}, {of_steps}."
     ]
     nonlinearity = config["nonlinearity"]
     if nonlinearity == "sigmoid":

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Unpack
 
 from rnncore import _checks as check
-from rnncore._initial import Init
-from rnncore._network import Network
+from rnncore._network import Common, Network
 
 NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
 
@@ -129,34 +125,10 @@ class RNN(Network):
         *,
         nonlinearity: str = "tanh",
         skip: int | None = None,
-        num_layers: int = 1,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        bias: bool = True,
-        readout: str = "last",
-        loss: str | None = None,
-        init: Init = "torch",
-        init_scale: float = 1.0,
-        dtype: npt.DTypeLike = "float32",
-        trainable_h0: bool = False,
-        seed: int | np.random.Generator | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        config = {
-            "input_size": input_size,
-            "hidden_size": hidden_size,
-            "output_size": output_size,
-            "nonlinearity": nonlinearity,
-            "skip": skip,
-            "num_layers": num_layers,
-            "bidirectional": bidirectional,
-            "dropout": dropout,
-            "trainable_h0": trainable_h0,
-            "bias": bias,
-            "readout": readout,
-            "loss": loss,
-            "dtype": dtype,
-        }
-        super().__init__(config, seed, init, init_scale)
+        cell = {"nonlinearity": nonlinearity, "skip": skip}
+        super().__init__(input_size, hidden_size, output_size, _cell=cell, **common)
 
     def _check_cell(self, config: dict[str, Any]) -> dict[str, Any]:
         name = check.choice("nonlinearity", config["nonlinearity"], NONLINEARITIES)

@@ -6,6 +6,7 @@ from rnncore.cells.cell cimport Cell
 from rnncore.cells.elman cimport elman
 from rnncore.cells.gru cimport gru
 from rnncore.cells.lstm cimport lstm
+from rnncore.cells.mgu cimport mgu
 
 
 cdef inline bint describe(Cell* cell, int number) noexcept nogil:
@@ -14,4 +15,5 @@ cdef inline bint describe(Cell* cell, int number) noexcept nogil:
     if number == 0: elman(cell)
     elif number == 1: lstm(cell)
     elif number == 2: gru(cell)
+    elif number == 3: mgu(cell)
     return cell.forward != NULL

@@ -110,6 +110,8 @@ def draw(number: int) -> Example:
         return values[rng.integers(len(values))]
 
     cell = pick("RNN", "RNN", "LSTM", "GRU")
+    if cell == "GRU" and number % 2:
+        cell = "MGU"
     B, T, D, H = rng.integers(1, 5), rng.integers(1, 10), rng.integers(1, 4), rng.integers(1, 5)
     K = pick(None, 1, 2, 3)
     options = {

@@ -1,9 +1,11 @@
-"""LSTM and GRU from their equations, and BPTT by the chain rule, line by line.
+"""LSTM, GRU and MGU from their equations, and BPTT by the chain rule, line by line.
 
 LSTM    i, f, o = s(.), g = tanh(.) of the four blocks of W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
         c_t = f c_{t-1} + i g          h_t = o tanh(c_t)
 GRU     r, z = s(.) of the first two blocks;  n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn))
         h_t = (1 - z) n + z h_{t-1}
+MGU     f = s(.) of the first block;  n = tanh(W_in x_t + b_in + f (W_hn h_{t-1} + b_hn))
+        h_t = (1 - f) h_{t-1} + f n
 
 `by_complex_step` derives the same gradients without any backward pass: an analytic function at
 a + i e has the imaginary part e f'(a), to the last digit for tiny e.
@@ -61,6 +63,16 @@ def gru(p, x_t, state, s, th):
     return (new,), (r, z, n, q)
 
 
+def mgu(p, x_t, state, s, th):
+    (h,) = state
+    of_x, of_h = products(p, x_t, h)
+    (f_x, n_x), (f_h, q) = blocks(of_x, 2), blocks(of_h, 2)
+    f = [s(a) for a in plus(f_x, f_h)]
+    n = [th(a + fk * qk) for a, fk, qk in zip(n_x, f, q, strict=True)]
+    new = [(1 - fk) * hk + fk * nk for fk, nk, hk in zip(f, n, h, strict=True)]
+    return (new,), (f, n, q)
+
+
 def lstm_back(state, new_state, gates, dh, dc):
     """dL/d(pre-activations) of x's and of h's part, and dL/d(h, c) before, directly."""
     (_, c), (_, new_c), (i, f, g, o) = state, new_state, gates
@@ -90,7 +102,19 @@ def gru_back(state, _new_state, gates, dh, dc):
     return dr + dz + dn, dr + dz + dq, direct, dc
 
 
-CELLS = {"LSTM": (lstm, lstm_back, 2), "GRU": (gru, gru_back, 1)}
+def mgu_back(state, _new_state, gates, dh, dc):
+    (h,), (f, n, q) = state, gates
+    df, dn, dq, direct = [], [], [], []
+    for k in range(len(h)):
+        slope = dh[k] * f[k] * (1 - n[k] * n[k])
+        dn.append(slope)
+        dq.append(slope * f[k])
+        df.append((dh[k] * (n[k] - h[k]) + slope * q[k]) * f[k] * (1 - f[k]))
+        direct.append(dh[k] * (1 - f[k]))
+    return df + dn, df + dq, direct, dc
+
+
+CELLS = {"LSTM": (lstm, lstm_back, 2), "GRU": (gru, gru_back, 1), "MGU": (mgu, mgu_back, 1)}
 
 
 def read_out(p, h):

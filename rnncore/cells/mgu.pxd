@@ -1,0 +1,65 @@
+"""One step of the minimal gated unit, with its gate's product with h_{t-1} apart, as the GRU's.
+
+    forward     f = s(W_if x_t + b_if + W_hf h_{t-1} + b_hf)                 s: logistic
+                q = W_hn h_{t-1} + b_hn
+                n = tanh(W_in x_t + b_in + f * q)
+                h_t = (1 - f) * h_{t-1} + f * n
+    backward    dL/da_n = dL/dh_t * f n'
+                dL/da_f = dL/dh_t * ((n - h_{t-1}) + f n' q) f'
+                dL/dq   = dL/da_n * f
+                dL/dh_{t-1} = dL/dh_t * (1 - f) + W_hh^T [dL/da_f ; dL/dq]
+
+The three blocks of a_t are in the order n f q; the parameters' gates are f n.
+"""
+
+from rnncore.cells.cell cimport Cell
+from rnncore.lanes cimport (
+    LANES, real, vfma, vload, vlogistic_both, vmul, vreal, vstore, vsub, vtanh,
+)
+
+# Blocks of saved rows: the factors in da_n, da_f, in dq, and in dh_{t-1}.
+cdef enum:
+    OF_N, OF_F, OF_Q, KEPT_H
+
+
+cdef inline void mgu_forward(
+    int _f, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
+    real* h, real* saved,
+) noexcept nogil:
+    cdef Py_ssize_t k = 0
+    cdef vreal f, not_f, q, new, h_old, slope_f, slope_n, of_n
+    while k < n:
+        f = vlogistic_both(vload(a + n + k), &slope_f, &not_f)
+        q = vload(a + 2 * n + k)
+        new = vtanh(vfma(f, q, vload(a + k)), &slope_n)
+        h_old = vload(h_before + k)
+        # h_t = (1 - f) * h_{t-1} + f * n
+        vstore(h + k, vfma(f, new, vmul(not_f, h_old)))
+        if saved != NULL:
+            of_n = vmul(f, slope_n)
+            vstore(saved + OF_N * n + k, of_n)
+            vstore(saved + OF_F * n + k, vmul(vfma(of_n, q, vsub(new, h_old)), slope_f))
+            vstore(saved + OF_Q * n + k, f)
+            vstore(saved + KEPT_H * n + k, not_f)
+        k += LANES
+
+
+cdef inline void mgu_backward(
+    Py_ssize_t n, const real* saved, real* dh, real* _dc, real* da,
+) noexcept nogil:
+    """dL/da_t, and dh from dL/dh_t to dL/dh_t * (1 - f)."""
+    cdef Py_ssize_t k = 0
+    cdef vreal d, d_new
+    while k < n:
+        d = vload(dh + k)
+        d_new = vmul(d, vload(saved + OF_N * n + k))
+        vstore(da + k, d_new)
+        vstore(da + n + k, vmul(d, vload(saved + OF_F * n + k)))
+        vstore(da + 2 * n + k, vmul(d_new, vload(saved + OF_Q * n + k)))
+        vstore(dh + k, vmul(d, vload(saved + KEPT_H * n + k)))
+        k += LANES
+
+
+cdef inline void mgu(Cell* cell) noexcept nogil:
+    cell.name, cell.shared, cell.apart, cell.saved, cell.carries = "MGU", 1, 1, 4, True
+    cell.forward, cell.backward = mgu_forward, mgu_backward
