@@ -272,7 +272,7 @@ cdef void finish_start(
 
 cdef inline bint reading(const Plan* plan, const Sequences* seqs) noexcept nogil:
     """Whether outputs are wanted on the way forward."""
-    return not plan.backward and (seqs.y != NULL or plan.net.loss != NO_LOSS)
+    return not plan.backward and (seqs.y != NULL or plan.net.loss.evaluate != NULL)
 
 
 cdef void deliver_steps(

@@ -162,12 +162,9 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
     for t in range(n):
         if seqs.losses != NULL:
             losses = z            # nobody wants the slopes
-        if plan.net.loss == BCE:
-            plan.loss += bce(K, plan.vectors, z, target, weight, W, scale, losses, &outside)
-        elif plan.net.loss == MSE:
-            plan.loss += mse(K, plan.vectors, z, target, weight, W, scale, losses)
-        else:
-            plan.loss += cross_entropy(K, plan.vectors, z, target, weight, scale, losses)
+        plan.loss += plan.net.loss.evaluate(
+            K, plan.vectors, z, target, weight, W, scale, losses, &outside
+        )
         z += K * plan.lanes
         target += target_width(&plan.net) * plan.lanes
         weight += W * plan.lanes

@@ -301,9 +301,10 @@ cdef void gather_targets(
                 weight[lane] *= t0 + t == plan.length[lane] - 1
         if seqs.target_weight != NULL:
             spread_weights(plan, seqs, first_row, t0 + t, weight)
-    if plan.net.loss != CROSS_ENTROPY:
+    if not plan.net.loss.classes:
+        W = target_width(&plan.net)
         gather_rows(
-            plan, seqs.target, K, first_row, t0, n, hold, plan.target, K * plan.lanes
+            plan, seqs.target, W, first_row, t0, n, hold, plan.target, W * plan.lanes
         )
         if plan.faults != faults:
             plan.faults = faults | BAD_TARGET

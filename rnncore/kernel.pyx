@@ -35,10 +35,10 @@ from rnncore.lanes cimport (
 from rnncore.layout cimport (
     carve_reals, choose_block, lay_out_block, lay_out_weights, tape_rows,
 )
-from rnncore.losses cimport bce, cross_entropy, mse
+from rnncore.losses.loss cimport Loss
+from rnncore.losses.table cimport describe_loss
 from rnncore.network cimport (
-    BAD_INPUT, BAD_TARGET, BAD_TOKEN, BCE, CROSS_ENTROPY, MSE, NO_LOSS, Loss, Network, Sequences,
-    history, state_rows, target_width,
+    BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, state_rows, target_width,
 )
 from rnncore.optimisers cimport (
     ADAM, ADAMW, MOMENTUM, NESTEROV, RMSPROP, SGD, Optimiser, Rule, update,
@@ -90,10 +90,24 @@ cdef dict all_cells():
     return cells
 
 
+cdef dict all_losses():
+    """Of every loss, by name: its number, whether a target is a class, how many outputs belong to a
+    target that is none, and its least and largest value."""
+    cdef Loss loss
+    cdef int number = 1
+    cdef dict losses = {}
+    while describe_loss(&loss, number):
+        losses[(<bytes>loss.name).decode()] = (
+            number, loss.classes, loss.outputs, loss.low, loss.high,
+        )
+        number += 1
+    return losses
+
+
 # The numbers by which Python names what the core knows.
 CELLS = all_cells()
 NONLINEARITIES = {"tanh": TANH, "relu": RELU, "sigmoid": SIGMOID, "identity": IDENTITY}
-LOSSES = {None: NO_LOSS, "bce": BCE, "mse": MSE, "cross_entropy": CROSS_ENTROPY}
+LOSSES = all_losses()
 OPTIMISERS = {
     "sgd": SGD, "momentum": MOMENTUM, "nesterov": NESTEROV, "rmsprop": RMSPROP, "adam": ADAM,
     "adamw": ADAMW,
@@ -148,7 +162,7 @@ cdef class Engine:
     def __cinit__(
         self, cnp.ndarray flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
         Py_ssize_t outputs, *, int cell, Py_ssize_t layers, bint bidirectional, Py_ssize_t skip,
-        bint bias, bint head, bint start, bint every_step, Nonlinearity nonlinearity, Loss loss,
+        bint bias, bint head, bint start, bint every_step, Nonlinearity nonlinearity, int loss,
         double dropout,
     ):
         """outputs: K; without a head, the states' width.  skip: s, 0 where there is none.
@@ -160,7 +174,9 @@ cdef class Engine:
         net.inputs, net.hidden, net.outputs = inputs, hidden, outputs
         net.layers, net.directions, net.skip = layers, 2 if bidirectional else 1, skip
         net.has_bias, net.has_head, net.has_start = bias, head, start
-        net.every_step, net.nonlinearity, net.loss = every_step, nonlinearity, loss
+        net.every_step, net.nonlinearity = every_step, nonlinearity
+        if not describe_loss(&net.loss, loss) and loss != 0:
+            raise ValueError(f"loss: there is no number {loss}")
         net.dropout = dropout
         if not 1 <= layers * net.directions <= MOST_PASSES:
             raise ValueError(f"layers: expected up to {MOST_PASSES} in all, got {layers}")
@@ -351,12 +367,12 @@ cdef class Engine:
         cnp.ndarray weight,
     ) except -1:
         cdef Py_ssize_t count = batch.rows if self.net.every_step else batch.seqs.count
-        if self.net.loss == NO_LOSS:
+        if self.net.loss.evaluate == NULL:
             raise ValueError("this network has no loss")
-        if self.net.loss == CROSS_ENTROPY:
+        if self.net.loss.classes:
             seqs.classes = indices("classes", classes, count)
         else:
-            seqs.target = reals("target", target, count * self.net.outputs)
+            seqs.target = reals("target", target, count * target_width(&self.net))
         if weight is not None:
             seqs.target_weight = reals("weight", weight, count * target_width(&self.net))
         return 0

@@ -5,9 +5,7 @@ from libc.stdint cimport int64_t
 from rnncore.cells.cell cimport Cell
 from rnncore.cells.elman cimport Nonlinearity
 from rnncore.lanes cimport real
-
-cdef enum Loss:
-    NO_LOSS, BCE, MSE, CROSS_ENTROPY
+from rnncore.losses.loss cimport Loss
 
 # What was wrong with the numbers of a call, found while they were copied into lanes.
 cdef enum Fault:
@@ -49,12 +47,12 @@ cdef struct Sequences:
     const unsigned char* mask  # (rows)
     const real* h0            # (B, states, H)
     const real* c0            # (B, states, H)
-    const real* target        # (rows or B, K)
+    const real* target        # (rows or B, targets), as many as `target_width`
     const int64_t* classes    # (rows or B)
-    const real* target_weight  # (rows or B, K; of classes 1): 0 where a target does not count
+    const real* target_weight  # (rows or B, targets): 0 where a target does not count
     const real* dy            # (rows or B, K): dL/dy given instead of a loss
     real* y                   # (rows or B, K)
-    real* losses              # (rows or B, K; of classes 1): weight times loss of each target
+    real* losses              # (rows or B, targets): weight times loss of each
     real* hidden              # (rows, directions H)
     real* final               # (B, states, H)
     real* final_c             # (B, states, H)
@@ -75,5 +73,6 @@ cdef inline Py_ssize_t state_rows(const Network* net) noexcept nogil:
 
 
 cdef inline Py_ssize_t target_width(const Network* net) noexcept nogil:
-    """Targets that belong to one output: a class, or a number for each of K."""
-    return 1 if net.loss == CROSS_ENTROPY else net.outputs
+    """Targets that belong to the outputs of a step: a class, or a number for each of K, or for
+    every two of them."""
+    return 1 if net.loss.classes else net.outputs // net.loss.outputs

@@ -41,7 +41,7 @@ Of the block:
                                       Steps of a segment, or of all where there are two directions
     top     (segment, directions H, lanes)  states of the last layer, side by side
     out     (segment, K, lanes)       logits, overwritten by dL/dlogits
-    target  (segment, K, lanes)       what they should be (class numbers: one row)
+    target  (segment, targets, lanes)  what they should be, see `target_width`
     weight  (segment, weight_rows, lanes)  1 where that target counts, or its weight
 
 A *segment* is as many steps as keep a block's matrices in the second-level
@@ -107,7 +107,7 @@ cdef struct Plan:
     Py_ssize_t term           # where every step's part of the gradient is kept apart, its size
     double* squares           # (passes, T + 1, 3) |dL/dh|^2 of every slot; NULL: not wanted
     bint last_only            # of a read-out at every step, only the last one's loss
-    Py_ssize_t weight_rows    # K where each output's target has a weight of its own, else 1
+    Py_ssize_t weight_rows    # where each target has a weight of its own as many, else 1
     Py_ssize_t passes         # layers times directions
     Py_ssize_t gate_rows      # of a_t: H for each block
     Py_ssize_t saved_rows

@@ -202,7 +202,7 @@ def all_finite(name: str, values: Array, where: Array | None = None) -> None:
 
 
 def within(
-    name: str, what: str, values: Array, low: int, high: int, where: Array | None = None
+    name: str, what: str, values: Array, low: float, high: float, where: Array | None = None
 ) -> None:
     """An error with the index of the first number outside [low, high] (where `where`)."""
     wrong = (values < low) | (values > high)
@@ -210,8 +210,9 @@ def within(
         wrong &= where
     if wrong.any():
         at = first(wrong)
+        end = "up" if high == float("inf") else f"to {high:.15g}"
         raise ValueError(
-            f"{name}: expected {what} from {low} to {high}, got {values[at]} at {list(at)}"
+            f"{name}: expected {what} from {low:.15g} {end}, got {values[at]} at {list(at)}"
         )
 
 

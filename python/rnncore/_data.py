@@ -23,8 +23,7 @@ class Data(NamedTuple):
     """Sequences, their targets, and which of them are meant."""
 
     inputs: Inputs
-    given: Any  # the targets as they were passed
-    target_mask: Any
+    given: tuple[Any, Any, Any]  # y, target_mask and sample_weight as they were passed
     batch: Batch
     targets: Targets
     order: Array
@@ -33,11 +32,11 @@ class Data(NamedTuple):
         return self.batch, *self.targets, self.order
 
 
-def data_of(inputs: Inputs, y: Any, target_mask: Any = None) -> Data:
+def data_of(inputs: Inputs, y: Any, target_mask: Any = None, sample_weight: Any = None) -> Data:
     """All sequences, in the order in which they stand."""
-    targets = outputs.targets(inputs, y, target_mask)
+    targets = outputs.targets(inputs, y, target_mask, sample_weight)
     order = np.arange(inputs.count, dtype=np.int64)
-    return Data(inputs, y, target_mask, inputs.batch, targets, order)
+    return Data(inputs, (y, target_mask, sample_weight), inputs.batch, targets, order)
 
 
 def held_out(share: float, split: str, data: Data, seed: int) -> tuple[Data, Data]:
@@ -85,8 +84,7 @@ def later_steps(share: float, data: Data) -> tuple[Data, Data]:
     check_counts(np.where(early, 0, by_step), "steps set apart")
     target, classes, weight = data.targets
     if weight is None:
-        width = 1 if target is None else inputs.form.outputs
-        weight = np.ones((inputs.batch.rows, width), inputs.form.dtype)
+        weight = np.ones((inputs.batch.rows, outputs.width_of(inputs)), inputs.form.dtype)
     rows = early[inputs.steps] if inputs.listed else early.ravel()
     later = np.where(rows[:, None], 0, weight).astype(inputs.form.dtype)
     train = data._replace(batch=inputs.until(first))

@@ -76,10 +76,11 @@ class GradientFlow:
     """
 
     def __init__(
-        self, net: Function, x: Any, y: Any, dy: Any, target_mask: Any, options: dict[str, Any]
+        self, net: Function, x: Any, of: tuple[Any, Any, Any], dy: Any, options: dict[str, Any]
     ) -> None:
-        if (y is None) == (dy is None):
-            came = "neither" if y is None else "both"
+        """of: y, target_mask and sample_weight, or without y, dy."""
+        if (of[0] is None) == (dy is None):
+            came = "neither" if dy is None else "both"
             raise ValueError(f"y: expected either y or dy, got {came}")
         self._net = double(net)
         self._inputs = self._net._inputs(x, **options)
@@ -89,18 +90,18 @@ class GradientFlow:
         self.steps = T = int(self._lengths.max())
         parts = places(self._net)
         starts = [at.start for _, at, _ in parts]
-        loss, terms, states = self._terms(y, dy, target_mask, False)
+        loss, terms, states = self._terms(of, dy, False)
         self.loss = loss if dy is None else None
         self.terms = {name: terms[:, at].reshape(T, *shape) for name, at, shape in parts}
         norms = norms_from(terms, starts)
         self.norms = {name: norms[:, k] for k, (name, _, _) in enumerate(parts)}
         if self._net._every_step:  # how far back, not where
-            _, terms, states = self._terms(y, dy, target_mask, True)
+            _, terms, states = self._terms(of, dy, True)
             norms = norms_from(terms, starts)
         self._take_apart(norms, states)
 
     def _terms(
-        self, y: Any, dy: Any, target_mask: Any, last_only: bool
+        self, of: tuple[Any, Any, Any], dy: Any, last_only: bool
     ) -> tuple[float, Array, tuple[Array, Array]]:
         """(loss, terms (T, size), norms of dL/dh (T + 1) over all sequences and over the
         longest), of the sequences of one length at a time."""
@@ -108,12 +109,12 @@ class GradientFlow:
         targets: outputs.Targets = (None, None, None)
         slopes, scale = None, 1.0
         if dy is not None:
-            slopes = outputs.reals(inputs, "dy", dy)
+            slopes = outputs.reals(inputs, "dy", dy, inputs.form.outputs)
         else:
-            targets = outputs.targets(inputs, y, target_mask)
+            targets = outputs.targets(inputs, *of)
             number = outputs.weights(inputs, targets).sum()
             if not number:
-                outputs.explain(inputs, y, target_mask)
+                outputs.explain(inputs, *of)
             scale = 1 / number
         total, faulty = 0.0, False
         T, passes = self.steps, net._form.passes
@@ -139,7 +140,7 @@ class GradientFlow:
             squares += longest
         if faulty or not isfinite(total):
             if slopes is None:
-                outputs.explain(inputs, y, target_mask)
+                outputs.explain(inputs, *of)
             else:
                 inputs.explain()
                 where = inputs.counted[:, :, None] if net._every_step else None

@@ -107,8 +107,9 @@ class Function(Streaming):
         Returns
         -------
         ndarray
-            For "cross_entropy" the likeliest class, (B,) or (B, T); for "bce" 0 or 1, and else
-            the output itself, (B, K) or (B, T, K), without the last axis where K = 1.
+            For "cross_entropy" the likeliest class, (B,) or (B, T); for "bce" 0 or 1, for "poisson"
+            the expected count, for "gaussian_nll" the means, and else the output itself, (B, K) or
+            (B, T, K), of "gaussian_nll" half as many, without the last axis where it is 1.
 
         Examples
         --------
@@ -118,11 +119,14 @@ class Function(Streaming):
         """
         inputs = self._inputs(x, h0, lengths, mask)
         y = self._forward(inputs, None, None, threads)
-        if self._loss == "cross_entropy":
-            return self._only_counted(inputs, y.argmax(axis=-1))
-        if self._loss == "bce":
-            y = self._only_counted(inputs, (y >= self._zero).astype(int))
-        return y[..., 0] if self._outputs == 1 else y
+        if self._loss is None:
+            return y[..., 0] if self._outputs == 1 else y
+        values = self._loss.reading.prediction(y)
+        if values is not y:
+            values = self._only_counted(inputs, values)
+        if not self._loss.classes and values.shape[-1] == 1:
+            values = values[..., 0]
+        return values
 
     def predict_proba(
         self,
@@ -151,22 +155,15 @@ class Function(Streaming):
         >>> p.shape, bool(np.allclose(p.sum(axis=1), 1))
         ((2, 4), True)
         """
-        if self._loss not in ("bce", "cross_entropy"):
+        loss = self._loss
+        if loss is None or loss.reading.probabilities is None:
             raise ValueError(
                 "predict_proba: expected a network with loss 'bce' or 'cross_entropy', "
-                f"got loss {self._loss!r}"
+                f"got loss {self._config['loss']!r}"
             )
         inputs = self._inputs(x, h0, lengths, mask)
         y = self._forward(inputs, None, None, threads)
-        p = np.empty_like(y)
-        if self._loss == "bce":
-            self._core.evaluate("logistic", y, p)
-        else:
-            most = np.finfo(y.dtype).max / 2  # logits that overflowed count as that
-            np.clip(y, -most, most, out=y)
-            self._core.evaluate("exp", y - y.max(axis=-1, keepdims=True), p)
-            p /= p.sum(axis=-1, keepdims=True)
-        return self._only_counted(inputs, p)
+        return self._only_counted(inputs, loss.reading.probabilities(self._core, y))
 
     def _only_counted(self, inputs: Inputs, values: Array) -> Array:
         """Values of every step, zeros where a step does not count."""
@@ -186,6 +183,7 @@ class Function(Streaming):
         threads: int | None = None,
         target_mask: npt.ArrayLike | None = None,
         reduction: str = "mean",
+        sample_weight: npt.ArrayLike | None = None,
     ) -> float | Any:
         """The mean loss over the targets that count.
 
@@ -195,17 +193,22 @@ class Function(Streaming):
             See the notes of the class.
         y : array_like
             Targets: integers (B,) for "cross_entropy", of which a negative one does not count,
-            else numbers (B, K), or (B,) where K = 1. With ``readout="all"`` one for every step:
-            (B, T) or (B, T, K), or a list as long as that of x.
+            else numbers (B, K), or (B,) where K = 1; half as many for "gaussian_nll". With
+            ``readout="all"`` one for every step: (B, T) or (B, T, K), or a list as long as that of
+            x.
         target_mask : array_like of bool, or "nan"
             Which targets count: shaped as y, or without its last axis where all K outputs of a
             sequence or step do or do not. "nan": those that are not NaN. The targets of steps that
             do not count (by ``lengths`` or ``mask``) never do; a step whose target does not count
             is run like any other.
+        sample_weight : array_like, optional
+            What the loss of each target is multiplied by, at least 0: one number for every
+            sequence, (B,), or with ``readout="all"`` also for every step, (B, T), or shaped as y.
+            The mean is then the sum of w L over the sum of w.
         reduction : {"mean", "sum", "none"}
-            "none" gives the loss of every target: (B,) or (B, T) for "cross_entropy", else (B, K)
-            or (B, T, K), without the last axis where K = 1; zero where a target does not count,
-            lists padded with zeros.
+            "none" gives the loss of every target, times its weight: (B,) or (B, T) for
+            "cross_entropy", else (B, K) or (B, T, K), without the last axis where K = 1; zero where
+            a target does not count, lists padded with zeros.
 
         Returns
         -------
@@ -225,7 +228,7 @@ class Function(Streaming):
         2.5
         """
         inputs = self._inputs(x, h0, lengths, mask)
-        targets = outputs.targets(inputs, y, target_mask)
+        targets = outputs.targets(inputs, y, target_mask, sample_weight)
         losses = None
         if reduction != "mean":
             check.choice("reduction", reduction, ("mean", "sum", "none"))
@@ -234,7 +237,7 @@ class Function(Streaming):
             inputs.batch, *targets, check.threads(threads), losses
         )
         if faults or not isfinite(total) or not count:
-            outputs.explain(inputs, y, target_mask)
+            outputs.explain(inputs, y, target_mask, sample_weight)
         if losses is not None:
             return outputs.losses_of(inputs, losses)
         return total / count if reduction == "mean" else total
@@ -251,12 +254,13 @@ class Function(Streaming):
         truncate: int | None = None,
         target_mask: npt.ArrayLike | None = None,
         reduction: str = "mean",
+        sample_weight: npt.ArrayLike | None = None,
     ) -> tuple[float, dict[str, Array]]:
         """The loss and its exact gradient with respect to every parameter, by BPTT. [1]_
 
         Parameters
         ----------
-        x, y, h0, lengths, mask, threads, target_mask
+        x, y, h0, lengths, mask, threads, target_mask, sample_weight
             As for `loss`.
         rng : int or numpy.random.Generator, optional
             With it, between-layer dropout acts as in `fit`, drawn from it; without, none does.
@@ -292,7 +296,7 @@ class Function(Streaming):
         True
         """
         inputs = self._inputs(x, h0, lengths, mask)
-        targets = outputs.targets(inputs, y, target_mask)
+        targets = outputs.targets(inputs, y, target_mask, sample_weight)
         if reduction != "mean":
             check.choice("reduction", reduction, ("mean", "sum"))
         value, grads, faults = self._engine.gradient(
@@ -300,7 +304,7 @@ class Function(Streaming):
             self._dropout_seed(rng), window(truncate), reduction == "mean",
         )  # fmt: skip
         if faults or not isfinite(value):
-            outputs.explain(inputs, y, target_mask)
+            outputs.explain(inputs, y, target_mask, sample_weight)
         return value, grads
 
     def vjp(
@@ -351,7 +355,7 @@ class Function(Streaming):
         ((4, 5, 2), (4, 1, 3))
         """
         inputs = self._inputs(x, h0, lengths, mask)
-        slopes = outputs.reals(inputs, "dy", dy)
+        slopes = outputs.reals(inputs, "dy", dy, inputs.form.outputs)
         dx = None
         if inputs.x is not None:
             dx = inputs.new_rows(self.input_size, partly=truncate is not None)

@@ -14,6 +14,7 @@ import numpy as np
 
 from rnncore import _checks as check
 from rnncore._checks import Array
+from rnncore._losses import Loss
 
 if TYPE_CHECKING:
     from rnncore._core_base_f32 import Batch
@@ -35,7 +36,7 @@ class Form(NamedTuple):
     history: int  # states that a layer's next step may need: 1, or those it skips
     outputs: int
     every_step: bool
-    loss: str | None
+    loss: Loss | None
 
     @property
     def state_rows(self) -> int:

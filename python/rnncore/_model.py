@@ -20,12 +20,12 @@ from rnncore._cells import CELLS
 from rnncore._checks import Array
 from rnncore._initial import Init
 from rnncore._inputs import Form, Inputs
+from rnncore._losses import LOSSES, Loss
 from rnncore._parameters import Loaded, Parameters
 
 if TYPE_CHECKING:
     from rnncore._core_base_f32 import Engine, Stream
 
-LOSSES = (None, "bce", "mse", "cross_entropy")
 READOUTS = ("last", "all")
 DTYPES = ("float32", "float64")
 MOST_LAYERS = 64  # of the core, both directions counted
@@ -55,7 +55,7 @@ class Model:
     # configuration costs more than a step of a small network.
     _dtype: np.dtype[Any]
     _zero: Array
-    _loss: str | None
+    _loss: Loss | None
     _outputs: int
     _every_step: bool
     _form: Form
@@ -74,12 +74,11 @@ class Model:
             **check_stack(config),
             "bias": check.flag("bias", config["bias"]),
             "readout": check.choice("readout", config["readout"], READOUTS),
-            "loss": check.choice("loss", config["loss"], LOSSES),
+            "loss": check.choice("loss", config["loss"], [None, *LOSSES]),
             "dtype": dtype_name(config["dtype"]),
         }
-        if config["loss"] == "cross_entropy" and config["dtype"] == "float32":
-            # The core compares class numbers as reals.
-            check.whole("output_size", outputs or self._state_width(config), 1, 2**24)
+        if config["loss"] is not None:
+            check_outputs(LOSSES[config["loss"]], outputs or self._state_width(config), config)
         rng = check.generator("seed", seed)
         shapes = parameters.parameter_shapes(self._kind, config)
         size = parameters.total(shapes)
@@ -121,7 +120,8 @@ class Model:
         self._core = core(self._config["dtype"])
         self._dtype = flat.dtype
         self._zero = np.zeros((), flat.dtype)
-        self._loss = self._config["loss"]
+        loss = self._config["loss"]
+        self._loss = None if loss is None else LOSSES[loss]
         layers, bidirectional = self._config["num_layers"], self._config["bidirectional"]
         width, skip = self._state_width(self._config), self._config.get("skip")
         self._outputs = width if self.output_size is None else self.output_size
@@ -148,7 +148,7 @@ class Model:
             every_step=self._every_step,
             cell=CELLS[self._kind].number,
             nonlinearity=self._core.NONLINEARITIES[self._config.get("nonlinearity", "tanh")],
-            loss=self._core.LOSSES[self._loss],
+            loss=0 if self._loss is None else self._loss.number,
         )
         self._stream = self._core.Stream(self._engine)
 
@@ -371,6 +371,17 @@ def check_stack(config: dict[str, Any]) -> dict[str, Any]:
         "dropout": dropout,
         "trainable_h0": check.flag("trainable_h0", config["trainable_h0"]),
     }
+
+
+def check_outputs(loss: Loss, outputs: int, config: dict[str, Any]) -> None:
+    """Whether so many outputs go with a loss."""
+    if loss.classes and config["dtype"] == "float32":
+        check.whole("output_size", outputs, 1, 2**24)  # the core compares class numbers as reals
+    if outputs % loss.outputs:
+        raise ValueError(
+            f"output_size: expected a multiple of {loss.outputs} for loss={loss.name!r}, which "
+            f"takes {loss.outputs} outputs for each target, got {outputs}"
+        )
 
 
 def dtype_name(dtype: Any) -> str:

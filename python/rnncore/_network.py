@@ -118,6 +118,7 @@ class Network(Function):
         lengths: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
         target_mask: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
         validation: Any = None,
         validation_split: str | None = None,
         patience: int | None = None,
@@ -132,7 +133,7 @@ class Network(Function):
 
         Parameters
         ----------
-        x, y, h0, lengths, mask, target_mask
+        x, y, h0, lengths, mask, target_mask, sample_weight
             As for `loss`.
         epochs : int
             Passes over the sequences.
@@ -164,7 +165,8 @@ class Network(Function):
             the last steps.
         validation : float, pair (x, y) or mapping, optional
             A share of the sequences to be set apart; or others, as a mapping with their ``h0``,
-            ``lengths``, ``mask`` or ``target_mask`` too. Their loss is recorded after every epoch.
+            ``lengths``, ``mask``, ``target_mask`` or ``sample_weight`` too. Their loss is recorded
+            after every epoch.
         validation_split : {"random", "last", "time"}, optional
             Where ``validation`` is a share: of the sequences drawn at random (as with None), of the
             last ones as they stand, or of the last time steps of every sequence (with
@@ -223,7 +225,8 @@ class Network(Function):
         >>> history.loss.shape, bool(history.loss[-1] < 0.1 * history.loss[0])
         ((100,), True)
         """
-        data = training_data.data_of(self._inputs(x, h0, lengths, mask), y, target_mask)
+        inputs = self._inputs(x, h0, lengths, mask)
+        data = training_data.data_of(inputs, y, target_mask, sample_weight)
         self._check_parameters()
         chosen = options(
             self._core, self._parameters, self._dtype,
@@ -242,11 +245,11 @@ class Network(Function):
         """Validation data from a pair (x, y), or a mapping of these and what else `loss` takes."""
         if isinstance(given, Mapping):
             given = check.entries("validation", given)
-            known = {"x", "y", "h0", "lengths", "mask", "target_mask"}
+            known = {"x", "y", "h0", "lengths", "mask", "target_mask", "sample_weight"}
             if not {"x", "y"} <= set(given) <= known:
                 raise ValueError(
-                    "validation: expected a mapping with x, y, and maybe h0, lengths, mask or "
-                    f"target_mask, got {check.names(given)}"
+                    "validation: expected a mapping with x, y, and maybe h0, lengths, mask, "
+                    f"target_mask or sample_weight, got {check.names(given)}"
                 )
         elif isinstance(given, list | tuple) and len(pair := check.items("validation", given)) == 2:
             given = {"x": pair[0], "y": pair[1]}
@@ -259,8 +262,9 @@ class Network(Function):
             inputs = self._inputs(
                 given["x"], given.get("h0"), given.get("lengths"), given.get("mask")
             )
-            data = training_data.data_of(inputs, given["y"], given.get("target_mask"))
-            outputs.explain(inputs, given["y"], given.get("target_mask"))
+            targets = given["y"], given.get("target_mask"), given.get("sample_weight")
+            data = training_data.data_of(inputs, *targets)
+            outputs.explain(inputs, *targets)
         except TypeError as error:
             raise TypeError(f"validation: {error}") from None
         except ValueError as error:
@@ -277,6 +281,7 @@ class Network(Function):
         threads: int | None = None,
         target_mask: npt.ArrayLike | None = None,
         reduction: str = "mean",
+        sample_weight: npt.ArrayLike | None = None,
     ) -> Objective:
         """The loss on all of the data as a function of the flat vector of parameters.
 
@@ -285,7 +290,7 @@ class Network(Function):
 
         Parameters
         ----------
-        x, y, h0, lengths, mask, threads, target_mask, reduction
+        x, y, h0, lengths, mask, threads, target_mask, reduction, sample_weight
             As for `loss_and_grad`.
 
         Returns
@@ -313,6 +318,7 @@ class Network(Function):
         """
         options = {"h0": h0, "lengths": lengths, "mask": mask, "threads": threads}
         options |= {"target_mask": target_mask, "reduction": reduction}
+        options |= {"sample_weight": sample_weight}
         return Objective(self, x, y, options)
 
     def gradient_flow(
@@ -324,12 +330,13 @@ class Network(Function):
         mask: npt.ArrayLike | None = None,
         dy: npt.ArrayLike | None = None,
         target_mask: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
     ) -> GradientFlow:
         """Which time steps the gradient of the loss comes from, and how far back it reaches. [1]_
 
         Parameters
         ----------
-        x, y, h0, lengths, mask, target_mask
+        x, y, h0, lengths, mask, target_mask, sample_weight
             As for `loss`.
         dy : array_like, optional
             In the place of y, for a loss of your own: its gradient dL/dy, as `vjp` takes it. The
@@ -370,7 +377,7 @@ class Network(Function):
         (True, 'vanishing')
         """
         options = {"h0": h0, "lengths": lengths, "mask": mask}
-        return GradientFlow(self, x, y, dy, target_mask, options)
+        return GradientFlow(self, x, (y, target_mask, sample_weight), dy, options)
 
     def trace(
         self,

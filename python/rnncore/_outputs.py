@@ -14,22 +14,23 @@ import numpy as np
 from rnncore import _checks as check
 from rnncore._checks import Array
 from rnncore._inputs import Inputs, as_index, with_width
+from rnncore._losses import Loss
 
-#: What the core takes: numbers (rows, K) or classes (rows); and weights (rows, K or 1), None
-#: where all targets count alike.
+#: What the core takes: numbers (rows, targets) or classes (rows); and their weights, None where all
+#: targets count alike.
 Targets = tuple[Array | None, Array | None, Array | None]
 
 #: As `target_mask`: targets that are NaN do not count.
 MISSING = "nan"
 
 
-def reals(inputs: Inputs, name: str, given: Any) -> Array:
-    """Real numbers, K for each output, as the core wants them; see `per_output`."""
+def reals(inputs: Inputs, name: str, given: Any, width: int) -> Array:
+    """Real numbers, so many for each output, as the core wants them; see `per_output`."""
     form = inputs.form
     plain = form.core.as_plain(given)
     if plain is None:
-        return check.as_real(per_output(inputs, name, given, form.outputs), form.dtype)
-    return placed(inputs, name, plain, form.outputs)
+        return check.as_real(per_output(inputs, name, given, width), form.dtype)
+    return placed(inputs, name, plain, width)
 
 
 def per_output(inputs: Inputs, name: str, given: Any, width: int, shared: bool = False) -> Array:
@@ -63,19 +64,19 @@ def wrong_shape(inputs: Inputs, name: str, values: Array, expected: list[tuple[i
     check.same_shape(name, values, *expected, hint=hint)
 
 
-def targets(inputs: Inputs, y: Any, target_mask: Any = None) -> Targets:
+def targets(inputs: Inputs, y: Any, target_mask: Any = None, sample_weight: Any = None) -> Targets:
     """(target, classes, weight) for the core."""
-    form = inputs.form
-    if form.loss is None:
+    loss = inputs.form.loss
+    if loss is None:
         raise ValueError(
-            "loss: expected a network made with loss='bce', 'mse' or 'cross_entropy', got "
-            "None; for a loss of your own use vjp"
+            "loss: expected a network made with loss='bce', 'mse', 'cross_entropy' or another one, "
+            "got None; for a loss of your own use vjp"
         )
-    if target_mask is not None:
-        return masked_targets(inputs, y, target_mask)
-    if form.loss != "cross_entropy":
-        return reals(inputs, "y", y), None, None
-    return None, class_numbers(per_output(inputs, "y", y, 0)), None
+    if target_mask is not None or sample_weight is not None:
+        return weighted_targets(inputs, loss, y, target_mask, sample_weight)
+    if loss.classes:
+        return None, class_numbers(per_output(inputs, "y", y, 0)), None
+    return reals(inputs, "y", y, loss.targets(inputs.form.outputs)), None, None
 
 
 def class_numbers(values: Array) -> Array:
@@ -84,40 +85,75 @@ def class_numbers(values: Array) -> Array:
     return as_index(values)
 
 
-def masked_targets(inputs: Inputs, y: Any, target_mask: Any) -> Targets:
-    """The same where not all targets count; those that do not may be anything."""
+def weighted_targets(
+    inputs: Inputs, loss: Loss, y: Any, target_mask: Any, sample_weight: Any
+) -> Targets:
+    """The same where not all targets count alike; those that do not count may be anything."""
     form = inputs.form
-    by_class = form.loss == "cross_entropy"
-    width = 0 if by_class else form.outputs
+    width = 0 if loss.classes else loss.targets(form.outputs)
     values = per_output(inputs, "y", y, width).reshape(-1, max(1, width))
+    where = np.ones(values.shape, bool)
     if isinstance(target_mask, str):
         check.choice("target_mask", target_mask, [MISSING])
         where = ~np.isnan(values)
-        if by_class and (values[where] == np.trunc(values[where])).all():
+        if loss.classes and (values[where] == np.trunc(values[where])).all():
             values = np.where(where, values, -1).astype(np.int64)
-    else:
-        where = per_output(inputs, "target_mask", target_mask, width, shared=True)
-        if not ((where == 0) | (where == 1)).all():
-            raise ValueError(
-                "target_mask: expected booleans (True where a target counts), 0 and 1, or 'nan'"
-            )
-        where = where.reshape(values.shape) != 0
-    if by_class:
-        return None, np.where(where, class_numbers(values), -1).ravel(), None
-    target = check.as_real(np.where(where, values, 0), form.dtype)
-    return target, None, np.ascontiguousarray(where, form.dtype)
+    elif target_mask is not None:
+        where = mask_of(inputs, target_mask, width).reshape(values.shape)
+    weight: Array | None = where
+    if sample_weight is not None:
+        weight = where * weights_of_samples(inputs, sample_weight, width).reshape(values.shape)
+        where = weight > 0
+    elif loss.classes:
+        weight = None
+    if weight is not None:
+        weight = np.ascontiguousarray(weight, form.dtype)
+    if loss.classes:
+        return None, np.where(where, class_numbers(values), -1).ravel(), weight
+    return check.as_real(np.where(where, values, 0), form.dtype), None, weight
+
+
+def mask_of(inputs: Inputs, target_mask: Any, width: int) -> Array:
+    """True where a target counts."""
+    where = per_output(inputs, "target_mask", target_mask, width, shared=True)
+    if not ((where == 0) | (where == 1)).all():
+        raise ValueError(
+            "target_mask: expected booleans (True where a target counts), 0 and 1, or 'nan'"
+        )
+    result: Array = where != 0
+    return result
+
+
+def weights_of_samples(inputs: Inputs, given: Any, width: int) -> Array:
+    """What the loss of each target is multiplied by."""
+    form = inputs.form
+    values = given
+    if form.every_step and np.ndim(given) == 1 and not (inputs.listed and is_list_of_rows(given)):
+        values = check.array("sample_weight", given)  # one for all steps of a sequence
+        check.same_shape("sample_weight", values, (inputs.count,))
+        values = np.broadcast_to(values[:, None], (inputs.count, inputs.time))
+    values = per_output(inputs, "sample_weight", values, width, shared=True)
+    check.all_finite("sample_weight", values)
+    if (values < 0).any():
+        at = check.first(values < 0)
+        raise ValueError(
+            f"sample_weight: expected numbers of at least 0, got {values[at]} at {list(at)}"
+        )
+    return values
+
+
+def is_list_of_rows(given: Any) -> bool:
+    return isinstance(given, list | tuple) and np.ndim(given[0]) > 0
 
 
 def weights(inputs: Inputs, of: Targets) -> Array:
     """(B,) or (B, T): the sum of the weights of each output's targets that count; where targets
     have no weights, how many there are."""
-    target, classes, weight = of
+    _, classes, weight = of
     every_step = inputs.form.every_step
-    rows = np.ones(inputs.batch.rows if every_step else inputs.count)
+    rows = np.full(inputs.batch.rows if every_step else inputs.count, float(width_of(inputs)))
     if weight is not None:
         rows = weight.reshape(len(rows), -1).sum(axis=1, dtype=float)
-    elif target is not None:
-        rows *= inputs.form.outputs
     if classes is not None:
         rows = np.where(classes.reshape(rows.shape) >= 0, rows, 0)
     if not every_step:
@@ -127,11 +163,16 @@ def weights(inputs: Inputs, of: Targets) -> Array:
     return result
 
 
+def width_of(inputs: Inputs) -> int:
+    """How many targets belong to a step's outputs."""
+    assert inputs.form.loss is not None
+    return inputs.form.loss.targets(inputs.form.outputs)
+
+
 def new_losses(inputs: Inputs) -> Array:
     """Room for the loss of every target; zeros, as those of steps that do not count stay."""
-    form = inputs.form
-    rows = inputs.batch.rows if form.every_step else inputs.count
-    return np.zeros((rows, 1 if form.loss == "cross_entropy" else form.outputs), form.dtype)
+    rows = inputs.batch.rows if inputs.form.every_step else inputs.count
+    return np.zeros((rows, width_of(inputs)), inputs.form.dtype)
 
 
 def losses_of(inputs: Inputs, losses: Array) -> Array:
@@ -146,15 +187,16 @@ def losses_of(inputs: Inputs, losses: Array) -> Array:
 def shaped(inputs: Inputs, values: Array) -> Array:
     """What `reals` made of them, as (B, K) or (B, T, K)."""
     if not inputs.form.every_step:
-        return values.reshape(inputs.count, inputs.form.outputs)
-    return inputs.padded(values).reshape(inputs.count, inputs.time, inputs.form.outputs)
+        return values.reshape(inputs.count, -1)
+    return inputs.padded(values).reshape(inputs.count, inputs.time, -1)
 
 
-def explain(inputs: Inputs, y: Any, target_mask: Any = None) -> None:
+def explain(inputs: Inputs, y: Any, target_mask: Any = None, sample_weight: Any = None) -> None:
     """Raise the error for numbers the core cannot work with, if there are any: in x, h0 and y."""
     inputs.explain()
-    form = inputs.form
-    of = target, classes, weight = targets(inputs, y, target_mask)
+    form, loss = inputs.form, inputs.form.loss
+    assert loss is not None
+    of = target, classes, weight = targets(inputs, y, target_mask, sample_weight)
     counts = weights(inputs, of) > 0
     if classes is not None:
         by_step = form.every_step and inputs.listed
@@ -169,8 +211,7 @@ def explain(inputs: Inputs, y: Any, target_mask: Any = None) -> None:
         except ValueError as error:
             hint = "; with target_mask='nan' such targets do not count" if has_nan(values) else ""
             raise ValueError(f"{error}{hint}") from None
-        if form.loss == "bce":
-            check.within("y", "probabilities", values, 0, 1, where)
+        check.within("y", loss.reading.targets, values, loss.low, loss.high, where)
     if not counts.any():
         raise ValueError("y: expected at least one target that counts, got none")
 

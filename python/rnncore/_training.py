@@ -134,7 +134,7 @@ class Fit:
     def explain(self) -> None:
         """Raise the error for impossible numbers in the data, where there are some."""
         for part in self.parts:
-            outputs.explain(part.inputs, part.given, part.target_mask)
+            outputs.explain(part.inputs, *part.given)
 
     def run(self) -> History:
         """The epochs there are no records of yet: in one call of the core where nobody watches,

@@ -1,0 +1,42 @@
+"""The negative log-likelihood of a number by a normal distribution, without the constant
+log(2 pi) / 2; PyTorch's GaussianNLLLoss, of a log variance. The first half of the outputs are
+means m, the second half logs of variances s.
+
+    L = (s + (d - m)^2 exp(-s)) / 2      dL/dm = (m - d) exp(-s)      dL/ds = (1 - (d - m)^2 exp(-s)) / 2
+"""
+
+from rnncore.lanes cimport (
+    LANES, real, vadd, vexp, vload, vmul, vreal, vset1, vstore, vsub, vsum,
+)
+from rnncore.losses.loss cimport Loss, weighted
+
+
+cdef inline double gaussian_evaluate(
+    Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
+    Py_ssize_t weight_rows, real scale, real* losses, bint* _outside,
+) noexcept nogil:
+    cdef vreal zero = vset1(0), half = vset1(<real>0.5), total = zero
+    cdef vreal w, m, s, precision, error, square, loss
+    cdef Py_ssize_t k, i, other = K // 2 * vectors * LANES
+    cdef int v
+    for k in range(K // 2):
+        for v in range(vectors):
+            i = (k * vectors + v) * LANES
+            w = vload(weight + (i if weight_rows > 1 else v * LANES))
+            m, s = vload(z + i), vload(z + other + i)
+            precision = vexp(vsub(zero, s))
+            error = vsub(m, vload(target + i))
+            square = vmul(vmul(error, error), precision)
+            loss = weighted(w, vmul(half, vadd(s, square)))
+            total = vadd(total, loss)
+            error = vmul(vset1(scale), vmul(error, precision))
+            square = vmul(vset1(scale), vmul(half, vsub(vset1(1), square)))
+            vstore(z + i, weighted(w, error))
+            vstore(z + other + i, weighted(w, square))
+            if losses != NULL:
+                vstore(losses + i, loss)
+    return vsum(total)
+
+
+cdef inline void gaussian(Loss* loss) noexcept nogil:
+    loss.name, loss.outputs, loss.evaluate = "gaussian_nll", 2, gaussian_evaluate

@@ -1,0 +1,26 @@
+"""The squared error.
+
+    L = (d - z)^2      dL/dz = 2 (z - d)
+"""
+
+from rnncore.lanes cimport real, vadd, vmul, vreal, vsub
+from rnncore.losses.loss cimport Loss, over_outputs
+
+
+cdef inline vreal mse_point(vreal z, vreal d, vreal* slope) noexcept nogil:
+    cdef vreal error = vsub(z, d)
+    slope[0] = vadd(error, error)
+    return vmul(error, error)
+
+
+cdef inline double mse_evaluate(
+    Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
+    Py_ssize_t weight_rows, real scale, real* losses, bint* outside,
+) noexcept nogil:
+    return over_outputs(
+        mse_point, False, 0, 0, K, vectors, z, target, weight, weight_rows, scale, losses, outside
+    )
+
+
+cdef inline void mse(Loss* loss) noexcept nogil:
+    loss.name, loss.evaluate = "mse", mse_evaluate

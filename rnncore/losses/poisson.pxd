@@ -1,0 +1,31 @@
+"""The negative log-likelihood of a count by a Poisson distribution whose log rate is z, without the
+term log d!, which is the same for every z; PyTorch's PoissonNLLLoss.
+
+    L = exp(z) - d z      dL/dz = exp(z) - d
+"""
+
+from rnncore.lanes cimport real, vexp, vmul, vreal, vsub
+from rnncore.losses.loss cimport Loss, over_outputs
+
+cdef extern from "<math.h>" nogil:
+    const double INFINITY
+
+
+cdef inline vreal poisson_point(vreal z, vreal d, vreal* slope) noexcept nogil:
+    cdef vreal rate = vexp(z)
+    slope[0] = vsub(rate, d)
+    return vsub(rate, vmul(d, z))
+
+
+cdef inline double poisson_evaluate(
+    Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
+    Py_ssize_t weight_rows, real scale, real* losses, bint* outside,
+) noexcept nogil:
+    return over_outputs(
+        poisson_point, True, 0, <real>INFINITY, K, vectors, z, target, weight, weight_rows, scale,
+        losses, outside,
+    )
+
+
+cdef inline void poisson(Loss* loss) noexcept nogil:
+    loss.name, loss.low, loss.evaluate = "poisson", 0, poisson_evaluate
