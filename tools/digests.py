@@ -60,7 +60,10 @@ def crossed(dtype: str) -> Iterator[tuple[str, str]]:
     for number in range(EXAMPLES):
         example = draw(number)
         answers = compare.answers(example, dtype)
-        yield f"example {number} {example.cell}", bits(*(answers[name] for name in sorted(answers)))
+        name = f"example {number} {example.cell} {example.options['loss']}"
+        if getattr(example, "sample_weight", None) is not None:
+            name += " weighted"
+        yield name, bits(*(answers[name] for name in sorted(answers)))
 
 
 def large(dtype: str) -> Iterator[tuple[str, str]]:

@@ -128,7 +128,7 @@ def weights_of_samples(inputs: Inputs, given: Any, width: int) -> Array:
     """What the loss of each target is multiplied by."""
     form = inputs.form
     values = given
-    if form.every_step and np.ndim(given) == 1 and not (inputs.listed and is_list_of_rows(given)):
+    if form.every_step and is_flat(given):
         values = check.array("sample_weight", given)  # one for all steps of a sequence
         check.same_shape("sample_weight", values, (inputs.count,))
         values = np.broadcast_to(values[:, None], (inputs.count, inputs.time))
@@ -142,8 +142,11 @@ def weights_of_samples(inputs: Inputs, given: Any, width: int) -> Array:
     return values
 
 
-def is_list_of_rows(given: Any) -> bool:
-    return isinstance(given, list | tuple) and np.ndim(given[0]) > 0
+def is_flat(given: Any) -> bool:
+    """Whether it is one number for each of something."""
+    if isinstance(given, list | tuple):
+        return all(np.isscalar(value) or getattr(value, "ndim", 1) == 0 for value in given)
+    return np.ndim(given) == 1
 
 
 def weights(inputs: Inputs, of: Targets) -> Array:

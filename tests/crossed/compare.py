@@ -39,7 +39,7 @@ def answers(example, dtype):
     if dx is not None:
         result["vjp x"] = padded(dx, example) if example.listed else dx
     result["vjp h0 of call"] = np.asarray(dh0)
-    if example.targets_count.any():
+    if example.target_weights.any():
         result["loss"] = net.loss(x, y, **options, **of_targets, reduction=reduction)
         result["losses"] = net.loss(x, y, **options, **of_targets, reduction="none")
         value, grads = net.loss_and_grad(
@@ -72,7 +72,7 @@ def padded(parts, example):
 def expected(example):
     """The same by the reference."""
     reference = Reference(example)
-    net, loss = reference.net, example.options["loss"]
+    net = reference.net
     y, states = reference.outputs, net._form.states
     result = {"y": y, "hidden": reference.hidden, "final": reference.final}
     result["final"] = reference.final if states == 2 else reference.final[0]
@@ -84,11 +84,11 @@ def expected(example):
     result["vjp h0 of call"] = own["h0 of call"] if states == 2 else own["h0 of call"][0]
     if example.tokens is not None:
         del result["vjp x"]
-    where = example.targets_count
-    if not where.any():
+    weights = example.target_weights
+    if not weights.any():
         return result
     losses, slopes = reference.losses()
-    count = where.any(axis=-1).sum() if loss == "cross_entropy" else where.sum()
+    count = weights.sum()
     scale = 1 / count if example.reduction == "mean" else 1
     result["loss"] = scale * losses.sum()
     result["losses"] = losses[..., 0] if losses.shape[-1] == 1 else losses

@@ -31,6 +31,7 @@ class Example:
     dy: np.ndarray  # (B, K) or (B, T, K)
     target_mask: np.ndarray | None  # as y, or without its last axis
     as_nan: bool  # it is passed as NaN in y
+    sample_weight: np.ndarray | None  # (B,), (B, T) or as y
     truncate: int | None
     rng: int | None  # for dropout
     threads: int
@@ -55,14 +56,15 @@ class Example:
         return counts
 
     @property
-    def targets_count(self):
-        """Shaped as y with its K: true where a target counts."""
+    def target_weights(self):
+        """Shaped as y with its K: what the loss of a target is multiplied by, 0 where it does not
+        count."""
         y = self.y if self.options["loss"] != "cross_entropy" else self.y[..., None]
-        where = y >= 0 if self.options["loss"] == "cross_entropy" else np.ones(y.shape, bool)
-        if self.target_mask is not None:
-            given = self.target_mask
-            where = where & given.reshape(*given.shape, *[1] * (y.ndim - given.ndim))
-        return where & self.counts[..., None] if self.every_step else where
+        weights = (y >= 0 if self.options["loss"] == "cross_entropy" else np.ones(y.shape)) * 1.0
+        for given in (self.target_mask, self.sample_weight):
+            if given is not None:
+                weights = weights * given.reshape(*given.shape, *[1] * (y.ndim - given.ndim))
+        return weights * self.counts[..., None] if self.every_step else weights
 
     def network(self, dtype):
         net = getattr(rc, self.cell)(*self.sizes, **self.options, dtype=dtype, seed=0)
@@ -97,6 +99,9 @@ class Example:
             options["target_mask"] = "nan"
         elif mask is not None:
             options["target_mask"] = cut(mask)
+        if self.sample_weight is not None:
+            weights = self.sample_weight
+            options["sample_weight"] = cut(weights) if weights.ndim > 1 else weights
         return cut(y), options
 
 
@@ -171,12 +176,33 @@ def draw(number: int) -> Example:
     if one_in(3):
         target_mask = rng.random(y.shape if one_in(2) else leading) < 0.6
     truncate = pick(None, 1, 2, 3, T, T + 1, int(rng.integers(1, T + 2)))
+    y, sample_weight = further(np.random.default_rng([number, 43]), options, width, y)
+    if target_mask is not None and target_mask.ndim > len(leading):
+        target_mask = target_mask[..., : y.shape[-1]]
     return Example(
         number, cell, (D, H, K), options, flat, rows, tokens, lengths, mask,
         ragged.startswith("list"), h0, y,
         rng.standard_normal((*leading, width)).astype(np.float32), target_mask, one_in(3),
-        truncate, int(rng.integers(2**31)) if options.get("dropout") else None,
+        sample_weight, truncate, int(rng.integers(2**31)) if options.get("dropout") else None,
         int(pick(1, 2, 3)), pick("mean", "sum"),
         {"B": B, "T": T, "ragged": ragged, "tokens": tokens is not None, "h0": h0 is not None,
-         "target_mask": target_mask is not None, "truncate": truncate},
+         "target_mask": target_mask is not None, "truncate": truncate,
+         "sample_weight": sample_weight is not None},
     )  # fmt: skip
+
+
+def further(rng, options, width, y):
+    """Of some examples another loss with its targets, and weights of targets."""
+    leading = y.shape if options["loss"] == "cross_entropy" else y.shape[:-1]
+    if rng.integers(3) == 0:
+        options["loss"] = ("huber", "poisson", "gaussian_nll")[rng.integers(2 + (width % 2 == 0))]
+        if options["loss"] == "gaussian_nll":
+            width //= 2
+        y = (3 * rng.standard_normal((*leading, width))).astype(np.float32)
+        if options["loss"] == "poisson":
+            y = np.abs(y).round()
+    if rng.integers(4):
+        return y, None
+    shape = (leading[:1], leading, y.shape)[rng.integers(3)]
+    weights = rng.random(shape).astype(np.float32)
+    return y, np.where(weights < 0.2, 0, weights).astype(np.float32)

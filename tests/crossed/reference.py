@@ -104,14 +104,27 @@ class Reference:
         return y, hidden, final
 
     def losses(self):
-        """The loss of every target, zero where it does not count, and dL/dy of their sum."""
+        """The weighted loss of every target, and dL/dy of their sum."""
         example, y = self.example, self.outputs
-        where = example.targets_count
+        weights = example.target_weights
         kind, d = example.options["loss"], example.y
         if kind == "mse":
             losses, slopes = (y - d) ** 2, 2 * (y - d)
         elif kind == "bce":
             losses, slopes = np.logaddexp(0, y) - d * y, 1 / (1 + np.exp(-y)) - d
+        elif kind == "huber":
+            e = y - d
+            losses = np.where(np.abs(e) <= 1, e * e / 2, np.abs(e) - 0.5)
+            slopes = np.clip(e, -1, 1)
+        elif kind == "poisson":
+            losses, slopes = np.exp(y) - d * y, np.exp(y) - d
+        elif kind == "gaussian_nll":
+            m, s = np.split(y, 2, axis=-1)
+            losses = 0.5 * (s + (d - m) ** 2 / np.exp(s))
+            slopes = np.concatenate(
+                [(m - d) / np.exp(s), 0.5 * (1 - (d - m) ** 2 / np.exp(s))], axis=-1
+            )
+            return weights * losses, np.concatenate([weights, weights], axis=-1) * slopes
         else:
             chosen = np.maximum(d, 0)[..., None]
             top = y.max(axis=-1, keepdims=True)
@@ -119,7 +132,7 @@ class Reference:
             losses = log_sum - np.take_along_axis(y, chosen, -1)
             slopes = np.exp(y - log_sum)
             slopes -= np.arange(y.shape[-1]) == chosen
-        return np.where(where, losses, 0), np.where(where, slopes, 0)
+        return weights * losses, weights * slopes
 
     def gradients(self, dy, truncate=None, seed=None):
         """Of sum(dy * y): every parameter's, "x" (B, T, D) and "h0" (states, B, rows, H)."""
