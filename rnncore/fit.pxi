@@ -151,7 +151,7 @@ cdef class Trainer:
         self, Engine engine not None, Batch batch not None, cnp.ndarray target,
         cnp.ndarray classes, cnp.ndarray weight, cnp.ndarray order not None,
         Py_ssize_t batch_size, *,
-        Rule rule, double momentum, double alpha, double beta1, double beta2, double eps,
+        int rule, double momentum, double alpha, double beta1, double beta2, double eps,
         double clip_norm, double clip_value, cnp.ndarray decay, cnp.ndarray l1,
         double activation, Py_ssize_t truncate, bint shuffled, uint64_t seed, Held held,
         int64_t patience, tuple plateau,
@@ -160,7 +160,7 @@ cdef class Trainer:
         place.  decay, l1 (size): strengths for each parameter, or None.  plateau: (factor,
         least, patience, after)."""
         cdef Optimiser* o = &self.optimiser
-        cdef Py_ssize_t padded, size = engine.net.size
+        cdef Py_ssize_t padded, i, size = engine.net.size
         if batch_size < 1 or truncate < 0:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
         if batch.seqs.count >> 31:
@@ -176,20 +176,22 @@ cdef class Trainer:
         self.plateau.factor, self.plateau.least, self.plateau.patience, self.plateau.after = plateau
         self.now.random, self.now.rate_scale = seed, 1
         self.now.best = self.now.plateau_best = float("inf")
-        o.rule, o.momentum, o.alpha = rule, momentum, alpha
+        if not describe_rule(&o.rule, rule):
+            raise ValueError(f"rule: there is no number {rule}")
+        o.momentum, o.alpha = momentum, alpha
         o.beta1, o.beta2, o.eps = beta1, beta2, eps
         o.clip_norm, o.clip_value = clip_norm, clip_value
         padded = (size + MAX_LANES - 1) // MAX_LANES * MAX_LANES
         o.vectors = padded // LANES
         self.block, self.vectors, self.keys = Arena(), Arena(), Arena()
         self.keys.fit(self.batch_size * sizeof(int64_t))
-        self.vectors.fit(7 * padded * sizeof(real))
-        memset(self.vectors.base, 0, 7 * padded * sizeof(real))
+        self.vectors.fit((5 + o.rule.states) * padded * sizeof(real))
+        memset(self.vectors.base, 0, (5 + o.rule.states) * padded * sizeof(real))
         o.parameters = <real*>self.vectors.base
         o.gradient = o.parameters + padded
-        o.first = o.gradient + padded
-        o.second = o.first + padded
-        self.best = o.second + padded
+        for i in range(o.rule.states):
+            o.state[i] = o.gradient + (1 + i) * padded
+        self.best = o.gradient + (1 + o.rule.states) * padded
         if decay is not None:
             o.decay = self.best + padded
             memcpy(o.decay, reals("decay", decay, size), size * sizeof(real))
@@ -251,7 +253,7 @@ cdef class Trainer:
         cdef cnp.ndarray progress = cnp.PyArray_ZEROS(1, [sizeof(Progress)], cnp.NPY_UINT8, 0)
         memcpy(cnp.PyArray_DATA(progress), &self.now, sizeof(Progress))
         arrays = {"progress": progress, "order": self.order.copy()}
-        for name in STATE_VECTORS:
+        for name in self.vector_names():
             vector = new_reals(1, self.engine.net.size, 0)
             memcpy(cnp.PyArray_DATA(vector), self.vector(name), cnp.PyArray_NBYTES(vector))
             arrays[name] = vector
@@ -264,20 +266,24 @@ cdef class Trainer:
         cdef Py_ssize_t size = self.engine.net.size
         contents("progress", progress, c"u", 1, sizeof(Progress))
         check_order(sequences, self.count, self.batch.seqs.count)
-        for name in STATE_VECTORS:
+        for name in self.vector_names():
             reals(name, arrays[name], size)
         memcpy(&self.now, cnp.PyArray_DATA(progress), sizeof(Progress))
         memcpy(self.sequences, sequences, self.count * sizeof(int64_t))
-        for name in STATE_VECTORS:
+        for name in self.vector_names():
             memcpy(self.vector(name), reals(name, arrays[name], size), size * sizeof(real))
         self.engine.overwrite("fit", self.optimiser.parameters)
+
+    cdef list vector_names(self):
+        """The vectors of a trainer's state; of the optimiser's own "first", "second" .."""
+        return ["parameters", "best", "first", "second"][:2 + self.optimiser.rule.states]
 
     cdef real* vector(self, str name):
         if name == "parameters":
             return self.optimiser.parameters
         if name == "best":
             return self.best
-        return self.optimiser.first if name == "first" else self.optimiser.second
+        return self.optimiser.state[name == "second"]
 
     # ---- the loop over epochs
 
@@ -383,6 +389,3 @@ cdef class Trainer:
                 self.since_signals = 0
                 check_signals()
         return total / counted
-
-
-STATE_VECTORS = ("parameters", "first", "second", "best")

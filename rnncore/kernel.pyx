@@ -40,9 +40,9 @@ from rnncore.losses.table cimport describe_loss
 from rnncore.network cimport (
     BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, state_rows, target_width,
 )
-from rnncore.optimisers cimport (
-    ADAM, ADAMW, MOMENTUM, NESTEROV, RMSPROP, SGD, Optimiser, Rule, update,
-)
+from rnncore.optimisers.optimiser cimport Optimiser, Rule
+from rnncore.optimisers.table cimport describe_rule
+from rnncore.optimisers.update cimport update
 from rnncore.plan cimport (
     MAX_LANES, MOST_PASSES, Layer, Plan, after, before, hold_beforehand, hold_of, memory, place,
     plain, saved_at, scalar, slopes_at, slot_of, state, top_layer,
@@ -104,14 +104,22 @@ cdef dict all_losses():
     return losses
 
 
+cdef dict all_rules():
+    """Of every optimiser, by name, its number."""
+    cdef Rule rule
+    cdef int number = 0
+    cdef dict rules = {}
+    while describe_rule(&rule, number):
+        rules[(<bytes>rule.name).decode()] = number
+        number += 1
+    return rules
+
+
 # The numbers by which Python names what the core knows.
 CELLS = all_cells()
 NONLINEARITIES = {"tanh": TANH, "relu": RELU, "sigmoid": SIGMOID, "identity": IDENTITY}
 LOSSES = all_losses()
-OPTIMISERS = {
-    "sgd": SGD, "momentum": MOMENTUM, "nesterov": NESTEROV, "rmsprop": RMSPROP, "adam": ADAM,
-    "adamw": ADAMW,
-}
+OPTIMISERS = all_rules()
 
 include "sequences.pxi"
 

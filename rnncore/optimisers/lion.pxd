@@ -1,0 +1,28 @@
+"""Lion: every parameter moves by the same length, in the direction of the sign of a mean of gradients
+(X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023).
+
+    c = b1 m + (1 - b1) g;  m = b2 m + (1 - b2) g;  p -= lr sign(c)       sign(0) = 0
+"""
+
+from rnncore.lanes cimport (
+    LANES, real, vfma, vless, vload, vreal, vselect, vset1, vstore, vsub,
+)
+from rnncore.optimisers.optimiser cimport Optimiser, Rule
+
+
+cdef inline void lion_step(Optimiser* o) noexcept nogil:
+    cdef vreal new1 = vset1(<real>(1 - o.beta1)), new2 = vset1(<real>(1 - o.beta2))
+    cdef vreal zero = vset1(0), up = vset1(<real>-o.lr), down = vset1(<real>o.lr), p, g, m, c
+    cdef Py_ssize_t i
+    for i in range(o.vectors):
+        g = vload(o.gradient + i * LANES)
+        m = vload(o.state[0] + i * LANES)
+        c = vfma(new1, vsub(g, m), m)
+        vstore(o.state[0] + i * LANES, vfma(new2, vsub(g, m), m))
+        p = vload(o.parameters + i * LANES)
+        c = vselect(vless(zero, c), up, vselect(vless(c, zero), down, zero))
+        vstore(o.parameters + i * LANES, vfma(vset1(1), c, p))
+
+
+cdef inline void lion(Rule* rule) noexcept nogil:
+    rule.name, rule.states, rule.decoupled, rule.step = "lion", 1, True, lion_step
