@@ -59,9 +59,21 @@ class Adam:
         return self.lr * m / (np.sqrt(v) + self.eps)
 
 
+class Lion:
+    def __init__(self, lr, b1, b2):
+        self.lr, self.b1, self.b2, self.m = lr, b1, b2, 0.0
+
+    def __call__(self, g):
+        c = self.b1 * self.m + (1 - self.b1) * g
+        self.m = self.b2 * self.m + (1 - self.b2) * g
+        return self.lr * np.sign(c)
+
+
 @pytest.mark.parametrize(
     ("options", "update"),
     [
+        ({"optimizer": "lion", "lr": 0.003}, Lion(0.003, 0.9, 0.999)),
+        ({"optimizer": "lion", "lr": 0.003, "betas": (0.8, 0.9)}, Lion(0.003, 0.8, 0.9)),
         ({"optimizer": "sgd", "lr": 0.1}, lambda g: 0.1 * g),
         ({"optimizer": "momentum", "lr": 0.05}, Momentum(0.05, 0.9)),
         ({"optimizer": "momentum", "lr": 0.05, "momentum": 0.5}, Momentum(0.05, 0.5)),

@@ -44,7 +44,7 @@ SMALL = [
 
 GATED = [
     Case(cell, **options)
-    for cell in ("LSTM", "GRU")
+    for cell in ("LSTM", "GRU", "MGU")
     for options in (
         {},
         {"batch": 1, "time": 1, "inputs": 1, "hidden": 1, "outputs": 1, "bias": False},
@@ -62,7 +62,7 @@ GATED = [
 ]
 LARGE_GATED = [
     Case(cell, **options)
-    for cell in ("LSTM", "GRU")
+    for cell in ("LSTM", "GRU", "MGU")
     for options in (
         {"batch": 37, "hidden": 7, "readout": "all", "outputs": 5, "loss": "cross_entropy"},
         {"batch": 33, "hidden": 4, "inputs": 5, "h0": True, "ragged": "mask", "loss": "bce"},

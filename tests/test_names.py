@@ -15,7 +15,7 @@ FOREIGN_NAMES = {
         "mean_squared_error l2 MSELoss nn.MSELoss": "mse",
         "categorical_crossentropy sparse_categorical_crossentropy": "cross_entropy",
         "nll softmax crossentropy CrossEntropyLoss": "cross_entropy",
-        "huber mae rmse L1Loss poisson foo": "; for a loss of your own see net.vjp",
+        "mae rmse L1Loss foo": "; for a loss of your own see net.vjp",
     },
     "init": {
         "xavier glorot_uniform XavierUniform": "glorot",

@@ -139,18 +139,19 @@ class Network(Function):
             Passes over the sequences.
         batch_size : int
             Sequences per update; the last batch of an epoch may be smaller.
-        optimizer : {"adam", "adamw", "rmsprop", "sgd", "momentum", "nesterov"}
-            Update rule, in PyTorch's formulas.
+        optimizer : {"adam", "adamw", "rmsprop", "sgd", "momentum", "nesterov", "lion"}
+            Update rule, in PyTorch's formulas; "lion" [3]_ takes steps of the same length for every
+            parameter, and wants a learning rate some ten times smaller than "adam".
         lr : float, schedule or callable
             Learning rate: a number, one of `rnncore.schedules`, or a function of the epoch,
             counted from 1.
         momentum, alpha, betas, eps : float, float, pair of float, float
-            Of "momentum" and "nesterov", of "rmsprop", and of "adam" [1]_ and "adamw" [2]_.
+            Of "momentum" and "nesterov", of "rmsprop", and of "adam" [1]_, "adamw" [2]_ and "lion".
         clip_norm, clip_value : float, optional
             Scale the gradient down to this norm; limit each of its entries to this size
             (first, where both are given).
         weight_decay, l1 : float or mapping
-            Add d p, or d sign(p), to the gradient of every parameter p ("adamw" decays
+            Add d p, or d sign(p), to the gradient of every parameter p ("adamw" and "lion" decay
             apart from it); the latter before clipping, the former after. A mapping gives d by
             the beginnings of names: ``{"weight_hh": 0.01}`` is for recurrent weights only.
         activation : float
@@ -215,6 +216,7 @@ class Network(Function):
         ----------
         .. [1] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
         .. [2] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+        .. [3] X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
 
         Examples
         --------

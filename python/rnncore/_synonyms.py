@@ -17,9 +17,12 @@ SYNONYMS = {
         "cross_entropy": "ce xent categorical_crossentropy sparse_categorical_crossentropy nll "
         "negative_log_likelihood softmax softmax_cross_entropy softmax_cross_entropy_with_logits "
         "multinomial",
-        "": "huber smooth_l1 l1 mae mean_absolute_error absolute_error mape msle rmse "
-        "root_mean_squared_error log_cosh hinge squared_hinge kl kl_div kld poisson poisson_nll "
-        "gaussian_nll cosine cosine_similarity focal ctc quantile pinball triplet margin",
+        "huber": "smooth_l1",
+        "poisson": "poisson_nll",
+        "gaussian_nll": "gaussian normal normal_nll heteroscedastic",
+        "": "l1 mae mean_absolute_error absolute_error mape msle rmse root_mean_squared_error "
+        "log_cosh hinge squared_hinge kl kl_div kld cosine cosine_similarity focal ctc quantile "
+        "pinball triplet margin",
     },
     "init": {
         "torch": "pytorch default",
@@ -48,7 +51,7 @@ SYNONYMS = {
         "sgd": "gd gradient_descent stochastic_gradient_descent",
         "momentum": "sgd_momentum sgd_with_momentum sgdm heavy_ball polyak",
         "nesterov": "nag sgd_nesterov nesterov_momentum nesterov_accelerated_gradient",
-        "": "rprop adagrad adadelta adamax nadam radam sparse_adam asgd lbfgs ftrl lion lamb "
+        "": "rprop adagrad adadelta adamax nadam radam sparse_adam asgd lbfgs ftrl lamb "
         "adafactor muon",
     },
     "dtype": {"": "float16 bfloat16 half float128 longdouble"},
