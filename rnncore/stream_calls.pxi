@@ -120,7 +120,7 @@ cdef cnp.ndarray in_precision(cnp.ndarray x):
 cdef bint better_in_lanes(const Network* net, Py_ssize_t count) noexcept:
     """Whether so many streams are stepped faster as a batch, side by side in lanes: weights that
     do not fit the first-level cache are read once for many of them there, and a few units do not
-    fill a vector here.  Measured; in between, up to 5 times slower."""
+    fill a vector here.  (Measured: what is fewer takes up to ten times as long that way.)"""
     if net.hidden > 128:
         return count > 32
     return count > 1000 and 2 * net.hidden <= LANES

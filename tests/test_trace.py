@@ -58,7 +58,8 @@ def test_states_and_gates_equal_the_oracles(build, dtype, case):
         for key, values in got.items():
             assert values.shape == shape
             assert values.dtype == dtype
-            difference = np.abs(values - expected[name][key]).max()
+            steps = problem.counts if key in ("h", "c") else np.ones(shape[:2], bool)
+            difference = np.abs(values - expected[name][key])[steps].max()
             assert difference <= limit * max(1, np.abs(expected[name][key]).max()), (name, key)
 
 

@@ -26,7 +26,8 @@ class Trace(NamedTuple):
     cell : ndarray or None
         c_t of an LSTM, (B, T, H).
 
-    Steps that do not count (masked, or past the end) have zeros in all of them.
+    A step that does not count has zeros in the gates; ``hidden`` and ``cell`` have the states that
+    are carried on through it, and zeros after the last step that counts, as in `rnncore.Output`.
     """
 
     hidden: Array
@@ -63,9 +64,11 @@ def trace(net: Function, x: Any, options: dict[str, Any]) -> dict[str, Trace]:
             )
             shown = {
                 name: np.where(counted[..., None], values[:, way], 0).astype(net._dtype)
-                for name, values in (gates | cell).items()
+                for name, values in gates.items()
             }
-            c = shown.pop("c", None)
+            c = None
+            if cell is not None:
+                c = np.where(inputs.past_end[..., None], 0, cell[:, way]).astype(net._dtype)
             result[f"l{k}{suffix}"] = Trace(mine.copy(), shown, c)
         below = hidden
     return result
@@ -87,9 +90,14 @@ def layer_alone(net: Function, k: int, width: int) -> Function:
 
 def gates_of(
     layer: Function, suffix: str, x: Array, hidden: Array, first: list[Array], counted: Array
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """The gates of a layer in one direction, and c of an LSTM, by name, all along its way through
+) -> tuple[dict[str, Array], Array | None]:
+    """The gates of a layer in one direction by name, and c of an LSTM, all along its way through
     time: from its input (tokens, or numbers), its states, and the first of these."""
+<<<<<<< HEAD
+=======
+    if layer._kind == "RNN":
+        return {}, None
+>>>>>>> main
     p = layer._parameters
     w_ih, w_hh = (p[f"weight_{of}_l0{suffix}"].astype(np.float64) for of in ("ih", "hh"))
     first = first or [first_state(layer, name, suffix, len(x)) for name in ("h0", "c0")]
@@ -98,15 +106,27 @@ def gates_of(
     of_h = h @ w_hh.T
     if layer.bias:
         of_x, of_h = of_x + p[f"bias_ih_l0{suffix}"], of_h + p[f"bias_hh_l0{suffix}"]
+<<<<<<< HEAD
     gates = layer._gates(of_x, of_h)
     if layer._form.states == 1:
         return gates, {}
     cells, c = np.empty(h.shape), first[1].astype(np.float64)
     for t in range(h.shape[1]):
         new = layer._next_memory({name: values[:, t] for name, values in gates.items()}, c)
+=======
+    if layer._kind == "GRU":
+        (r_x, z_x, n_x), (r_h, z_h, n_h) = (np.split(of, 3, axis=-1) for of in (of_x, of_h))
+        r = logistic(r_x + r_h)
+        return {"r": r, "z": logistic(z_x + z_h), "n": np.tanh(n_x + r * n_h)}, None
+    i, f, g, o = np.split(of_x + of_h, 4, axis=-1)
+    gates = {"i": logistic(i), "f": logistic(f), "g": np.tanh(g), "o": logistic(o)}
+    cells, c = np.empty_like(i), first[1].astype(np.float64)
+    for t in range(cells.shape[1]):
+        new = gates["f"][:, t] * c + gates["i"][:, t] * gates["g"][:, t]
+>>>>>>> main
         c = np.where(counted[:, t, None], new, c)
         cells[:, t] = c
-    return gates, {"c": cells}
+    return gates, cells
 
 
 def first_state(layer: Function, name: str, suffix: str, count: int) -> Array:
