@@ -45,11 +45,11 @@ class RNN(Network):
         One output per sequence, from its last state, or one per time step.
     loss : {None, "bce", "mse", "cross_entropy", "huber", "poisson", "gaussian_nll"}
         What `loss`, `loss_and_grad` and `fit` minimise: the mean, over counted targets d and
-        outputs y, of binary cross-entropy on logits; the squared error ``(d - y)**2``; cross-entropy
-        on logits, where a negative class does not count; Huber's loss, ``(d - y)**2 / 2`` for errors
-        up to 1 and linear beyond; ``exp(y) - d y``, for counts with the log rate y; or ``(s + (d -
-        m)**2 exp(-s)) / 2``, for numbers with mean m and log variance s, of which the outputs are
-        first all means, then all log variances.
+        outputs y, of binary cross-entropy on logits; the squared error ``(d - y)**2``;
+        cross-entropy on logits, where a negative class does not count; Huber's loss, half the
+        squared error up to an error of 1 and linear beyond; ``exp(y) - d y``, for counts with the
+        log rate y; or ``(s + (d - m)**2 exp(-s)) / 2``, for numbers with mean m and log variance s:
+        the first half of the outputs are the means, the other half the log variances.
     dtype : {"float32", "float64"}
         Precision of parameters, computation and results.
     trainable_h0 : bool

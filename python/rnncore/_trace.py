@@ -93,11 +93,6 @@ def gates_of(
 ) -> tuple[dict[str, Array], Array | None]:
     """The gates of a layer in one direction by name, and c of an LSTM, all along its way through
     time: from its input (tokens, or numbers), its states, and the first of these."""
-<<<<<<< HEAD
-=======
-    if layer._kind == "RNN":
-        return {}, None
->>>>>>> main
     p = layer._parameters
     w_ih, w_hh = (p[f"weight_{of}_l0{suffix}"].astype(np.float64) for of in ("ih", "hh"))
     first = first or [first_state(layer, name, suffix, len(x)) for name in ("h0", "c0")]
@@ -106,24 +101,12 @@ def gates_of(
     of_h = h @ w_hh.T
     if layer.bias:
         of_x, of_h = of_x + p[f"bias_ih_l0{suffix}"], of_h + p[f"bias_hh_l0{suffix}"]
-<<<<<<< HEAD
     gates = layer._gates(of_x, of_h)
     if layer._form.states == 1:
-        return gates, {}
+        return gates, None
     cells, c = np.empty(h.shape), first[1].astype(np.float64)
     for t in range(h.shape[1]):
         new = layer._next_memory({name: values[:, t] for name, values in gates.items()}, c)
-=======
-    if layer._kind == "GRU":
-        (r_x, z_x, n_x), (r_h, z_h, n_h) = (np.split(of, 3, axis=-1) for of in (of_x, of_h))
-        r = logistic(r_x + r_h)
-        return {"r": r, "z": logistic(z_x + z_h), "n": np.tanh(n_x + r * n_h)}, None
-    i, f, g, o = np.split(of_x + of_h, 4, axis=-1)
-    gates = {"i": logistic(i), "f": logistic(f), "g": np.tanh(g), "o": logistic(o)}
-    cells, c = np.empty_like(i), first[1].astype(np.float64)
-    for t in range(cells.shape[1]):
-        new = gates["f"][:, t] * c + gates["i"][:, t] * gates["g"][:, t]
->>>>>>> main
         c = np.where(counted[:, t, None], new, c)
         cells[:, t] = c
     return gates, cells
