@@ -1,6 +1,6 @@
 """Which builds of the core this machine can run.  Always compiled for the baseline."""
 
-cdef extern from "cpu_features.h":
+cdef extern from "platform/cpu_features.h":
     int x86_64_level()
 
 

@@ -20,7 +20,7 @@ needs_compiler = pytest.mark.skipif(CC is None, reason="needs a C compiler")
 
 def compiled(*flags):
     """What the compiler says of the header alone, with these flags."""
-    command = [CC, *flags, "-fsyntax-only", "-x", "c", str(ROOT / "rnncore" / "lanes.h")]
+    command = [CC, *flags, "-fsyntax-only", "-x", "c", str(ROOT / "rnncore" / "simd" / "lanes.h")]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 

@@ -1,4 +1,4 @@
-"""Fit the polynomials of rnncore/activations.h and write rnncore/coefficients.h.
+"""Fit the polynomials of rnncore/simd/activations.h and write rnncore/simd/coefficients.h.
 
 Run with mpmath installed:  python tools/fit_activations.py
 
@@ -120,7 +120,7 @@ def main() -> None:
             lines += [f"    (real){mp.nstr(c, 20)}," for c in coefficients]
             lines.append("};")
     lines.append("#endif")
-    target = Path(__file__).resolve().parents[1] / "rnncore" / "coefficients.h"
+    target = Path(__file__).resolve().parents[1] / "rnncore" / "simd" / "coefficients.h"
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {target.name}")
 

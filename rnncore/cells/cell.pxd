@@ -11,7 +11,7 @@ so what x_t enters is the first blocks, what h_{t-1} enters the last ones, both 
 parameters W_ih, W_hh and the biases the gates stand in one order: first those with shared products.
 """
 
-from rnncore.lanes cimport real
+from rnncore.simd.lanes cimport real
 
 # From a_t, h_{t-1} and c_{t-1} to c_t and h_t, n reals each and in a_t for each block (rows of
 # lanes, or units in lanes); and what is saved, unless that is NULL.  f: a plain cell's

@@ -9,7 +9,7 @@ What is saved is f'(a_t).
 """
 
 from rnncore.cells.cell cimport Cell
-from rnncore.lanes cimport (
+from rnncore.simd.lanes cimport (
     LANES, real, vlogistic, vload, vmul, vreal, vrelu, vset1, vstore, vtanh,
 )
 

@@ -15,7 +15,7 @@ The four blocks of a_t are in the order n r z q; the parameters' gates are r z n
 """
 
 from rnncore.cells.cell cimport Cell
-from rnncore.lanes cimport (
+from rnncore.simd.lanes cimport (
     LANES, real, vfma, vload, vlogistic, vlogistic_both, vmul, vreal, vstore, vsub, vtanh,
 )
 

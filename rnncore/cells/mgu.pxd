@@ -13,7 +13,7 @@ The three blocks of a_t are in the order n f q; the parameters' gates are f n.
 """
 
 from rnncore.cells.cell cimport Cell
-from rnncore.lanes cimport (
+from rnncore.simd.lanes cimport (
     LANES, real, vfma, vload, vlogistic_both, vmul, vreal, vstore, vsub, vtanh,
 )
 

@@ -5,7 +5,7 @@
 A loss near 0 and a slope near 0 keep their digits: s(z) and 1 - s(z) come from one quotient.
 """
 
-from rnncore.lanes cimport (
+from rnncore.simd.lanes cimport (
     real, vabs, vadd, vdiv, vexp, vless, vlog1p_unit, vmul, vreal, vselect, vset1, vsub,
 )
 from rnncore.losses.loss cimport Loss, over_outputs

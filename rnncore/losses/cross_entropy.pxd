@@ -8,7 +8,7 @@ slope near 0 keep their digits.
 
 from libc.float cimport DBL_MAX, FLT_MAX
 
-from rnncore.lanes cimport (
+from rnncore.simd.lanes cimport (
     LANES, real, vabs, vadd, vdiv, vexp, vless, vload, vlog, vlog1p_unit, vmask, vmin, vmul,
     vreal, vselect, vset1, vstore, vsub, vsum,
 )

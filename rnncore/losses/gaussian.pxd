@@ -5,7 +5,7 @@ means m, the second half logs of variances s.
     L = (s + (d - m)^2 exp(-s)) / 2      dL/dm = (m - d) exp(-s)      dL/ds = (1 - (d - m)^2 exp(-s)) / 2
 """
 
-from rnncore.lanes cimport (
+from rnncore.simd.lanes cimport (
     LANES, real, vadd, vexp, vload, vmul, vreal, vset1, vstore, vsub, vsum,
 )
 from rnncore.losses.loss cimport Loss, weighted

@@ -3,7 +3,7 @@
     L = e^2 / 2 for |e| <= 1, else |e| - 1/2      e = z - d      dL/dz = min(max(e, -1), 1)
 """
 
-from rnncore.lanes cimport real, vabs, vless, vmul, vreal, vselect, vset1, vsub
+from rnncore.simd.lanes cimport real, vabs, vless, vmul, vreal, vselect, vset1, vsub
 from rnncore.losses.loss cimport Loss, over_outputs
 
 

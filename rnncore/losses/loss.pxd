@@ -1,6 +1,6 @@
 """What a loss is, and the loop over outputs that most of them share."""
 
-from rnncore.lanes cimport (
+from rnncore.simd.lanes cimport (
     LANES, real, vadd, vless, vload, vmul, vreal, vselect, vset1, vstore, vsum,
 )
 

@@ -3,7 +3,7 @@
     L = (d - z)^2      dL/dz = 2 (z - d)
 """
 
-from rnncore.lanes cimport real, vadd, vmul, vreal, vsub
+from rnncore.simd.lanes cimport real, vadd, vmul, vreal, vsub
 from rnncore.losses.loss cimport Loss, over_outputs
 
 

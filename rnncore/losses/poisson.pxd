@@ -4,7 +4,7 @@ term log d!, which is the same for every z; PyTorch's PoissonNLLLoss.
     L = exp(z) - d z      dL/dz = exp(z) - d
 """
 
-from rnncore.lanes cimport real, vexp, vmul, vreal, vsub
+from rnncore.simd.lanes cimport real, vexp, vmul, vreal, vsub
 from rnncore.losses.loss cimport Loss, over_outputs
 
 cdef extern from "<math.h>" nogil:

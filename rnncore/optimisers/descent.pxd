@@ -5,7 +5,7 @@
     nesterov   v = mu v + g;  p -= lr (g + mu v)
 """
 
-from rnncore.lanes cimport LANES, real, vfma, vload, vreal, vset1, vstore
+from rnncore.simd.lanes cimport LANES, real, vfma, vload, vreal, vset1, vstore
 from rnncore.optimisers.optimiser cimport Optimiser, Rule
 
 

@@ -4,7 +4,7 @@
     c = b1 m + (1 - b1) g;  m = b2 m + (1 - b2) g;  p -= lr sign(c)       sign(0) = 0
 """
 
-from rnncore.lanes cimport (
+from rnncore.simd.lanes cimport (
     LANES, real, vfma, vless, vload, vreal, vselect, vset1, vstore, vsub,
 )
 from rnncore.optimisers.optimiser cimport Optimiser, Rule

@@ -3,7 +3,7 @@
 All vectors are aligned and padded to whole vectors of lanes with zeros.
 """
 
-from rnncore.lanes cimport real
+from rnncore.simd.lanes cimport real
 
 cdef enum:
     MOST_STATES = 2

@@ -7,7 +7,7 @@
 
 from libc.math cimport pow, sqrt
 
-from rnncore.lanes cimport (
+from rnncore.simd.lanes cimport (
     LANES, real, vdiv, vfma, vload, vmul, vreal, vset1, vsqrt, vstore, vsub,
 )
 from rnncore.optimisers.optimiser cimport Optimiser, Rule

@@ -9,7 +9,7 @@
 
 from libc.math cimport isfinite, sqrt
 
-from rnncore.lanes cimport (
+from rnncore.simd.lanes cimport (
     LANES, real, vadd, vfma, vless, vload, vmul, vreal, vselect, vset1, vstore, vsub, vsum,
 )
 from rnncore.optimisers.optimiser cimport Optimiser

@@ -71,10 +71,11 @@ def check_windows() -> str:
     """The core compiled for Windows; its headers with vectors and with plain loops too, and these
     run, given wine."""
     gcc = need("x86_64-w64-mingw32-gcc")
-    core = compiled("win_amd64", "win-amd64", gcc, "true")  # no Python there to link with
-    names = {path.name for path in (ROOT / "rnncore").glob("*.h")} - {"coefficients.h"}
+    modules = compiled("win_amd64", "win-amd64", gcc, "true")  # no Python there to link with
+    core = ROOT / "rnncore"
+    names = [p.relative_to(core).as_posix() for p in core.rglob("*.h") if p.stem != "coefficients"]
     included = [part for name in sorted(names) for part in ("-include", name)]
-    source = [*included, f"-I{ROOT / 'rnncore'}", Path(__file__).with_name("headers.c")]
+    source = [*included, f"-I{core}", Path(__file__).with_name("headers.c")]
     wine = shutil.which("wine") or shutil.which("wine64")
     built = 0
     for isa in ("", "-march=x86-64-v3", "-march=x86-64-v4"):
@@ -87,7 +88,7 @@ def check_windows() -> str:
                 if wine and not isa.endswith("v4"):
                     print(run(wine, exe, WINEDEBUG="-all", WINEPREFIX=WORK / "wine").strip())
     ran = "run by wine" if wine else "no wine to run them"
-    return f"{core} compiled; {built} programs of the headers, {ran}"
+    return f"{modules}; {built} programs of the headers, {ran}"
 
 
 def check_macos() -> str:

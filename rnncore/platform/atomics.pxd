@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 
-cdef extern from "atomics.h" nogil:
+cdef extern from "platform/atomics.h" nogil:
     ctypedef int64_t shared_int
     int64_t shared_read(const shared_int* a)
     void shared_write(shared_int* a, int64_t v)

@@ -3,12 +3,12 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t
 
-from rnncore.lanes cimport LANES, real
+from rnncore.simd.lanes cimport LANES, real
 from rnncore.cells.cell cimport blocks_of_a
-from rnncore.network cimport history
-from rnncore.plan cimport Layer, Plan, hold_beforehand, plain, scalar
+from rnncore.spec.network cimport history
+from rnncore.spec.plan cimport Layer, Plan, hold_beforehand, plain, scalar
 
-cdef extern from "memory.h":
+cdef extern from "platform/memory.h":
     enum:
         SEGMENT_BYTES
         MOST_TAPE_BYTES

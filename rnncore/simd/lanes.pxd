@@ -4,7 +4,7 @@
 the C compiler decides (RNN_DOUBLE, and the instruction set it compiles for).
 """
 
-cdef extern from "lanes.h" nogil:
+cdef extern from "simd/lanes.h" nogil:
     ctypedef float real
     ctypedef struct vreal:
         pass
@@ -35,7 +35,7 @@ cdef extern from "lanes.h" nogil:
     unsigned long long flush_subnormals()
     void restore_subnormals(unsigned long long mode)
 
-cdef extern from "activations.h" nogil:
+cdef extern from "simd/activations.h" nogil:
     vreal vexp(vreal x)
     vreal vlog(vreal a)
     vreal vlog1p_unit(vreal e)

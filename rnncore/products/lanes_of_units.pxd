@@ -7,7 +7,7 @@ Each sum is formed in the order of j, as by `affine` in products.pxd: both give 
 same bits.
 """
 
-from rnncore.lanes cimport LANES, TILE_SUMS, real, vfma, vload, vreal, vset1, vstore
+from rnncore.simd.lanes cimport LANES, TILE_SUMS, real, vfma, vload, vreal, vset1, vstore
 
 
 cdef inline Py_ssize_t padded(Py_ssize_t units) noexcept nogil:

@@ -50,8 +50,8 @@ cache; a "last" read-out uses the first step of out, target and weight.
 
 from libc.stdint cimport int32_t, uint64_t
 
-from rnncore.lanes cimport real
-from rnncore.network cimport Network
+from rnncore.simd.lanes cimport real
+from rnncore.spec.network cimport Network
 
 cdef enum:
     MAX_LANES = 64            # lanes of the largest block: four 64-byte vectors of float32

@@ -14,7 +14,7 @@ from memory.  Each sum is formed in the order of the inner index whatever tile i
 falls into, so a sequence gets the same bits in any block.
 """
 
-from rnncore.lanes cimport (
+from rnncore.simd.lanes cimport (
     LANES, TILE_SUMS, real, vadd, vfma, vload, vreal, vset1, vstore, vsum, vtranspose,
 )
 

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 
 from rnncore.cells.cell cimport Cell
 from rnncore.cells.elman cimport Nonlinearity
-from rnncore.lanes cimport real
+from rnncore.simd.lanes cimport real
 from rnncore.losses.loss cimport Loss
 
 # What was wrong with the numbers of a call, found while they were copied into lanes.

@@ -1,0 +1,316 @@
+# A network's entry points: arrays are checked, the GIL is released, the loops run.
+
+
+cdef class Engine:
+    """A network on its flat parameter vector, which it shares with the caller; `views` are
+    the parameters in it by name."""
+
+    cdef Network net
+    cdef Arena layer_room
+    cdef Layer* layers           # (layers times directions) where their parameters are
+    cdef real[::1] flat
+    cdef cnp.ndarray vector
+    cdef dict views
+    cdef Arena arena             # of the last call, for the next; None while one uses it
+    cdef shared_int readers      # calls that read the parameters just now; -1: one writes, see
+                                 # `users_of`
+    # Whether what was made of the parameters still holds: for every change that the core
+    # knows of, another version; and whether others may change them at any time.
+    cdef Py_ssize_t version
+    cdef shared_int exposed
+
+    def __cinit__(
+        self, cnp.ndarray flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
+        Py_ssize_t outputs, *, int cell, Py_ssize_t layers, bint bidirectional, Py_ssize_t skip,
+        bint bias, bint head, bint start, bint every_step, Nonlinearity nonlinearity, int loss,
+        double dropout,
+    ):
+        """outputs: K; without a head, the states' width.  skip: s, 0 where there is none.
+        start: the first states are parameters, "h0" (and "c0"), one for all sequences."""
+        cdef Network* net = &self.net
+        if not describe(&net.cell, cell):
+            raise ValueError(f"cell: there is no number {cell}")
+        net.gates = gates_of(&net.cell)
+        net.inputs, net.hidden, net.outputs = inputs, hidden, outputs
+        net.layers, net.directions, net.skip = layers, 2 if bidirectional else 1, skip
+        net.has_bias, net.has_head, net.has_start = bias, head, start
+        net.every_step, net.nonlinearity = every_step, nonlinearity
+        if not describe_loss(&net.loss, loss) and loss != 0:
+            raise ValueError(f"loss: there is no number {loss}")
+        net.dropout = dropout
+        if not 1 <= layers * net.directions <= MOST_PASSES:
+            raise ValueError(f"layers: expected up to {MOST_PASSES} in all, got {layers}")
+        self.layer_room = Arena()
+        self.layer_room.fit(layers * net.directions * sizeof(Layer))
+        self.layers = <Layer*>self.layer_room.base
+        memset(self.layers, 0, layers * net.directions * sizeof(Layer))
+        self.place_parameters()
+        room("flat", flat, net.size)
+        if not head:
+            expect("outputs", outputs, net.directions * hidden)
+        self.flat, self.vector, self.views = flat, flat, views
+
+    cdef void place_parameters(self) noexcept:
+        """Where each block of parameters is in the flat vector: layer after layer, of each the
+        forward direction first; then the head; then the first states."""
+        cdef Network* net = &self.net
+        cdef Layer* layer
+        cdef Py_ssize_t H = net.hidden, wide = net.directions * H, rows = net.gates * H
+        cdef Py_ssize_t passes = net.layers * net.directions, i
+        net.size = 0
+        for i in range(passes):
+            layer = &self.layers[i]
+            layer.number, layer.reverse = i // net.directions, i % net.directions
+            layer.inputs = wide if layer.number else net.inputs
+            layer.state_row = i * history(net)
+            layer.weight_ih = self.take(rows * layer.inputs)
+            layer.weight_hh = self.take(rows * H)
+            layer.weight_skip = self.take(H * H if net.skip else 0)
+            layer.bias_ih = self.take(rows if net.has_bias else 0)
+            layer.bias_hh = self.take(rows if net.has_bias else 0)
+        net.head_weight = self.take(net.outputs * wide if net.has_head else 0)
+        net.head_bias = self.take(net.outputs if net.has_head and net.has_bias else 0)
+        net.h0 = self.take(passes * H if net.has_start else 0)
+        net.c0 = self.take(passes * H if net.has_start and net.cell.memory else 0)
+        for i in range(passes):
+            layer = &self.layers[i]
+            layer.head_weight = net.head_weight + layer.reverse * H
+            layer.h0, layer.c0 = net.h0 + i * H, net.c0 + i * H
+
+    cdef Py_ssize_t take(self, Py_ssize_t count) noexcept:
+        """The start of so many parameters more."""
+        self.net.size += count
+        return self.net.size - count
+
+    cdef int prepare(
+        self, Plan* plan, Batch batch, Py_ssize_t count, bint backward, bint want_dx,
+        Py_ssize_t truncate=0, double activation=0, Py_ssize_t term=0,
+    ) except -1:
+        """A plan for blocks of `count` sequences of the batch, but for its memory."""
+        cdef double reals
+        cdef Py_ssize_t passes = self.net.layers * self.net.directions
+        if batch.seqs.x != NULL:
+            expect("x", batch.inputs, self.net.inputs)
+        if batch.seqs.h0 != NULL:
+            expect("h0", batch.state_size, self.states(batch.seqs.count))
+        memset(plan, 0, sizeof(Plan) - MOST_PASSES * sizeof(Layer))
+        memcpy(plan.layers, self.layers, passes * sizeof(Layer))
+        plan.net, plan.passes = self.net, passes
+        plan.tokens = batch.seqs.tokens != NULL
+        plan.masked = batch.seqs.mask != NULL
+        plan.ragged = batch.seqs.length != NULL or plan.masked
+        plan.backward = backward
+        plan.want_dx = want_dx
+        plan.truncate, plan.activation, plan.term = truncate, activation, term
+        choose_block(plan, count, batch.seqs.time)
+        reals = <double>(plan.slots + plan.net.skip) * plan.lanes * (tape_rows(plan) + 2)
+        if reals * sizeof(real) > <double>(PY_SSIZE_T_MAX // 4):
+            raise MemoryError(f"x: {reals * sizeof(real):.3g} bytes for the tape of this call")
+        return 0
+
+    cdef Py_ssize_t states(self, Py_ssize_t count) noexcept:
+        """Reals in the states of so many sequences: h, and after all of these c of an LSTM."""
+        return (2 if self.net.cell.memory else 1) * count * state_rows(&self.net) * self.net.hidden
+
+    cdef int run(self, Plan* plan, Sequences* seqs, real* grad, object threads) except -1:
+        cdef Arena arena = self.swap_arena(None)
+        if arena is None:
+            arena = Arena()
+        plan.parameters = &self.flat[0]
+        set_out(arena, plan, seqs)
+        if self.net.cell.memory:
+            split_states(seqs, self.states(seqs.count) // 2)
+        if blocks_of(plan, seqs.count) == 1:
+            self.run_alone(plan, seqs, grad)
+        else:
+            self.run_shared(plan, seqs, grad, threads)
+        if arena.size <= KEEP_BYTES:
+            self.swap_arena(arena)
+        return 0
+
+    cdef Arena swap_arena(self, Arena arena):
+        """Take the arena and leave another, or None, as one act: two threads must never have
+        the same.  (Where there is a GIL, it sees to that.)"""
+        cdef Arena taken
+        with cython.critical_section(self):
+            taken, self.arena = self.arena, arena
+        return taken
+
+    cdef int run_alone(self, Plan* plan, Sequences* seqs, real* grad) except -1:
+        self.begin_reading()
+        with nogil:
+            pack_weights(plan)
+            work(plan, seqs, 0, seqs.count, grad)
+            # Before waiting for the GIL: whoever has it may be about to fit.
+            self.end_reading()
+        return 0
+
+    cdef int run_shared(
+        self, Plan* plan, Sequences* seqs, real* grad, object threads,
+    ) except -1:
+        cdef Crew crew = Crew()
+        crew.plan, crew.seqs, crew.grad = plan, seqs, grad
+        crew.first, crew.count = 0, seqs.count
+        crew.divide()
+        self.begin_reading()
+        try:
+            crew.call_helpers(threads, CALL_WORTH_SHARING)
+        except BaseException:
+            self.end_reading()
+            raise
+        with nogil:
+            pack_weights(plan)
+            crew.work_together()
+            crew.dismiss()
+            self.end_reading()
+        return 0
+
+    # Parameters must not change under a call: any number of calls may read them, whoever
+    # writes them must be alone.
+
+    cdef int begin_reading(self) except -1:
+        cdef int64_t readers = shared_read(&self.readers)
+        while users_of(readers) >= 0:
+            if shared_swap(&self.readers, readers, count_of(users_of(readers) + 1)):
+                return 0
+            readers = shared_read(&self.readers)
+        raise RuntimeError(
+            "this network is being changed by another thread: expected to have it alone; "
+            "use a copy of it (copy.deepcopy)"
+        )
+
+    cdef void end_reading(self) noexcept nogil:
+        shared_add(&self.readers, -1)
+
+    cdef int begin_writing(self, str who) except -1:
+        cdef int64_t readers = shared_read(&self.readers)
+        if users_of(readers) != 0 or not shared_swap(&self.readers, readers, count_of(-1)):
+            raise RuntimeError(
+                f"{who}: this network is in use by another thread: expected to have it alone; "
+                "use a copy of it (copy.deepcopy)"
+            )
+        return 0
+
+    cdef void end_writing(self) noexcept:
+        self.version += 1
+        shared_write(&self.readers, count_of(0))
+
+    cdef int overwrite(self, str who, const real* parameters) except -1:
+        """Other parameters."""
+        self.begin_writing(who)
+        memcpy(&self.flat[0], parameters, self.net.size * sizeof(real))
+        self.end_writing()
+        return 0
+
+    def assign(
+        self, str who not None, cnp.ndarray parameters not None, cnp.ndarray given not None,
+    ):
+        """Other parameters (size), as `who` wants; those for which `given` (size bytes) is 0 stay
+        as they are."""
+        cdef const real* numbers = reals("parameters", parameters, self.net.size)
+        cdef const unsigned char* which = <const unsigned char*>contents(
+            "given", given, c"u", 1, self.net.size
+        )
+        cdef Py_ssize_t i
+        self.begin_writing(who)
+        for i in range(self.net.size):
+            if which[i]:
+                self.flat[i] = numbers[i]
+        self.end_writing()
+
+    def note_exposure(self):
+        """From now on somebody may write to the parameters unnoticed."""
+        shared_write(&self.exposed, 1)
+
+    cdef int set_targets(
+        self, Sequences* seqs, Batch batch, cnp.ndarray target, cnp.ndarray classes,
+        cnp.ndarray weight,
+    ) except -1:
+        cdef Py_ssize_t count = batch.rows if self.net.every_step else batch.seqs.count
+        if self.net.loss.evaluate == NULL:
+            raise ValueError("this network has no loss")
+        if self.net.loss.classes:
+            seqs.classes = indices("classes", classes, count)
+        else:
+            seqs.target = reals("target", target, count * target_width(&self.net))
+        if weight is not None:
+            seqs.target_weight = reals("weight", weight, count * target_width(&self.net))
+        return 0
+
+    def forward(
+        self, Batch batch not None, cnp.ndarray y not None, cnp.ndarray hidden, cnp.ndarray final,
+        threads=1,
+    ):
+        """Outputs into y (B or rows, K), states into hidden (rows, directions H) and final
+        (B, states, H; of an LSTM (2, B, states, H), h before c).  Rows of steps that do not
+        count are left alone.
+        Returns the faults met."""
+        cdef Plan plan
+        cdef Sequences seqs = batch.seqs
+        cdef Py_ssize_t count = seqs.count
+        seqs.y = room("y", y, (batch.rows if self.net.every_step else count) * self.net.outputs)
+        if hidden is not None:
+            seqs.hidden = room("hidden", hidden, batch.rows * self.net.directions * self.net.hidden)
+        if final is not None:
+            seqs.final = room("final", final, self.states(count))
+        self.prepare(&plan, batch, count, False, False)
+        self.run(&plan, &seqs, NULL, threads)
+        return plan.faults
+
+    def loss(
+        self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray weight,
+        threads=1, cnp.ndarray losses=None,
+    ):
+        """(sum of the losses, times weights where these are given; what it is to be divided by
+        for the mean; faults).  The loss of each target goes into losses (B or rows, K; of classes
+        1), but those of steps that do not count are left alone."""
+        cdef Plan plan
+        cdef Sequences seqs = batch.seqs
+        cdef Py_ssize_t outputs = batch.rows if self.net.every_step else seqs.count
+        self.set_targets(&seqs, batch, target, classes, weight)
+        if losses is not None:
+            seqs.losses = room("losses", losses, outputs * target_width(&self.net))
+        self.prepare(&plan, batch, seqs.count, False, False)
+        self.run(&plan, &seqs, NULL, threads)
+        return plan.loss, count_targets(&self.net, &seqs, 0, seqs.count), plan.faults
+
+    def gradient(
+        self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray weight,
+        cnp.ndarray dy, cnp.ndarray dx=None, cnp.ndarray dh0=None, threads=1, dropout_seed=None,
+        Py_ssize_t truncate=0, bint mean=True,
+    ):
+        """Gradients of the mean or the sum of the losses against the targets or, given dy (B or
+        rows, K), of sum(dy * y); those with respect to x into dx (rows, D), to h0 into dh0, shaped
+        as h0.  With a dropout_seed there is dropout; truncate: steps of a truncation window.
+        Rows of dx that no gradient comes to, of steps that do not count or lie outside the last
+        window, are left alone.
+
+        Returns (loss, gradients by name, faults); the mean is NaN where no target counts.
+        """
+        cdef Plan plan
+        cdef Sequences seqs = batch.seqs
+        cdef double count = 1
+        cdef cnp.ndarray grad = cnp.PyArray_ZEROS(1, [self.net.size], REAL_NUMBER, 0)
+        cdef Py_ssize_t outputs = batch.rows if self.net.every_step else seqs.count
+        if dy is None:
+            self.set_targets(&seqs, batch, target, classes, weight)
+            if mean:
+                count = count_targets(&self.net, &seqs, 0, seqs.count)
+        else:
+            seqs.dy = reals("dy", dy, outputs * self.net.outputs)
+        if dx is not None:
+            if seqs.x == NULL:
+                raise ValueError("dx: tokens have no gradient")
+            seqs.dx = room("dx", dx, batch.rows * self.net.inputs)
+        if dh0 is not None:
+            seqs.dh0 = room("dh0", dh0, self.states(seqs.count))
+        self.prepare(&plan, batch, seqs.count, True, dx is not None, truncate)
+        plan.scale = 1 / count if count else 0
+        if dropout_seed is not None:
+            plan.dropout, plan.dropout_seed = self.net.dropout, dropout_seed
+        self.run(&plan, &seqs, <real*>cnp.PyArray_DATA(grad), threads)
+        return (
+            plan.loss / count if count else float("nan"),
+            views_like(self.views, self.vector, grad),
+            plan.faults,
+        )

@@ -1,0 +1,31 @@
+# The core's own functions, for tests of their accuracy and for what Python reads of outputs.
+
+
+def evaluate(str name not None, cnp.ndarray x not None, cnp.ndarray out not None):
+    """One of the core's own functions, element by element: "exp", "log" (x >= 1), "log1p"
+    (0 <= x <= 1), "tanh", "logistic", and the slopes "dtanh" and "dlogistic"."""
+    cdef Py_ssize_t i = 0, j, n = cnp.PyArray_SIZE(x)
+    cdef const real* source = reals("x", x, n)
+    cdef real* target = room("out", out, n)
+    cdef real chunk[MAX_LANES]
+    cdef vreal a, y, slope
+    cdef int which = ["exp", "log", "log1p", "tanh", "logistic", "dtanh", "dlogistic"].index(name)
+    with nogil:
+        while i < n:
+            for j in range(LANES):
+                chunk[j] = source[min(i + j, n - 1)]
+            a = vload_any(chunk)
+            if which == 0:
+                y = vexp(a)
+            elif which == 1:
+                y = vlog(a)
+            elif which == 2:
+                y = vlog1p_unit(a)
+            elif which == 3 or which == 5:
+                y = vtanh(a, &slope)
+            else:
+                y = vlogistic(a, &slope)
+            vstore_any(chunk, slope if which >= 5 else y)
+            for j in range(min(LANES, n - i)):
+                target[i + j] = chunk[j]
+            i += LANES
