@@ -47,7 +47,7 @@ from rnncore.spec.plan cimport (
     MAX_LANES, MOST_PASSES, Layer, Plan, after, before, hold_beforehand, hold_of, memory, place,
     plain, saved_at, scalar, slopes_at, slot_of, state, top_layer,
 )
-from rnncore.training.shuffle cimport next_random, shuffle
+from rnncore.platform.random cimport next_random, shuffle
 
 from _thread import start_new_thread
 
@@ -64,29 +64,35 @@ cdef extern from "Python.h":
 watch_forks()
 
 # From here on every file may use those before it.
-include "bindings/arrays.pxi"
+include "platform/arena.pxi"
 
 include "sequence/gather.pxi"
 include "sequence/scalar.pxi"
 include "sequence/truncate.pxi"
 include "sequence/skip.pxi"
 include "sequence/forward.pxi"
-include "diagnostics/flow.pxi"
 include "sequence/backward.pxi"
 include "sequence/stack.pxi"
 include "sequence/packing.pxi"
 include "sequence/block.pxi"
 include "sequence/chunks.pxi"
+include "sequence/work.pxi"
 
+include "sequence/memory.pxi"
+include "sequence/thread_pool.pxi"
+
+include "bindings/arrays.pxi"
 include "bindings/tables.pxi"
 include "bindings/batch.pxi"
-include "bindings/memory.pxi"
-include "training/thread_pool.pxi"
 include "bindings/engine.pxi"
+include "bindings/evaluate.pxi"
+
 include "training/fit.pxi"
+
+include "diagnostics/flow.pxi"
 include "diagnostics/terms.pxi"
 include "diagnostics/probes.pxi"
+
 include "streaming/packed_units.pxi"
 include "streaming/stream.pxi"
 include "streaming/stream_calls.pxi"
-include "bindings/evaluate.pxi"

@@ -153,7 +153,6 @@ def terms(
     scale: float,
     terms: Array,
     squares: Array,
-    last_only: bool = False,
 ) -> tuple[float, int]: ...
 def jacobians(
     engine: Engine,

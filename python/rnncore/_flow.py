@@ -116,6 +116,8 @@ class GradientFlow:
             if not number:
                 outputs.explain(inputs, *of)
             scale = 1 / number
+        if last_only:
+            targets, slopes = outputs.of_last_steps(inputs, targets, slopes)
         total, faulty = 0.0, False
         T, passes = self.steps, net._form.passes
         terms, squares = np.zeros((T, net._flat.size)), np.zeros((T + 1, 3))
@@ -131,7 +133,6 @@ class GradientFlow:
                 scale,
                 terms[T - n :],
                 of_length,
-                last_only,
             )
             total, faulty = total + loss, faulty or bool(faults)
             longest = np.zeros((T + 1, 3))  # when the loop is done, that of those

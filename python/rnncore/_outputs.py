@@ -166,6 +166,22 @@ def weights(inputs: Inputs, of: Targets) -> Array:
     return result
 
 
+def of_last_steps(
+    inputs: Inputs, of: Targets, slopes: Array | None
+) -> tuple[Targets, Array | None]:
+    """The targets, or dL/dy, of the last step of every sequence alone."""
+    lengths = np.full(inputs.count, inputs.time) if inputs.lengths is None else inputs.lengths
+    last = np.arange(inputs.time) == lengths[:, None] - 1
+    rows = (last[inputs.steps] if inputs.listed else last.ravel())[:, None]
+    if slopes is not None:
+        slopes = np.where(rows, slopes.reshape(len(rows), -1), 0).astype(slopes.dtype)
+        return of, slopes
+    target, classes, weight = of
+    if weight is None:
+        weight = np.ones((len(rows), width_of(inputs)), inputs.form.dtype)
+    return (target, classes, np.where(rows, weight, 0).astype(inputs.form.dtype)), None
+
+
 def width_of(inputs: Inputs) -> int:
     """How many targets belong to a step's outputs."""
     assert inputs.form.loss is not None

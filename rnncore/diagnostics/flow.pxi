@@ -1,24 +1,29 @@
-# Where a gradient comes from: what `Engine.terms` and `Engine.jacobians` note on the way.
+# Where a gradient comes from: what the tape and the trace of gradients say of it.
 
 cdef double SMALL = 1e-140, LARGE = 1e140, SCALE = 1e180
 
 
-cdef void note_slopes(const Plan* plan, const Layer* layer, Py_ssize_t slot) noexcept nogil:
-    """|dL/dh|^2 of the state in a slot, over all sequences; of an LSTM with |dL/dc|^2, as far as
-    that comes from the next step."""
-    cdef Py_ssize_t which = layer.number * plan.net.directions + layer.reverse, i, lane
-    cdef double* square = plan.squares + (which * (plan.time + 1) + slot) * 3
-    cdef double sum = squares(layer.dh, plan.net.hidden * plan.vectors)
-    if plan.net.cell.memory:
-        sum += squares(layer.dc, plan.net.hidden * plan.vectors)
-    if SMALL < sum < LARGE:  # lanes without a sequence have zeros
-        square[1] += sum
-        return
-    for i in range(plan.net.hidden):
-        for lane in range(plan.used):
-            add_square(square, layer.dh[i * plan.lanes + lane])
+cdef void add_squares(const Plan* plan, double* sums) noexcept nogil:
+    """|dL/dh|^2 of the block's states, with |dL/dc|^2 where there is a c, onto sums (passes, T + 1,
+    3) of every slot; see `add_square`."""
+    cdef Py_ssize_t states = (1 + plan.net.cell.memory) * plan.net.hidden, which, slot, i, lane
+    cdef const real* gradient
+    cdef double* sum
+    cdef double total
+    for which in range(plan.passes):
+        for slot in range(plan.time + 1):
+            gradient = plan.layers[which].trace + slot * states * plan.lanes
+            sum = sums + (which * (plan.time + 1) + slot) * 3
+            total = squares(gradient, plan.net.hidden * plan.vectors)
             if plan.net.cell.memory:
-                add_square(square, layer.dc[i * plan.lanes + lane])
+                total += squares(gradient + plan.net.hidden * plan.lanes,
+                                 plan.net.hidden * plan.vectors)
+            if SMALL < total < LARGE:  # lanes without a sequence have zeros
+                sum[1] += total
+                continue
+            for i in range(states):
+                for lane in range(plan.used):
+                    add_square(sum, gradient[i * plan.lanes + lane])
 
 
 cdef inline double squares(const real* numbers, Py_ssize_t vectors) noexcept nogil:

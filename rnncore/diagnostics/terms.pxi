@@ -16,7 +16,7 @@ cdef Py_ssize_t choose(Sequences* seqs, cnp.ndarray order) except -1:
 def terms(
     Engine engine not None, Batch batch not None, cnp.ndarray target, cnp.ndarray classes,
     cnp.ndarray weight, cnp.ndarray dy, cnp.ndarray order not None, double scale,
-    cnp.ndarray terms not None, cnp.ndarray squares not None, bint last_only=False,
+    cnp.ndarray terms not None, cnp.ndarray squares not None,
 ):
     """Every step's part of the gradient of scale times the loss of the sequences in `order` or,
     given dy (B or rows, K), of sum(dy * y), all of one length n, added to terms (n, size);
@@ -26,6 +26,7 @@ def terms(
     cdef Sequences seqs = batch.seqs
     cdef Py_ssize_t count = cnp.PyArray_SIZE(order), n, passes, done = 0
     cdef real* grad
+    cdef double* sums
     cdef Arena arena = Arena()
     n = choose(&seqs, order)
     passes = engine.net.layers * engine.net.directions
@@ -37,8 +38,8 @@ def terms(
             "dy", dy, (batch.rows if engine.net.every_step else seqs.count) * engine.net.outputs
         )
     engine.prepare(&plan, batch, count, True, False, 0, 0, engine.net.size)
-    plan.squares = <double*>contents("squares", squares, c"f", 8, 3 * passes * (n + 1))
-    plan.scale, plan.last_only = scale, last_only
+    sums = <double*>contents("squares", squares, c"f", 8, 3 * passes * (n + 1))
+    plan.scale, plan.tracing = scale, True
     plan.parameters = &engine.flat[0]
     set_out(arena, &plan, &seqs)
     if engine.net.cell.memory:
@@ -53,6 +54,7 @@ def terms(
             open_block(&plan, &seqs, done, min(plan.lanes, count - done))
             forward_block(&plan, &seqs)
             backward_block(&plan, &seqs, grad)
+            add_squares(&plan, sums)
             done += plan.used
         engine.end_reading()
     return plan.loss, plan.faults

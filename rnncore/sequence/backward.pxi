@@ -32,6 +32,17 @@ cdef inline void cell_back(
     )
 
 
+cdef inline void keep_gradient(
+    const Plan* plan, const Layer* layer, Py_ssize_t slot,
+) noexcept nogil:
+    """dL/dh, and dL/dc, of the state in a slot into the trace."""
+    cdef Py_ssize_t n = plan.net.hidden * plan.lanes
+    cdef real* kept = layer.trace + slot * (1 + plan.net.cell.memory) * n
+    memcpy(kept, layer.dh, n * sizeof(real))
+    if plan.net.cell.memory:
+        memcpy(kept + n, layer.dc, n * sizeof(real))
+
+
 cdef void add_activation(
     const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t t,
 ) noexcept nogil:
@@ -127,8 +138,8 @@ cdef void steps_back(
             add_activation(plan, layer, t0, t)
         if plan.net.skip:
             add_rows(plan, layer.dh, leap_to(plan, layer, after(layer, first + t)), H)
-        if plan.squares != NULL:
-            note_slopes(plan, layer, after(layer, first + t))
+        if layer.trace != NULL:
+            keep_gradient(plan, layer, after(layer, first + t))
         hold = hold_of(plan, t0) + t * plan.lanes if plan.masked else NULL
         cell_back(plan, layer, first + t, plan.da + t * plan.gate_rows * plan.lanes, hold)
         if plan.truncate:

@@ -255,8 +255,8 @@ cdef void finish_start(
         add_rows(plan, layer.dc, layer.dc_aside, H)
     if plan.net.skip:
         add_rows(plan, layer.dh, leap_to(plan, layer, first), H)
-    if plan.squares != NULL:
-        note_slopes(plan, layer, first)
+    if layer.trace != NULL:
+        keep_gradient(plan, layer, first)
     scatter_state(plan, layer.dh, layer.state_row, seqs.dh0)
     scatter_state(plan, layer.dc, layer.state_row, seqs.dc0)
     for k in range(1, plan.net.skip):
@@ -335,28 +335,3 @@ cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t t) noexcept
 cdef inline void clear_sums(const Plan* plan, const Layer* layer) noexcept nogil:
     memset(layer.grad_rows, 0, layer.rows * plan.width * sizeof(real))
     memset(layer.grad_bias, 0, plan.gate_rows * sizeof(real))
-
-
-cdef void work(
-    Plan* plan, const Sequences* seqs, Py_ssize_t first, Py_ssize_t count, real* grad,
-) noexcept nogil:
-    """Sequences first .. first + count, block by block; grad (of plan.backward) is added to."""
-    cdef Py_ssize_t done = 0, i
-    cdef unsigned long long mode = flush_subnormals()
-    if plan.backward:
-        for i in range(plan.passes):
-            clear_sums(plan, &plan.layers[i])
-    if plan.chunked:
-        for i in range(first, first + count):
-            work_in_chunks(plan, seqs, seqs.order[i] if seqs.order != NULL else i, grad)
-        done = count
-    while done < count:
-        open_block(plan, seqs, first + done, min(plan.lanes, count - done))
-        forward_block(plan, seqs)
-        if plan.backward:
-            backward_block(plan, seqs, grad)
-        done += plan.used
-    if plan.backward:
-        for i in range(plan.passes):
-            finish_gradient(plan, &plan.layers[i], grad)
-    restore_subnormals(mode)

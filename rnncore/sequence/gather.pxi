@@ -296,9 +296,6 @@ cdef void gather_targets(
         if hold != NULL and t0 + t >= plan.held_from:
             for lane in range(plan.lanes):
                 weight[lane] *= hold[t * plan.lanes + lane] > 0
-        if plan.last_only:
-            for lane in range(plan.lanes):
-                weight[lane] *= t0 + t == plan.length[lane] - 1
         if seqs.target_weight != NULL:
             spread_weights(plan, seqs, first_row, t0 + t, weight)
     if not plan.net.loss.classes:
@@ -339,20 +336,16 @@ cdef void spread_weights(
 cdef void gather_slopes(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """The caller's dL/dy into plan.out, zeros where it is not to count."""
-    cdef Py_ssize_t K = plan.net.outputs, t, k, lane
+    """The caller's dL/dy into plan.out."""
+    cdef Py_ssize_t K = plan.net.outputs, i, lane
     gather_rows(
         plan, seqs.dy, K, &plan.start[0] if plan.net.every_step else &plan.sequence[0], t0, n,
         hold_of(plan, t0) if plan.net.every_step else NULL, plan.out, K * plan.lanes,
     )
-    for lane in range(plan.lanes):
-        for t in range(n):
-            if plan.counts_from <= lane < plan.used and (
-                not plan.last_only or t0 + t == plan.length[lane] - 1
-            ):
-                continue
-            for k in range(K):
-                plan.out[(t * K + k) * plan.lanes + lane] = 0
+    for i in range(n * K):
+        for lane in range(plan.lanes):
+            if not plan.counts_from <= lane < plan.used:
+                plan.out[i * plan.lanes + lane] = 0
 
 
 cdef double count_targets(

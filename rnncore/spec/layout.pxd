@@ -156,6 +156,9 @@ cdef inline size_t lay_out_layer(Plan* plan, Layer* layer, char* base) noexcept 
         layer.leaps = carve_reals(base, &used, (plan.slots + old) * H * L)
         if layer.leaps != NULL:
             layer.leaps += first * H * L
+    layer.trace = NULL
+    if plan.tracing:
+        layer.trace = carve_reals(base, &used, plan.slots * (1 + plan.net.cell.memory) * H * L)
     layer.grad_rows = carve_reals(base, &used, layer.rows * plan.width)
     layer.grad_bias = carve_reals(base, &used, plan.gate_rows)
     layer.dh = carve_reals(base, &used, H * L)

@@ -23,6 +23,8 @@ Of every layer, in every direction:
     dc      (H, lanes)                dL/dc_t
     dh_aside, dc_aside  (H, lanes)    what waits for the end of a shorter sequence, see `cross_ends`
     leaps   (slots, H, lanes)         what the skip connection brings to dL/dh_t, by its slot
+    trace   (slots, H or 2 H, lanes)  dL/dh_t, and dL/dc_t as far as it comes from the next step, for
+                                      those who look at gradients
     origin  (T + s, lanes)            the slot of h_{t-s}, where steps may not count
 
 Of the block:
@@ -89,6 +91,7 @@ cdef struct Layer:
     real* dh_aside
     real* dc_aside
     real* leaps
+    real* trace
     int32_t* origin
     real* grad_rows           # (rows, width) dL/d[W_ih W_hh]^T of the blocks so far
     real* grad_bias           # (gate_rows)
@@ -105,8 +108,7 @@ cdef struct Plan:
     Py_ssize_t truncate       # steps of a truncation window; 0: not truncated
     double activation         # dL/dh_t has this times h_t from a penalty on the states
     Py_ssize_t term           # where every step's part of the gradient is kept apart, its size
-    double* squares           # (passes, T + 1, 3) |dL/dh|^2 of every slot; NULL: not wanted
-    bint last_only            # of a read-out at every step, only the last one's loss
+    bint tracing              # dL/dh of every slot is kept
     Py_ssize_t weight_rows    # where each target has a weight of its own as many, else 1
     Py_ssize_t passes         # layers times directions
     Py_ssize_t gate_rows      # of a_t: H for each block
