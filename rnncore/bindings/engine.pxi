@@ -12,8 +12,8 @@ cdef class Engine:
     cdef cnp.ndarray vector
     cdef dict views
     cdef Arena arena             # of the last call, for the next; None while one uses it
-    cdef shared_int readers      # calls that read the parameters just now; -1: one writes, see
-                                 # `users_of`
+    # Calls that read the parameters just now; -1: one writes. See `users_of`.
+    cdef shared_int readers
     # Whether what was made of the parameters still holds: for every change that the core
     # knows of, another version; and whether others may change them at any time.
     cdef Py_ssize_t version
@@ -93,15 +93,17 @@ cdef class Engine:
             expect("x", batch.inputs, self.net.inputs)
         if batch.seqs.h0 != NULL:
             expect("h0", batch.state_size, self.states(batch.seqs.count))
-        memset(plan, 0, sizeof(Plan) - MOST_PASSES * sizeof(Layer))
+        memset(&plan.job, 0, sizeof(Job))
+        memset(&plan.block, 0, sizeof(Block))
+        memset(&plan.result, 0, sizeof(Result))
         memcpy(plan.layers, self.layers, passes * sizeof(Layer))
         plan.net, plan.passes = self.net, passes
         plan.tokens = batch.seqs.tokens != NULL
         plan.masked = batch.seqs.mask != NULL
         plan.ragged = batch.seqs.length != NULL or plan.masked
         plan.backward = backward
-        plan.want_dx = want_dx
-        plan.truncate, plan.activation, plan.term = truncate, activation, term
+        plan.want_dx, plan.tracing = want_dx, False
+        plan.truncate, plan.job.activation, plan.term = truncate, activation, term
         choose_block(plan, count, batch.seqs.time)
         reals = <double>(plan.slots + plan.net.skip) * plan.lanes * (tape_rows(plan) + 2)
         if reals * sizeof(real) > <double>(PY_SSIZE_T_MAX // 4):
@@ -255,7 +257,7 @@ cdef class Engine:
             seqs.final = room("final", final, self.states(count))
         self.prepare(&plan, batch, count, False, False)
         self.run(&plan, &seqs, NULL, threads)
-        return plan.faults
+        return plan.result.faults
 
     def loss(
         self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray weight,
@@ -272,7 +274,7 @@ cdef class Engine:
             seqs.losses = room("losses", losses, outputs * target_width(&self.net))
         self.prepare(&plan, batch, seqs.count, False, False)
         self.run(&plan, &seqs, NULL, threads)
-        return plan.loss, count_targets(&self.net, &seqs, 0, seqs.count), plan.faults
+        return plan.result.loss, count_targets(&self.net, &seqs, 0, seqs.count), plan.result.faults
 
     def gradient(
         self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray weight,
@@ -305,12 +307,12 @@ cdef class Engine:
         if dh0 is not None:
             seqs.dh0 = room("dh0", dh0, self.states(seqs.count))
         self.prepare(&plan, batch, seqs.count, True, dx is not None, truncate)
-        plan.scale = 1 / count if count else 0
+        plan.job.scale = 1 / count if count else 0
         if dropout_seed is not None:
-            plan.dropout, plan.dropout_seed = self.net.dropout, dropout_seed
+            plan.job.dropout, plan.job.dropout_seed = self.net.dropout, dropout_seed
         self.run(&plan, &seqs, <real*>cnp.PyArray_DATA(grad), threads)
         return (
-            plan.loss / count if count else float("nan"),
+            plan.result.loss / count if count else float("nan"),
             views_like(self.views, self.vector, grad),
-            plan.faults,
+            plan.result.faults,
         )

@@ -31,8 +31,9 @@ cdef struct Cell:
     const char* name
     int shared                # gates whose products are added
     int apart                 # gates whose products are not
-    int saved                 # blocks of H rows that a step saves; of a gated cell the last one is
-                              # by what its state is multiplied from step to step
+    # Blocks of H rows that a step saves; of a gated cell the last one is by what its state is
+    # multiplied from step to step.
+    int saved
     bint memory               # whether there is a c_t beside h_t
     bint carries              # whether h_t depends on h_{t-1} also directly
     bint plain                # whether h_t = f(a_t) and nothing else

@@ -11,9 +11,9 @@ cdef void add_squares(const Plan* plan, double* sums) noexcept nogil:
     cdef double* sum
     cdef double total
     for which in range(plan.passes):
-        for slot in range(plan.time + 1):
+        for slot in range(plan.block.time + 1):
             gradient = plan.layers[which].trace + slot * states * plan.lanes
-            sum = sums + (which * (plan.time + 1) + slot) * 3
+            sum = sums + (which * (plan.block.time + 1) + slot) * 3
             total = squares(gradient, plan.net.hidden * plan.vectors)
             if plan.net.cell.memory:
                 total += squares(gradient + plan.net.hidden * plan.lanes,
@@ -22,7 +22,7 @@ cdef void add_squares(const Plan* plan, double* sums) noexcept nogil:
                 sum[1] += total
                 continue
             for i in range(states):
-                for lane in range(plan.used):
+                for lane in range(plan.block.used):
                     add_square(sum, gradient[i * plan.lanes + lane])
 
 
@@ -58,7 +58,7 @@ cdef void jacobians_of(
     if plan.net.cell.memory:
         S = 2 * H
     for t in range(n):
-        hold = plan.hold + t * L if plan.masked else NULL
+        hold = plan.block.hold + t * L if plan.masked else NULL
         for i in range(S):
             memset(layer.dh, 0, H * L * sizeof(real))
             memset(layer.dc, 0, H * L * sizeof(real))
@@ -66,9 +66,9 @@ cdef void jacobians_of(
                 (layer.dh if i < H else layer.dc)[i % H * L + lane] = 1
             if plan.net.skip:
                 memset(leap_to(plan, layer, after(layer, t)), 0, H * L * sizeof(real))
-            cell_back(plan, layer, t, plan.da, hold)
-            for lane in range(plan.used):
-                row = out + ((t * plan.used + lane) * S + i) * S
+            cell_back(plan, layer, t, plan.block.da, hold)
+            for lane in range(plan.block.used):
+                row = out + ((t * plan.block.used + lane) * S + i) * S
                 for j in range(S):
                     row[j] = (layer.dh if j < H else layer.dc)[j % H * L + lane]
             if out_skip != NULL:
@@ -81,10 +81,10 @@ cdef void skip_row(
     """W_skip^T dL/da_t, where the step has left it."""
     cdef Py_ssize_t H = plan.net.hidden, L = plan.lanes, lane, j, slot
     cdef bint counted
-    for lane in range(plan.used):
+    for lane in range(plan.block.used):
         slot = layer.origin[t * L + lane] if plan.ragged else origin_of(plan, layer, t)
-        counted = not plan.ragged or plan.hold[t * L + lane] > 0
+        counted = not plan.ragged or plan.block.hold[t * L + lane] > 0
         for j in range(H):
-            out[((t * plan.used + lane) * H + i) * H + j] = (
+            out[((t * plan.block.used + lane) * H + i) * H + j] = (
                 leap_to(plan, layer, slot)[j * L + lane] if counted else 0
             )

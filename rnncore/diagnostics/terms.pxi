@@ -39,7 +39,7 @@ def terms(
         )
     engine.prepare(&plan, batch, count, True, False, 0, 0, engine.net.size)
     sums = <double*>contents("squares", squares, c"f", 8, 3 * passes * (n + 1))
-    plan.scale, plan.tracing = scale, True
+    plan.job.scale, plan.tracing = scale, True
     plan.parameters = &engine.flat[0]
     set_out(arena, &plan, &seqs)
     if engine.net.cell.memory:
@@ -55,9 +55,9 @@ def terms(
             forward_block(&plan, &seqs)
             backward_block(&plan, &seqs, grad)
             add_squares(&plan, sums)
-            done += plan.used
+            done += plan.block.used
         engine.end_reading()
-    return plan.loss, plan.faults
+    return plan.result.loss, plan.result.faults
 
 
 def jacobians(

@@ -2,7 +2,8 @@
 log(2 pi) / 2; PyTorch's GaussianNLLLoss, of a log variance. The first half of the outputs are
 means m, the second half logs of variances s.
 
-    L = (s + (d - m)^2 exp(-s)) / 2      dL/dm = (m - d) exp(-s)      dL/ds = (1 - (d - m)^2 exp(-s)) / 2
+    L = (s + (d - m)^2 exp(-s)) / 2
+    dL/dm = (m - d) exp(-s)      dL/ds = (1 - (d - m)^2 exp(-s)) / 2
 """
 
 from rnncore.simd.lanes cimport (

@@ -1,5 +1,5 @@
-"""Lion: every parameter moves by the same length, in the direction of the sign of a mean of gradients
-(X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023).
+"""Lion: every parameter moves by the same length, in the direction of the sign of a mean of
+gradients (X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023).
 
     c = b1 m + (1 - b1) g;  m = b2 m + (1 - b2) g;  p -= lr sign(c)       sign(0) = 0
 """

@@ -53,8 +53,8 @@ cdef void add_activation(
     cdef Py_ssize_t i, lane
     for lane in range(plan.lanes):
         factor[lane] = 0
-        if lane < plan.used and (hold == NULL or hold[t * plan.lanes + lane] > 0):
-            factor[lane] = <real>plan.activation
+        if lane < plan.block.used and (hold == NULL or hold[t * plan.lanes + lane] > 0):
+            factor[lane] = <real>plan.job.activation
     for i in range(plan.net.hidden):
         for lane in range(plan.lanes):
             layer.dh[i * plan.lanes + lane] += factor[lane] * h[i * plan.lanes + lane]
@@ -71,10 +71,10 @@ cdef inline void cross_ends(
 ) noexcept nogil:
     """Before step t, backwards: let lanes in that end with it, put those aside that end before."""
     cdef Py_ssize_t end = t + 1 - layer.reverse, lane
-    if not plan.ragged or plan.masked or not plan.held_from <= end < plan.time:
+    if not plan.ragged or plan.masked or not plan.block.held_from <= end < plan.block.time:
         return
     for lane in range(plan.lanes):
-        if plan.length[lane] == end:
+        if plan.block.length[lane] == end:
             cross_end(plan, layer, lane)
 
 
@@ -96,7 +96,7 @@ cdef void set_aside(const Plan* plan, const Layer* layer) noexcept nogil:
     cdef Py_ssize_t lane
     if plan.ragged and not plan.masked and not layer.reverse:
         for lane in range(plan.lanes):
-            if plan.length[lane] < plan.time:
+            if plan.block.length[lane] < plan.block.time:
                 cross_end(plan, layer, lane)
 
 
@@ -104,13 +104,13 @@ cdef inline const real* slopes_above(
     const Plan* plan, const Layer* layer, Py_ssize_t t0,
 ) noexcept nogil:
     """dL/dh_t from above for the steps from t0, the first of a segment, on; NULL where it is
-    none, or still in plan.out."""
+    none, or still in plan.block.out."""
     cdef Py_ssize_t H = plan.net.hidden
     if layer.number == plan.net.layers - 1 and not (
         plan.net.every_step and plan.net.directions == 2
     ):
         return NULL
-    return slopes_at(plan, plan.above, plan.net.directions * H, t0) + (
+    return slopes_at(plan, plan.block.above, plan.net.directions * H, t0) + (
         H * plan.lanes if layer.reverse else 0
     )
 
@@ -118,7 +118,8 @@ cdef inline const real* slopes_above(
 cdef void steps_back(
     const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """dL/da_t into plan.da for steps t0 .. t0 + n, and layer.dh from after them to before them."""
+    """dL/da_t into plan.block.da for steps t0 .. t0 + n, and layer.dh from after them to before
+    them."""
     cdef Py_ssize_t H = plan.net.hidden, first = place(plan, t0), t, k, free = 0
     cdef const real* above = slopes_above(plan, layer, t0)
     cdef bint out = (
@@ -126,7 +127,7 @@ cdef void steps_back(
     )
     cdef const real* hold
     if scalar(plan) and plain(plan) and not (layer.reverse or out or plan.term or above != NULL):
-        free = max(0, min(n, plan.held_from - t0))  # steps at which every lane counts
+        free = max(0, min(n, plan.block.held_from - t0))  # steps at which every lane counts
     for k in range(n - free):
         t = k if layer.reverse else n - 1 - k
         cross_ends(plan, layer, t0 + t)
@@ -134,14 +135,14 @@ cdef void steps_back(
             out_to_state(plan, layer, layer.dh, t)
         elif above != NULL:
             add_rows(plan, layer.dh, above + t * plan.net.directions * H * plan.lanes, H)
-        if plan.activation != 0:
+        if plan.job.activation != 0:
             add_activation(plan, layer, t0, t)
         if plan.net.skip:
             add_rows(plan, layer.dh, leap_to(plan, layer, after(layer, first + t)), H)
         if layer.trace != NULL:
             keep_gradient(plan, layer, after(layer, first + t))
         hold = hold_of(plan, t0) + t * plan.lanes if plan.masked else NULL
-        cell_back(plan, layer, first + t, plan.da + t * plan.gate_rows * plan.lanes, hold)
+        cell_back(plan, layer, first + t, plan.block.da + t * plan.gate_rows * plan.lanes, hold)
         if plan.truncate:
             truncate_after(plan, layer, t0 + t)
     if free > 0:
@@ -152,9 +153,9 @@ cdef void steps_back(
 cdef inline void out_to_state(
     const Plan* plan, const Layer* layer, real* dh, Py_ssize_t t,
 ) noexcept nogil:
-    """dL/dh_t += W_y^T dL/dy_t, for the t-th step in plan.out"""
+    """dL/dh_t += W_y^T dL/dy_t, for the t-th step in plan.block.out"""
     cdef Py_ssize_t H = plan.net.hidden
-    cdef const real* dy = plan.out + t * plan.net.outputs * plan.lanes
+    cdef const real* dy = plan.block.out + t * plan.net.outputs * plan.lanes
     if plan.net.has_head:
         affine(
             plan.vectors, dh, layer.head_back_weight, plan.no_bias, dy, H, plan.net.outputs, True
@@ -164,7 +165,7 @@ cdef inline void out_to_state(
 
 
 cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
-    """dL/dW_y = sum_t dL/dy_t h_t^T and dL/db_y = sum_t dL/dy_t for n steps in plan.out,
+    """dL/dW_y = sum_t dL/dy_t h_t^T and dL/db_y = sum_t dL/dy_t for n steps in plan.block.out,
     those at places from `first` on."""
     cdef Py_ssize_t K = plan.net.outputs, H = plan.net.hidden, step = K * plan.lanes, d
     cdef const Layer* layer
@@ -174,11 +175,11 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
         layer = &top_layer(plan)[d]
         outer_sum(
             plan.vectors, n, grad + layer.head_weight, plan.net.directions * H, K, H,
-            plan.out, step, state(plan, layer, after(layer, place_read(plan, layer, first))),
+            plan.block.out, step, state(plan, layer, after(layer, place_read(plan, layer, first))),
             layer.rows * plan.lanes,
         )
     if plan.net.has_bias:
-        row_sums(plan.vectors, n, grad + plan.net.head_bias, K, plan.out, step)
+        row_sums(plan.vectors, n, grad + plan.net.head_bias, K, plan.block.out, step)
 
 
 cdef void contract_gates(
@@ -188,17 +189,16 @@ cdef void contract_gates(
     cdef Py_ssize_t H = plan.net.hidden, D = layer.input_rows, W = plan.width
     cdef Py_ssize_t step = layer.rows * plan.lanes
     cdef Py_ssize_t entered = plan.net.gates * H, apart = plan.net.cell.apart * H
+    cdef Py_ssize_t L = plan.lanes, used = plan.block.used
+    cdef const real* da = plan.block.da_rows
     if apart and H % LANES == 0:
         # x_t enters the first blocks and h_{t-1} the last ones
-        contract(n, plan.lanes, plan.used, layer.grad_rows, W, entered, D, u, step, plan.da_rows)
+        contract(n, L, used, layer.grad_rows, W, entered, D, u, step, da)
         contract(
-            n, plan.lanes, plan.used, layer.grad_rows + D * W + apart, W, entered, H,
-            u + D * plan.lanes, step, plan.da_rows + apart,
+            n, L, used, layer.grad_rows + D * W + apart, W, entered, H, u + D * L, step, da + apart
         )
     else:
-        contract(
-            n, plan.lanes, plan.used, layer.grad_rows, W, W, layer.rows, u, step, plan.da_rows
-        )
+        contract(n, L, used, layer.grad_rows, W, W, layer.rows, u, step, da)
 
 
 cdef void step_gradient(
@@ -214,12 +214,12 @@ cdef void step_gradient(
         scalar_gradient(plan, layer, grad, u, n)
         return
     if plan.net.has_bias:
-        row_sums(plan.vectors, n, layer.grad_bias, plan.gate_rows, plan.da, width)
+        row_sums(plan.vectors, n, layer.grad_bias, plan.gate_rows, plan.block.da, width)
     if plan.width:
         for t in range(n):
             lanes_to_rows(
-                plan.vectors, plan.da_rows + t * plan.lanes * plan.width, plan.da + t * width,
-                plan.gate_rows, plan.width,
+                plan.vectors, plan.block.da_rows + t * plan.lanes * plan.width,
+                plan.block.da + t * width, plan.gate_rows, plan.width,
             )
         contract_gates(plan, layer, n, u)
     else:
@@ -236,16 +236,16 @@ cdef void narrow_gradient(
     for gate in range(plan.net.gates):
         outer_sum(
             plan.vectors, n, grad + layer.weight_hh + gate * H * H, H, H, H,
-            plan.da + state_block(&plan.net.cell, gate) * H * plan.lanes, width, h, step,
+            plan.block.da + state_block(&plan.net.cell, gate) * H * plan.lanes, width, h, step,
         )
         if not layer.tokens:
             outer_sum(
                 plan.vectors, n, grad + layer.weight_ih + gate * H * D, D, H, D,
-                plan.da + input_block(&plan.net.cell, gate) * H * plan.lanes, width, u, step,
+                plan.block.da + input_block(&plan.net.cell, gate) * H * plan.lanes, width, u, step,
             )
     if plan.net.skip:
         outer_sum(
-            plan.vectors, n, grad + layer.weight_skip, H, H, H, plan.da, width,
+            plan.vectors, n, grad + layer.weight_skip, H, H, H, plan.block.da, width,
             h + H * plan.lanes, step,
         )
 
@@ -255,13 +255,13 @@ cdef void token_gradient(
 ) noexcept nogil:
     """dL/dW_ih: with one-hot x_t, dL/da_t goes to one column."""
     cdef Py_ssize_t H = plan.net.hidden, i, t, lane
-    cdef const int32_t* token = plan.token + place(plan, t0) * plan.lanes
+    cdef const int32_t* token = plan.block.token + place(plan, t0) * plan.lanes
     cdef const real* da
     cdef real* row = grad + layer.weight_ih
     for i in range(plan.net.gates * H):
-        da = plan.da + (input_block(&plan.net.cell, i // H) * H + i % H) * plan.lanes
+        da = plan.block.da + (input_block(&plan.net.cell, i // H) * H + i % H) * plan.lanes
         for t in range(n):
-            for lane in range(plan.used):
+            for lane in range(plan.block.used):
                 row[token[t * plan.lanes + lane]] += da[t * plan.gate_rows * plan.lanes + lane]
         row += plan.net.inputs
 
@@ -290,12 +290,12 @@ cdef void finish_gradient(const Plan* plan, const Layer* layer, real* grad) noex
 cdef void input_slopes(
     const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """dL/dx_t = W_ih^T dL/da_t into plan.below; of two directions the sum."""
+    """dL/dx_t = W_ih^T dL/da_t into plan.block.below; of two directions the sum."""
     cdef Py_ssize_t t, D = layer.inputs
-    cdef real* below = slopes_at(plan, plan.below, D, t0)
+    cdef real* below = slopes_at(plan, plan.block.below, D, t0)
     for t in range(n):
         affine(
             plan.vectors, below + t * D * plan.lanes, layer.input_back_weight, plan.no_bias,
-            plan.da + t * plan.gate_rows * plan.lanes, D, plan.net.gates * plan.net.hidden,
+            plan.block.da + t * plan.gate_rows * plan.lanes, D, plan.net.gates * plan.net.hidden,
             plan.net.directions == 2 and not layer.reverse,
         )

@@ -5,7 +5,7 @@ cdef inline void start_layer(
     Plan* plan, const Layer* layer, const Sequences* seqs,
 ) noexcept nogil:
     """The states before a layer's first step: given, or parameters, or zeros."""
-    cdef Py_ssize_t first = plan.time if layer.reverse else 0, k
+    cdef Py_ssize_t first = plan.block.time if layer.reverse else 0, k
     cdef const real* h = plan.parameters + layer.h0 if plan.net.has_start else NULL
     cdef const real* c = plan.parameters + layer.c0 if plan.net.has_start else NULL
     gather_state(plan, seqs.h0, h, layer.state_row, state(plan, layer, first))
@@ -35,9 +35,9 @@ cdef inline Py_ssize_t next_segment(
     const Plan* plan, bint reverse, Py_ssize_t k, Py_ssize_t* n,
 ) noexcept nogil:
     """Where the k-th segment of a way through time begins, and how long it is."""
-    cdef Py_ssize_t last = (plan.time - 1) // plan.segment
+    cdef Py_ssize_t last = (plan.block.time - 1) // plan.segment
     cdef Py_ssize_t t0 = (last - k if reverse else k) * plan.segment
-    n[0] = min(plan.segment, plan.time - t0)
+    n[0] = min(plan.segment, plan.block.time - t0)
     return t0
 
 
@@ -50,7 +50,7 @@ cdef void forward_passes(
     cdef const Layer* layer
     for i in range(first, end):
         start_layer(plan, &plan.layers[i], seqs)
-    for k in range((plan.time + plan.segment - 1) // plan.segment):
+    for k in range((plan.block.time + plan.segment - 1) // plan.segment):
         t0 = next_segment(plan, plan.layers[first].reverse, k, &n)
         if first == 0 and plan.ragged and not hold_beforehand(plan):
             fill_hold(plan, seqs, t0, n)
@@ -75,8 +75,8 @@ cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
     """
     cdef Py_ssize_t i
     if hold_beforehand(plan):
-        fill_hold(plan, seqs, 0, plan.time)
-    if plan.counted != NULL:
+        fill_hold(plan, seqs, 0, plan.block.time)
+    if plan.block.counted != NULL:
         count_before(plan)
     if plan.net.directions == 1:
         forward_passes(plan, seqs, 0, plan.passes)
@@ -88,7 +88,7 @@ cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
 
 cdef inline Py_ssize_t last_place(const Plan* plan) noexcept nogil:
     """Where the last step of the block is in the tape."""
-    return plan.time - 1 if plan.whole else (plan.time - 1) % plan.segment
+    return plan.block.time - 1 if plan.whole else (plan.block.time - 1) % plan.segment
 
 
 cdef inline void copy_state(
@@ -165,19 +165,19 @@ cdef void slopes_of_last(
 cdef void slopes_of_steps(
     Plan* plan, const Sequences* seqs, real* grad, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """dL/dy_t of the steps t0 .. t0 + n into plan.out; the head's gradient."""
+    """dL/dy_t of the steps t0 .. t0 + n into plan.block.out; the head's gradient."""
     read_out(plan, place(plan, t0), n)
     compare(plan, seqs, t0, n)
     head_gradient(plan, grad, place(plan, t0), n)
 
 
 cdef void slopes_of_both(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
-    """The same for all steps of two directions, and on to dL/dh_t, into plan.above."""
+    """The same for all steps of two directions, and on to dL/dh_t, into plan.block.above."""
     cdef Py_ssize_t H = plan.net.hidden * plan.lanes, t0 = 0, n, t, d
-    cdef real* above = plan.above
-    memset(above, 0, plan.time * 2 * H * sizeof(real))
-    while t0 < plan.time:
-        n = min(plan.segment, plan.time - t0)
+    cdef real* above = plan.block.above
+    memset(above, 0, plan.block.time * 2 * H * sizeof(real))
+    while t0 < plan.block.time:
+        n = min(plan.segment, plan.block.time - t0)
         slopes_of_steps(plan, seqs, grad + t0 * plan.term, t0, n)
         for t in range(n):
             for d in range(2):
@@ -188,9 +188,9 @@ cdef void slopes_of_both(Plan* plan, const Sequences* seqs, real* grad) noexcept
 
 cdef inline Py_ssize_t first_step_back(const Plan* plan) noexcept nogil:
     """Before it, no step of the block has a gradient: it is outside the last truncation window."""
-    if plan.truncate and plan.activation == 0 and not plan.net.every_step:
+    if plan.truncate and plan.job.activation == 0 and not plan.net.every_step:
         if plan.net.directions == 1:
-            return max(0, plan.held_from - plan.truncate)
+            return max(0, plan.block.held_from - plan.truncate)
     return 0
 
 
@@ -200,7 +200,7 @@ cdef void backward_passes(
     """The layers first .. end, last one first, segment by segment against their way in time."""
     cdef Py_ssize_t k, n = 0, t0, i
     cdef const Layer* layer
-    for k in range((plan.time + plan.segment - 1) // plan.segment):
+    for k in range((plan.block.time + plan.segment - 1) // plan.segment):
         t0 = next_segment(plan, not plan.layers[first].reverse, k, &n)
         if t0 + n <= first_step_back(plan):
             break
@@ -228,7 +228,7 @@ cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept
         end_slopes(plan, &plan.layers[i])
     if not plan.net.every_step:
         slopes_of_last(
-            plan, seqs, grad + (plan.time - 1) * plan.term, last_place(plan)
+            plan, seqs, grad + (plan.block.time - 1) * plan.term, last_place(plan)
         )
         set_aside(plan, top_layer(plan))
     elif plan.net.directions == 2:
@@ -249,7 +249,7 @@ cdef void finish_start(
 ) noexcept nogil:
     """What reaches the states before the first step: to the caller, and where they are
     parameters to their gradient."""
-    cdef Py_ssize_t first = plan.time if layer.reverse else 0, k, H = plan.net.hidden
+    cdef Py_ssize_t first = plan.block.time if layer.reverse else 0, k, H = plan.net.hidden
     if plan.ragged:
         add_rows(plan, layer.dh, layer.dh_aside, H)
         add_rows(plan, layer.dc, layer.dc_aside, H)
@@ -282,25 +282,27 @@ cdef void deliver_steps(
     cdef Py_ssize_t K = plan.net.outputs, H = plan.net.hidden, first = place(plan, t0)
     cdef const Layer* layer = top_layer(plan)
     cdef const real* hold = hold_of(plan, t0)
+    cdef const real* out = plan.block.out
     if seqs.hidden != NULL and plan.net.directions == 1:
         scatter_rows(
             plan, state(plan, layer, first + 1), layer.rows * plan.lanes, H,
-            plan.start, t0, n, hold, seqs.hidden, True,
+            plan.block.start, t0, n, hold, seqs.hidden, True,
         )
     elif seqs.hidden != NULL:
-        side_by_side(plan, first, first, n, plan.top)
+        side_by_side(plan, first, first, n, plan.block.top)
         scatter_rows(
-            plan, plan.top, 2 * H * plan.lanes, 2 * H, plan.start, t0, n, hold, seqs.hidden, True
+            plan, plan.block.top, 2 * H * plan.lanes, 2 * H, plan.block.start, t0, n, hold,
+            seqs.hidden, True,
         )
     if plan.net.every_step and reading(plan, seqs):
         read_out(plan, first, n)
         if seqs.y != NULL:
-            scatter_rows(plan, plan.out, K * plan.lanes, K, plan.start, t0, n, hold, seqs.y)
+            scatter_rows(plan, out, K * plan.lanes, K, plan.block.start, t0, n, hold, seqs.y)
         else:
             compare(plan, seqs, t0, n)
         if seqs.losses != NULL:
             scatter_rows(
-                plan, plan.out, K * plan.lanes, target_width(&plan.net), plan.start, t0, n, hold,
+                plan, out, K * plan.lanes, target_width(&plan.net), plan.block.start, t0, n, hold,
                 seqs.losses,
             )
 
@@ -310,15 +312,16 @@ cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t t) noexcept
     reverse direction, the first)."""
     cdef Py_ssize_t i, k
     cdef const Layer* layer
+    cdef const real* out = plan.block.out
     if reading(plan, seqs) and not plan.net.every_step:
         read_out(plan, t, 1)
         if seqs.y != NULL:
-            scatter_rows(plan, plan.out, 0, plan.net.outputs, plan.sequence, 0, 1, NULL, seqs.y)
+            scatter_rows(plan, out, 0, plan.net.outputs, plan.block.sequence, 0, 1, NULL, seqs.y)
         else:
             compare(plan, seqs, 0, 1)
         if seqs.losses != NULL:
             scatter_rows(
-                plan, plan.out, 0, target_width(&plan.net), plan.sequence, 0, 1, NULL, seqs.losses
+                plan, out, 0, target_width(&plan.net), plan.block.sequence, 0, 1, NULL, seqs.losses
             )
     if seqs.final == NULL:
         return

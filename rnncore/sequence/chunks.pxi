@@ -33,14 +33,14 @@ cdef Py_ssize_t open_chunks(
     cdef Py_ssize_t full = left - (steps - 1) * plan.lanes   # chunks of so many steps
     cdef Py_ssize_t t0 = chunk_slot(plan, segment)
     row = (seqs.start[sequence] if seqs.start != NULL else sequence * seqs.time) + begin
-    plan.used = plan.lanes
-    plan.counts_from = 0 if plan.net.every_step else plan.lanes - 1
-    plan.held_from = t0 + steps if full == plan.lanes else t0 + steps - 1
+    plan.block.used = plan.lanes
+    plan.block.counts_from = 0 if plan.net.every_step else plan.lanes - 1
+    plan.block.held_from = t0 + steps if full == plan.lanes else t0 + steps - 1
     for lane in range(plan.lanes):
-        plan.sequence[lane] = sequence
-        plan.start[lane] = row - t0
-        plan.length[lane] = t0 + (steps if lane < full else steps - 1)
-        row += plan.length[lane] - t0
+        plan.block.sequence[lane] = sequence
+        plan.block.start[lane] = row - t0
+        plan.block.length[lane] = t0 + (steps if lane < full else steps - 1)
+        row += plan.block.length[lane] - t0
     return steps
 
 
@@ -53,7 +53,7 @@ cdef bint chunks_join(const Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept no
     cdef real previous
     cdef bint joined = True
     for lane in range(1, plan.lanes):
-        previous = end[lane - 1] if plan.length[lane - 1] > t0 else start[lane - 1]
+        previous = end[lane - 1] if plan.block.length[lane - 1] > t0 else start[lane - 1]
         if memcmp(&start[lane], &previous, sizeof(real)) != 0:
             joined = False
             start[lane] = previous
@@ -86,17 +86,17 @@ cdef real chunks_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n, real dh) noexcept
     for lane in range(L - 1, -1, -1):
         for t in range(n - 1, -1, -1):
             at = t * L + lane
-            if t0 + t >= plan.length[lane]:
-                plan.da[at] = 0
+            if t0 + t >= plan.block.length[lane]:
+                plan.block.da[at] = 0
                 continue
             if plan.net.every_step:
                 for k in range(K):
                     dh = real_fma(
                         layer.head_back_weight[k] if plan.net.has_head else 1,
-                        plan.out[t * K * L + k * L + lane], dh,
+                        plan.block.out[t * K * L + k * L + lane], dh,
                     )
-            plan.da[at] = slope[at] * dh
-            dh = w_h * plan.da[at] + 0
+            plan.block.da[at] = slope[at] * dh
+            dh = w_h * plan.block.da[at] + 0
     return dh
 
 
@@ -113,7 +113,7 @@ cdef void work_in_chunks(
     elif plan.net.has_start:
         h = plan.parameters[layer.h0]
     if h - h != 0:
-        plan.faults |= BAD_INPUT
+        plan.result.faults |= BAD_INPUT
     for segment in range(last + 1):
         n = open_chunks(plan, seqs, sequence, segment)
         h = forward_chunks(plan, seqs, segment, n, h)

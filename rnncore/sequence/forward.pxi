@@ -36,7 +36,7 @@ cdef inline void cell_forward(
     if plan.net.skip:
         leap_in(plan, layer, at)
     if not plan.net.cell.plain:
-        a = plan.gates + (t * plan.gate_rows * plan.lanes if layer.tokens else 0)
+        a = plan.block.gates + (t * plan.gate_rows * plan.lanes if layer.tokens else 0)
     products(plan, layer, slot_of(plan, layer, old), a)
     plan.net.cell.forward(
         plan.net.nonlinearity, plan.net.hidden * plan.lanes, a, state(plan, layer, old),
@@ -64,7 +64,7 @@ cdef inline void hold_step(
     after it: no factor that was saved counts, and of a gated cell the last one, by which the
     state is kept, is 1."""
     cdef Py_ssize_t H = plan.net.hidden, i, old = before(layer, at), new = after(layer, at)
-    cdef const real* hold = plan.hold + at * plan.lanes
+    cdef const real* hold = plan.block.hold + at * plan.lanes
     cdef real* saved = saved_at(plan, layer, at)
     cdef int v
     cdef vmask counts
@@ -88,14 +88,14 @@ cdef void forward_steps(
     """Steps t0 .. t0 + n of a layer, its inputs and the state before them being in the tape."""
     cdef Py_ssize_t first = place(plan, t0), t = 0, i
     if scalar(plan) and not layer.reverse:
-        t = max(0, min(n, plan.held_from - t0))  # steps at which every lane counts
+        t = max(0, min(n, plan.block.held_from - t0))  # steps at which every lane counts
         scalar_forward(
             plan, layer, slot_of(plan, layer, first), saved_at(plan, layer, first), t
         )
     while t < n:
         i = n - 1 - t if layer.reverse else t
         cell_forward(plan, layer, first + i, i)
-        if t0 + i >= plan.held_from:
+        if t0 + i >= plan.block.held_from:
             hold_step(plan, layer, first + i)
         t += 1
 
@@ -132,27 +132,27 @@ cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
     cdef const real* h
     if not plan.net.has_head:
         layer = top_layer(plan) + plan.net.directions - 1
-        side_by_side(plan, first, place_read(plan, layer, first), n, plan.out)
+        side_by_side(plan, first, place_read(plan, layer, first), n, plan.block.out)
         return
     for d in range(plan.net.directions):
         layer = &top_layer(plan)[d]
         h = state(plan, layer, after(layer, place_read(plan, layer, first)))
         for t in range(n):
             affine(
-                plan.vectors, plan.out + t * K * plan.lanes, layer.head_columns, plan.head_bias,
-                h + t * layer.rows * plan.lanes, K, plan.net.hidden, d > 0,
+                plan.vectors, plan.block.out + t * K * plan.lanes, layer.head_columns,
+                plan.head_bias, h + t * layer.rows * plan.lanes, K, plan.net.hidden, d > 0,
             )
 
 
 cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
-    """Logits in plan.out against the targets: the loss onto plan.loss, its slope over the
-    logits, or where the caller wants them the losses.  Where the caller gave dL/dy, that is the
-    slope."""
+    """Logits in plan.block.out against the targets: the loss onto plan.result.loss, its slope over
+    the logits, or where the caller wants them the losses.  Where the caller gave dL/dy, that is
+    the slope."""
     cdef Py_ssize_t K = plan.net.outputs, W = plan.weight_rows, t
-    cdef real* z = plan.out
-    cdef real scale = <real>plan.scale
-    cdef const real* target = plan.target
-    cdef const real* weight = plan.weight
+    cdef real* z = plan.block.out
+    cdef real scale = <real>plan.job.scale
+    cdef const real* target = plan.block.target
+    cdef const real* weight = plan.block.weight
     cdef real* losses = NULL
     cdef bint outside = False
     if seqs.dy != NULL:
@@ -162,11 +162,11 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
     for t in range(n):
         if seqs.losses != NULL:
             losses = z            # nobody wants the slopes
-        plan.loss += plan.net.loss.evaluate(
+        plan.result.loss += plan.net.loss.evaluate(
             K, plan.vectors, z, target, weight, W, scale, losses, &outside
         )
         z += K * plan.lanes
         target += target_width(&plan.net) * plan.lanes
         weight += W * plan.lanes
     if outside:
-        plan.faults |= BAD_TARGET
+        plan.result.faults |= BAD_TARGET

@@ -1,7 +1,7 @@
 # Between the caller's arrays, batch first, and the lanes of a block.
 #
 # Checks that would need a pass of their own over the caller's numbers ride along
-# here: what is wrong is noted in plan.faults, and the Python side, which has the
+# here: what is wrong is noted in plan.result.faults, and the Python side, which has the
 # names, then looks for the culprit.
 
 
@@ -14,22 +14,22 @@ cdef void open_block(
     theirs do too, and no gradient ever enters them.
     """
     cdef Py_ssize_t lane, s, length
-    plan.used = used
-    plan.counts_from = 0
-    plan.time = 0
-    plan.held_from = seqs.time
+    plan.block.used = used
+    plan.block.counts_from = 0
+    plan.block.time = 0
+    plan.block.held_from = seqs.time
     for lane in range(plan.lanes):
         s = first + (lane if lane < used else 0)
         if seqs.order != NULL:
             s = seqs.order[s]
         length = seqs.length[s] if seqs.length != NULL else seqs.time
-        plan.sequence[lane] = s
-        plan.start[lane] = seqs.start[s] if seqs.start != NULL else s * seqs.time
-        plan.length[lane] = length
-        plan.time = max(plan.time, length)
-        plan.held_from = min(plan.held_from, length)
+        plan.block.sequence[lane] = s
+        plan.block.start[lane] = seqs.start[s] if seqs.start != NULL else s * seqs.time
+        plan.block.length[lane] = length
+        plan.block.time = max(plan.block.time, length)
+        plan.block.held_from = min(plan.block.held_from, length)
     if seqs.mask != NULL:
-        plan.held_from = 0
+        plan.block.held_from = 0
 
 
 cdef void fill_hold(
@@ -37,11 +37,11 @@ cdef void fill_hold(
 ) noexcept nogil:
     """hold[t, lane] = 1 where step t of the lane's sequence counts, else 0."""
     cdef Py_ssize_t t, lane
-    cdef real* hold = plan.hold + place(plan, t0) * plan.lanes
+    cdef real* hold = plan.block.hold + place(plan, t0) * plan.lanes
     for t in range(t0, t0 + n):
         for lane in range(plan.lanes):
-            hold[lane] = t < plan.length[lane] and (
-                seqs.mask == NULL or seqs.mask[plan.start[lane] + t] != 0
+            hold[lane] = t < plan.block.length[lane] and (
+                seqs.mask == NULL or seqs.mask[plan.block.start[lane] + t] != 0
             )
         hold += plan.lanes
 
@@ -52,7 +52,7 @@ cdef inline Py_ssize_t run_of(
     """How many of the steps t0 .. t0 + n, from the first on, surely count in a lane."""
     if hold == NULL:
         return n
-    return max(0, min(n, (plan.held_from if plan.masked else plan.length[lane]) - t0))
+    return max(0, min(n, (plan.block.held_from if plan.masked else plan.block.length[lane]) - t0))
 
 
 cdef inline vreal load_part(const real* source, Py_ssize_t left) noexcept nogil:
@@ -128,7 +128,7 @@ cdef void gather_rows(
             d = 0
             t += 1
     if vsum(vadd(vadd(check[0], check[1]), vadd(check[2], check[3]))) != 0:
-        plan.faults |= BAD_INPUT
+        plan.result.faults |= BAD_INPUT
 
 
 cdef inline void spread(
@@ -161,8 +161,8 @@ cdef void scatter_rows(
     cdef bint gaps = hold != NULL and plan.masked and not masked_too
     cdef real* target
     cdef int v, k
-    for lane in range(plan.used):
-        end[lane] = n if hold == NULL else max(0, min(n, plan.length[lane] - t0))
+    for lane in range(plan.block.used):
+        end[lane] = n if hold == NULL else max(0, min(n, plan.block.length[lane] - t0))
         run[lane] = width * (run_of(plan, lane, t0, n, hold) if gaps else end[lane])
         whole = max(whole, run[lane])
     while i + LANES <= whole:
@@ -180,11 +180,11 @@ cdef void scatter_rows(
             vtranspose(square)
             for k in range(LANES):
                 lane = v * LANES + k
-                if lane < plan.used:
+                if lane < plan.block.used:
                     target = rows + (first_row[lane] + t0) * width
                     store_part(target + i, square[k], run[lane] - i)
         i += LANES
-    for lane in range(plan.used):
+    for lane in range(plan.block.used):
         target = rows + (first_row[lane] + t0) * width
         t = i // width
         d = i - t * width
@@ -203,20 +203,20 @@ cdef void gather_tokens(
     """Token numbers into lanes, and b_ih + b_hh + W_ih onehot(x_t) = b + a column of W_ih
     to where a_t will be: the gates, or of an Elman cell the rows of h_t."""
     cdef const real* hold = hold_of(plan, t0)
-    cdef int32_t* token = plan.token + place(plan, t0) * plan.lanes
+    cdef int32_t* token = plan.block.token + place(plan, t0) * plan.lanes
     cdef const real* column = plan.parameters + layer.weight_ih
     cdef Py_ssize_t t, i, row, lane, H = plan.net.hidden, step = plan.gate_rows
-    cdef real* a = plan.gates
+    cdef real* a = plan.block.gates
     cdef int64_t number
     if plan.net.cell.plain:
         a, step = state(plan, layer, after(layer, place(plan, t0))), layer.rows
     for t in range(n):
         for lane in range(plan.lanes):
             number = 0
-            if hold == NULL or t0 + t < plan.held_from or hold[t * plan.lanes + lane] > 0:
-                number = seqs.tokens[plan.start[lane] + t0 + t]
+            if hold == NULL or t0 + t < plan.block.held_from or hold[t * plan.lanes + lane] > 0:
+                number = seqs.tokens[plan.block.start[lane] + t0 + t]
             if not 0 <= number < plan.net.inputs:
-                plan.faults |= BAD_TOKEN
+                plan.result.faults |= BAD_TOKEN
                 number = 0
             token[t * plan.lanes + lane] = <int32_t>number
     # One row of W_ih after the other: a row of a large vocabulary just fits the cache.
@@ -238,7 +238,7 @@ cdef void gather_inputs(
         gather_tokens(plan, layer, seqs, t0, n)
     else:
         gather_rows(
-            plan, seqs.x, plan.net.inputs, plan.start, t0, n, hold_of(plan, t0),
+            plan, seqs.x, plan.net.inputs, plan.block.start, t0, n, hold_of(plan, t0),
             slot_of(plan, layer, before(layer, place(plan, t0))), layer.rows * plan.lanes,
         )
 
@@ -247,7 +247,7 @@ cdef inline void find_state(const Plan* plan, Py_ssize_t row, Py_ssize_t* rows) 
     """Which row of the states each lane's sequence has as its `row`-th."""
     cdef Py_ssize_t lane
     for lane in range(plan.lanes):
-        rows[lane] = plan.sequence[lane] * state_rows(&plan.net) + row
+        rows[lane] = plan.block.sequence[lane] * state_rows(&plan.net) + row
 
 
 cdef void gather_state(
@@ -278,22 +278,27 @@ cdef void scatter_state(
         scatter_rows(plan, lanes, 0, plan.net.hidden, first_row, 0, 1, NULL, states)
 
 
+cdef inline const Py_ssize_t* rows_of_outputs(const Plan* plan) noexcept nogil:
+    """Of every lane the row that its first output has in the caller's arrays."""
+    return &plan.block.start[0] if plan.net.every_step else &plan.block.sequence[0]
+
+
 cdef void gather_targets(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """target and weight for steps t0 .. t0 + n of a read-out "all", or of one for "last"."""
     cdef Py_ssize_t K = plan.net.outputs, W = plan.weight_rows, t, lane
-    cdef const Py_ssize_t* first_row = &plan.start[0] if plan.net.every_step else &plan.sequence[0]
+    cdef const Py_ssize_t* first_row = rows_of_outputs(plan)
     cdef const real* hold = hold_of(plan, t0) if plan.net.every_step else NULL
     cdef int64_t number
-    cdef int faults = plan.faults
+    cdef int faults = plan.result.faults
     cdef real* weight
     for t in range(n):
-        weight = plan.weight + t * W * plan.lanes
+        weight = plan.block.weight + t * W * plan.lanes
         for lane in range(plan.lanes):
-            weight[lane] = plan.counts_from <= lane < plan.used
+            weight[lane] = plan.block.counts_from <= lane < plan.block.used
         # Not within that loop: compilers make of it masked loads from NULL, 140 ns each.
-        if hold != NULL and t0 + t >= plan.held_from:
+        if hold != NULL and t0 + t >= plan.block.held_from:
             for lane in range(plan.lanes):
                 weight[lane] *= hold[t * plan.lanes + lane] > 0
         if seqs.target_weight != NULL:
@@ -301,21 +306,21 @@ cdef void gather_targets(
     if not plan.net.loss.classes:
         W = target_width(&plan.net)
         gather_rows(
-            plan, seqs.target, W, first_row, t0, n, hold, plan.target, W * plan.lanes
+            plan, seqs.target, W, first_row, t0, n, hold, plan.block.target, W * plan.lanes
         )
-        if plan.faults != faults:
-            plan.faults = faults | BAD_TARGET
+        if plan.result.faults != faults:
+            plan.result.faults = faults | BAD_TARGET
         return
     for t in range(n):
         for lane in range(plan.lanes):
             number = -1
-            if plan.weight[t * plan.lanes + lane] > 0:
+            if plan.block.weight[t * plan.lanes + lane] > 0:
                 number = seqs.classes[first_row[lane] + t0 + t]
             if number >= K:
-                plan.faults |= BAD_TARGET
+                plan.result.faults |= BAD_TARGET
             if not 0 <= number < K:
-                plan.weight[t * plan.lanes + lane] = 0
-            plan.target[t * plan.lanes + lane] = <real>number
+                plan.block.weight[t * plan.lanes + lane] = 0
+            plan.block.target[t * plan.lanes + lane] = <real>number
 
 
 cdef void spread_weights(
@@ -336,16 +341,16 @@ cdef void spread_weights(
 cdef void gather_slopes(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """The caller's dL/dy into plan.out."""
+    """The caller's dL/dy into plan.block.out."""
     cdef Py_ssize_t K = plan.net.outputs, i, lane
     gather_rows(
-        plan, seqs.dy, K, &plan.start[0] if plan.net.every_step else &plan.sequence[0], t0, n,
-        hold_of(plan, t0) if plan.net.every_step else NULL, plan.out, K * plan.lanes,
+        plan, seqs.dy, K, rows_of_outputs(plan), t0, n,
+        hold_of(plan, t0) if plan.net.every_step else NULL, plan.block.out, K * plan.lanes,
     )
     for i in range(n * K):
         for lane in range(plan.lanes):
-            if not plan.counts_from <= lane < plan.used:
-                plan.out[i * plan.lanes + lane] = 0
+            if not plan.block.counts_from <= lane < plan.block.used:
+                plan.block.out[i * plan.lanes + lane] = 0
 
 
 cdef double count_targets(

@@ -78,7 +78,7 @@ cdef inline void scalar_steps_back(
     for t in range(n - 1, -1, -1):
         for v in range(vectors):
             a = vmul(vload(slope + t * lanes + v * LANES), dh[v])
-            vstore(plan.da + t * lanes + v * LANES, a)
+            vstore(plan.block.da + t * lanes + v * LANES, a)
             dh[v] = vfma(w_h, a, zero)
     for v in range(vectors):
         vstore(layer.dh + v * LANES, dh[v])
@@ -103,7 +103,7 @@ cdef inline void scalar_sums(
 ) noexcept nogil:
     cdef vreal sums[24]
     cdef vreal da
-    cdef const real* a = plan.da
+    cdef const real* a = plan.block.da
     cdef Py_ssize_t _t
     cdef int d, v, terms = inputs + 2  # x_t, h_{t-1} and, for the bias, 1
     for v in range(vectors * terms):

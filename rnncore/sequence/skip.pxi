@@ -8,7 +8,7 @@
 cdef void trace_origins(const Plan* plan, const Layer* layer) noexcept nogil:
     """origin[t, lane]: the slot of the state s counted steps before step t; and beyond the
     last step, as if s more came, those of the states that these would need."""
-    cdef Py_ssize_t s = plan.net.skip, T = plan.time, lane, k, old, begun, t
+    cdef Py_ssize_t s = plan.net.skip, T = plan.block.time, lane, k, old, begun, t
     cdef Py_ssize_t first = T if layer.reverse else 0, way = -1 if layer.reverse else 1
     for lane in range(plan.lanes):
         begun = 0     # steps that have counted so far
@@ -30,8 +30,8 @@ cdef inline bint step_counts(
     const Plan* plan, const Layer* layer, Py_ssize_t k, Py_ssize_t lane,
 ) noexcept nogil:
     """Whether the layer's k-th step counts."""
-    cdef Py_ssize_t t = plan.time - 1 - k if layer.reverse else k
-    return plan.hold[t * plan.lanes + lane] > 0
+    cdef Py_ssize_t t = plan.block.time - 1 - k if layer.reverse else k
+    return plan.block.hold[t * plan.lanes + lane] > 0
 
 
 cdef inline Py_ssize_t origin_of(
@@ -68,7 +68,7 @@ cdef void deliver_history(
     const Plan* plan, const Sequences* seqs, const Layer* layer,
 ) noexcept nogil:
     """The states before the last that the steps to come would need."""
-    cdef Py_ssize_t s = plan.net.skip, T = plan.time, k
+    cdef Py_ssize_t s = plan.net.skip, T = plan.block.time, k
     # No step has come from this slot: room in the rows that it would have read.
     cdef real* room = state(plan, layer, 0 if layer.reverse else T) + plan.net.hidden * plan.lanes
     for k in range(1, s):
@@ -101,7 +101,7 @@ cdef void leap_back(
     """W_skip^T dL/da_t to where dL/dh_{t-s} will be formed.  No other step leads there."""
     cdef Py_ssize_t H = plan.net.hidden, i, lane
     cdef const int32_t* origin = layer.origin + t * plan.lanes
-    cdef const real* hold = plan.hold + t * plan.lanes
+    cdef const real* hold = plan.block.hold + t * plan.lanes
     cdef real* slopes
     if not plan.ragged:
         slopes = leap_to(plan, layer, origin_of(plan, layer, t))

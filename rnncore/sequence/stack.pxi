@@ -22,7 +22,7 @@ cdef void drop_out(
     the sequence is, nor on who asks how often.
     """
     cdef Py_ssize_t H = plan.net.hidden, t, lane, i
-    cdef uint64_t of_step, draw = 0, least = <uint64_t>(plan.dropout * 65536 + 0.5)
+    cdef uint64_t of_step, draw = 0, least = <uint64_t>(plan.job.dropout * 65536 + 0.5)
     cdef real scale
     if least == 0:
         return
@@ -30,7 +30,7 @@ cdef void drop_out(
     scale = <real>(65536 / <double>(65536 - least))
     for lane in range(plan.lanes):
         for t in range(n):
-            of_step = coins(plan.dropout_seed, <uint64_t>plan.sequence[lane])
+            of_step = coins(plan.job.dropout_seed, <uint64_t>plan.block.sequence[lane])
             of_step = coins(coins(of_step, <uint64_t>(t0 + t)), <uint64_t>layer.state_row)
             for i in range(H):
                 if i % COINS == 0:
@@ -70,10 +70,10 @@ cdef void slopes_to_lower(
     input_slopes(plan, layer, t0, n)
     if layer.reverse:
         return
-    below = slopes_at(plan, plan.below, D, t0)
+    below = slopes_at(plan, plan.block.below, D, t0)
     if layer.number == 0:
         scatter_rows(
-            plan, below, D * plan.lanes, D, plan.start, t0, n, hold_of(plan, t0), seqs.dx
+            plan, below, D * plan.lanes, D, plan.block.start, t0, n, hold_of(plan, t0), seqs.dx
         )
         return
     for d in range(plan.net.directions):
@@ -83,6 +83,6 @@ cdef void slopes_to_lower(
 
 cdef void swap_slopes(Plan* plan) noexcept nogil:
     """What was below a layer is above the next."""
-    cdef real* below = plan.below
-    plan.below = plan.above
-    plan.above = below
+    cdef real* below = plan.block.below
+    plan.block.below = plan.block.above
+    plan.block.above = below

@@ -90,10 +90,10 @@ cdef class Crew:
             while shared_read(&self.done) < self.groups:
                 look_again(looks)
                 looks += 1
-        self.plan.loss, self.plan.faults = self.losses[0], self.faults[0]
+        self.plan.result.loss, self.plan.result.faults = self.losses[0], self.faults[0]
         for group in range(1, self.groups):
-            self.plan.loss += self.losses[group]
-            self.plan.faults |= self.faults[group]
+            self.plan.result.loss += self.losses[group]
+            self.plan.result.faults |= self.faults[group]
             if self.plan.backward:
                 slot = self.slot(group)
                 for i in range(size):
@@ -121,12 +121,10 @@ cdef class Crew:
         cdef real* grad = self.slot(group)
         if group > 0 and mine.backward:
             memset(grad, 0, mine.net.size * sizeof(real))
-        mine.loss, mine.faults = 0, 0
-        if mine != self.plan:          # what of a plan may change from job to job
-            mine.scale, mine.activation = self.plan.scale, self.plan.activation
-            mine.dropout, mine.dropout_seed = self.plan.dropout, self.plan.dropout_seed
+        mine.result.loss, mine.result.faults = 0, 0
+        mine.job = self.plan.job
         work(mine, self.seqs, self.first + begin, end - begin, grad)
-        self.losses[group], self.faults[group] = mine.loss, mine.faults
+        self.losses[group], self.faults[group] = mine.result.loss, mine.result.faults
 
     def help(self):
         """What a helper does: groups, until dismissed."""

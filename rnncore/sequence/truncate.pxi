@@ -8,11 +8,11 @@ cdef void count_before(const Plan* plan) noexcept nogil:
     """counted[t, lane]: how many steps before t count, where some in between do not."""
     cdef Py_ssize_t t, lane, L = plan.lanes
     for lane in range(L):
-        plan.counted[lane] = 0
-    for t in range(plan.time):
+        plan.block.counted[lane] = 0
+    for t in range(plan.block.time):
         for lane in range(L):
-            plan.counted[(t + 1) * L + lane] = (
-                plan.counted[t * L + lane] + (plan.hold[t * L + lane] > 0)
+            plan.block.counted[(t + 1) * L + lane] = (
+                plan.block.counted[t * L + lane] + (plan.block.hold[t * L + lane] > 0)
             )
 
 
@@ -22,13 +22,13 @@ cdef inline Py_ssize_t window(
     """The truncation window of step t of a lane: how many of them lie between it and the end of
     the layer's way.  t may lie before the way's first step, where initial states come from, and
     is then in the first step's window; and a step that does not count may be asked for too."""
-    cdef Py_ssize_t steps = plan.length[lane]
+    cdef Py_ssize_t steps = plan.block.length[lane]
     cdef Py_ssize_t later = t if layer.reverse else steps - 1 - t   # steps that come after it
-    cdef const int32_t* counted = plan.counted + lane
+    cdef const int32_t* counted = plan.block.counted + lane
     if plan.masked:
-        steps = counted[plan.time * plan.lanes]
+        steps = counted[plan.block.time * plan.lanes]
         if layer.reverse:
-            later = counted[min(t, plan.time) * plan.lanes]
+            later = counted[min(t, plan.block.time) * plan.lanes]
         else:
             later = steps - counted[max(t + 1, 0) * plan.lanes]
     return max(0, min(later, steps - 1)) // plan.truncate

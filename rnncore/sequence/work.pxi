@@ -19,7 +19,7 @@ cdef void work(
         forward_block(plan, seqs)
         if plan.backward:
             backward_block(plan, seqs, grad)
-        done += plan.used
+        done += plan.block.used
     if plan.backward:
         for i in range(plan.passes):
             finish_gradient(plan, &plan.layers[i], grad)

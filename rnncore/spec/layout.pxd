@@ -179,21 +179,23 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
     for i in range(plan.passes):
         used += lay_out_layer(plan, &plan.layers[i], base + used if base != NULL else NULL)
     if not plan.net.cell.plain:
-        plan.gates = carve_reals(
+        plan.block.gates = carve_reals(
             base, &used, (plan.segment if plan.tokens else 1) * plan.gate_rows * L
         )
-    plan.hold = carve_reals(base, &used, steps * L if plan.ragged else 0)
-    plan.token = <int32_t*>carve(base, &used, steps * L if plan.tokens else 0, sizeof(int32_t))
+    plan.block.hold = carve_reals(base, &used, steps * L if plan.ragged else 0)
+    plan.block.token = <int32_t*>carve(
+        base, &used, steps * L if plan.tokens else 0, sizeof(int32_t)
+    )
     if plan.masked and plan.truncate:
-        plan.counted = <int32_t*>carve(base, &used, plan.slots * L, sizeof(int32_t))
+        plan.block.counted = <int32_t*>carve(base, &used, plan.slots * L, sizeof(int32_t))
     if plan.net.directions == 2:
-        plan.top = carve_reals(base, &used, plan.segment * wide * L)
-    plan.out = carve_reals(base, &used, read * K * L)
-    plan.target = carve_reals(base, &used, read * K * L)
-    plan.weight = carve_reals(base, &used, read * plan.weight_rows * L)
+        plan.block.top = carve_reals(base, &used, plan.segment * wide * L)
+    plan.block.out = carve_reals(base, &used, read * K * L)
+    plan.block.target = carve_reals(base, &used, read * K * L)
+    plan.block.weight = carve_reals(base, &used, read * plan.weight_rows * L)
     if plan.backward:
-        plan.above = carve_reals(base, &used, span * slope_rows(plan) * L)
-        plan.below = carve_reals(base, &used, span * slope_rows(plan) * L)
-        plan.da = carve_reals(base, &used, plan.segment * plan.gate_rows * L)
-        plan.da_rows = carve_reals(base, &used, plan.segment * L * plan.width)
+        plan.block.above = carve_reals(base, &used, span * slope_rows(plan) * L)
+        plan.block.below = carve_reals(base, &used, span * slope_rows(plan) * L)
+        plan.block.da = carve_reals(base, &used, plan.segment * plan.gate_rows * L)
+        plan.block.da_rows = carve_reals(base, &used, plan.segment * L * plan.width)
     return used

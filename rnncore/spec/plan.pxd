@@ -23,8 +23,8 @@ Of every layer, in every direction:
     dc      (H, lanes)                dL/dc_t
     dh_aside, dc_aside  (H, lanes)    what waits for the end of a shorter sequence, see `cross_ends`
     leaps   (slots, H, lanes)         what the skip connection brings to dL/dh_t, by its slot
-    trace   (slots, H or 2 H, lanes)  dL/dh_t, and dL/dc_t as far as it comes from the next step, for
-                                      those who look at gradients
+    trace   (slots, H or 2 H, lanes)  dL/dh_t, and dL/dc_t as far as it comes from the next step,
+                                      for diagnostics
     origin  (T + s, lanes)            the slot of h_{t-s}, where steps may not count
 
 Of the block:
@@ -96,35 +96,22 @@ cdef struct Layer:
     real* grad_rows           # (rows, width) dL/d[W_ih W_hh]^T of the blocks so far
     real* grad_bias           # (gate_rows)
 
-cdef struct Plan:
-    Network net
-    bint tokens               # the input is integers
-    bint ragged               # steps of some sequences do not count
-    bint masked               # and not only those after the last
-    bint chunked              # a block is one sequence, chunks of its time in the lanes
-    bint backward             # gradients are wanted
-    bint whole                # the tape is kept whole
-    bint want_dx
-    Py_ssize_t truncate       # steps of a truncation window; 0: not truncated
+# What changes from one minibatch to the next, for all threads: copied whole.
+cdef struct Job:
+    double scale              # 1 / targets that count, or 1 / the sum of their weights
     double activation         # dL/dh_t has this times h_t from a penalty on the states
-    Py_ssize_t term           # where every step's part of the gradient is kept apart, its size
-    bint tracing              # dL/dh of every slot is kept
-    Py_ssize_t weight_rows    # where each target has a weight of its own as many, else 1
-    Py_ssize_t passes         # layers times directions
-    Py_ssize_t gate_rows      # of a_t: H for each block
-    Py_ssize_t saved_rows
-    int vectors               # vectors of lanes in a block
-    Py_ssize_t lanes
-    Py_ssize_t width          # gate_rows in whole vectors where dW is summed with them in lanes
-    Py_ssize_t segment        # steps
-    Py_ssize_t segments
-    Py_ssize_t slots
-    double dropout            # 0 where none is wanted now
+    double dropout            # 0 where none is wanted
     uint64_t dropout_seed
-    const real* parameters    # the flat vector
-    real* head_bias           # (K)
-    real* no_bias             # zeros, for products that start from nothing
-    # The block (see above) and the sequences in it.
+
+# The sequences that are in the lanes, and the block's buffers (see above).
+cdef struct Block:
+    Py_ssize_t counts_from    # first lane whose output is read out
+    Py_ssize_t used           # lanes that have a sequence; the others repeat the first
+    Py_ssize_t time           # steps of the longest
+    Py_ssize_t held_from      # first step at which the state of some lane may be carried on
+    Py_ssize_t sequence[MAX_LANES]
+    Py_ssize_t start[MAX_LANES]
+    Py_ssize_t length[MAX_LANES]
     real* gates
     real* hold
     int32_t* token
@@ -137,17 +124,41 @@ cdef struct Plan:
     real* out
     real* target
     real* weight
-    Py_ssize_t counts_from    # first lane whose output is read out
-    Py_ssize_t used           # lanes that hold a sequence; the others repeat the first
-    Py_ssize_t time           # steps of the longest in the block
-    Py_ssize_t held_from      # first step at which some lane may be held
-    Py_ssize_t sequence[MAX_LANES]
-    Py_ssize_t start[MAX_LANES]
-    Py_ssize_t length[MAX_LANES]
-    # What the blocks so far came to.
-    double scale              # 1 / targets counted in the whole call
-    double loss               # sum over the counted targets
+
+# What the blocks so far came to.
+cdef struct Result:
+    double loss               # sum over the targets that count
     int faults
+
+# The call's shape, which nothing changes after `set_out`; and one of each of the above.
+cdef struct Plan:
+    Network net
+    bint tokens               # the input is integers
+    bint ragged               # steps of some sequences do not count
+    bint masked               # and not only those after the last
+    bint chunked              # a block is one sequence, chunks of its time in the lanes
+    bint backward             # gradients are wanted
+    bint whole                # the tape is kept whole
+    bint want_dx
+    bint tracing              # dL/dh of every slot is kept
+    Py_ssize_t truncate       # steps of a truncation window; 0: not truncated
+    Py_ssize_t term           # where every step's part of the gradient is kept apart, its size
+    Py_ssize_t weight_rows    # where each target has a weight of its own as many, else 1
+    Py_ssize_t passes         # layers times directions
+    Py_ssize_t gate_rows      # of a_t: H for each block
+    Py_ssize_t saved_rows
+    int vectors               # vectors of lanes in a block
+    Py_ssize_t lanes
+    Py_ssize_t width          # gate_rows in whole vectors where dW is summed with them in lanes
+    Py_ssize_t segment        # steps
+    Py_ssize_t segments
+    Py_ssize_t slots
+    const real* parameters    # the flat vector
+    real* head_bias           # (K)
+    real* no_bias             # zeros, for products that start from nothing
+    Job job
+    Block block
+    Result result
     Layer layers[MOST_PASSES]  # from the first up, of each first the forward direction
 
 
@@ -158,7 +169,7 @@ cdef inline bint scalar(const Plan* plan) noexcept nogil:
 
 cdef inline bint plain(const Plan* plan) noexcept nogil:
     """Whether dL/dh_{t-1} is nothing but W_hh^T dL/da_t and what comes from above."""
-    return plan.truncate == 0 and plan.activation == 0
+    return plan.truncate == 0 and plan.job.activation == 0
 
 
 cdef inline bint hold_beforehand(const Plan* plan) noexcept nogil:
@@ -210,7 +221,7 @@ cdef inline real* saved_at(const Plan* plan, const Layer* layer, Py_ssize_t t) n
 
 cdef inline const real* hold_of(const Plan* plan, Py_ssize_t t0) noexcept nogil:
     """Which lanes count, from step t0, the first of a segment, on; NULL where all do."""
-    return plan.hold + place(plan, t0) * plan.lanes if plan.ragged else NULL
+    return plan.block.hold + place(plan, t0) * plan.lanes if plan.ragged else NULL
 
 
 cdef inline real* slopes_at(

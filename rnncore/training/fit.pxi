@@ -87,10 +87,10 @@ cdef class Held:
 
     cdef double loss(self, const real* parameters) noexcept nogil:
         self.plan.parameters = parameters
-        self.plan.loss = 0
+        self.plan.result.loss = 0
         pack_weights(&self.plan)
         work(&self.plan, &self.seqs, 0, self.count, NULL)
-        return self.plan.loss / self.counted
+        return self.plan.result.loss / self.counted
 
 
 cdef int check_order(const int64_t* order, Py_ssize_t count, Py_ssize_t sequences) except -1:
@@ -220,7 +220,7 @@ cdef class Trainer:
         if self.engine.net.cell.memory:
             split_states(&seqs, self.engine.states(seqs.count) // 2)
         plan.parameters = self.optimiser.parameters
-        plan.dropout = plan.net.dropout
+        plan.job.dropout = plan.net.dropout
         seqs.order = self.sequences
         crew.plan, crew.seqs, crew.grad = &plan, &seqs, self.optimiser.gradient
         crew.count = self.batch_size
@@ -302,7 +302,7 @@ cdef class Trainer:
             if self.shuffled:
                 shuffle(self.sequences, self.count, &self.now.random)
             records[epoch, LOSS] = self.epoch(plan, seqs, &records[epoch, NORM])
-            if plan.faults or not isfinite(records[epoch, LOSS]):
+            if plan.result.faults or not isfinite(records[epoch, LOSS]):
                 return epoch
             if not all_finite(o.parameters, o.vectors):
                 return epoch
@@ -362,20 +362,20 @@ cdef class Trainer:
                 )
             count = count_targets(&plan.net, seqs, first, size)
             if count > 0:
-                plan.scale = 1 / count
-                if plan.dropout > 0:
-                    plan.dropout_seed = next_random(&self.now.random)
+                plan.job.scale = 1 / count
+                if plan.job.dropout > 0:
+                    plan.job.dropout_seed = next_random(&self.now.random)
                 if self.activation > 0:
-                    plan.activation = 2 * self.activation / (
+                    plan.job.activation = 2 * self.activation / (
                         count_steps(seqs, first, size) * plan.passes * plan.net.hidden
                     )
                 memset(self.optimiser.gradient, 0, self.optimiser.vectors * LANES * sizeof(real))
                 pack_weights(plan)
                 self.crew.first, self.crew.count = first, size
                 self.crew.work_together()
-                if not isfinite(plan.loss):
-                    return plan.loss
-                total += plan.loss
+                if not isfinite(plan.result.loss):
+                    return plan.result.loss
+                total += plan.result.loss
                 counted += count
                 mode = flush_subnormals()
                 update(&self.optimiser)
