@@ -44,8 +44,9 @@ from rnncore.spec.network cimport (
     BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, state_rows, target_width,
 )
 from rnncore.spec.plan cimport (
-    MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, hold_beforehand,
-    hold_of, memory, place, plain, saved_at, scalar, slopes_at, slot_of, state, top_layer,
+    MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, gradients_at,
+    has_plain_backward, is_scalar, mask_of, memory, needs_mask_first, saved_at, slot_of, state,
+    tape_index, top_layer,
 )
 from rnncore.platform.random cimport next_random, shuffle
 

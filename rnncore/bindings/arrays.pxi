@@ -39,7 +39,7 @@ cdef const real* reals(str name, cnp.ndarray array, Py_ssize_t size) except NULL
     return <const real*>contents(name, array, c"f", sizeof(real), size)
 
 
-cdef real* room(str name, cnp.ndarray array, Py_ssize_t size) except NULL:
+cdef real* writable(str name, cnp.ndarray array, Py_ssize_t size) except NULL:
     """Reals that the core writes to."""
     if array is not None and not cnp.PyArray_ISWRITEABLE(array):
         raise ValueError(f"{name}: expected an array to write to")

@@ -6,7 +6,7 @@ cdef class Engine:
     the parameters in it by name."""
 
     cdef Network net
-    cdef Arena layer_room
+    cdef Arena layer_memory
     cdef Layer* layers           # (layers times directions) where their parameters are
     cdef real[::1] flat
     cdef cnp.ndarray vector
@@ -14,7 +14,7 @@ cdef class Engine:
     cdef Arena arena             # of the last call, for the next; None while one uses it
     # Calls that read the parameters just now; -1: one writes. See `users_of`.
     cdef shared_int readers
-    # Whether what was made of the parameters still holds: for every change that the core
+    # Whether what was made of the parameters is still valid: for every change that the core
     # knows of, another version; and whether others may change them at any time.
     cdef Py_ssize_t version
     cdef shared_int exposed
@@ -40,12 +40,12 @@ cdef class Engine:
         net.dropout = dropout
         if not 1 <= layers * net.directions <= MOST_PASSES:
             raise ValueError(f"layers: expected up to {MOST_PASSES} in all, got {layers}")
-        self.layer_room = Arena()
-        self.layer_room.fit(layers * net.directions * sizeof(Layer))
-        self.layers = <Layer*>self.layer_room.base
+        self.layer_memory = Arena()
+        self.layer_memory.fit(layers * net.directions * sizeof(Layer))
+        self.layers = <Layer*>self.layer_memory.base
         memset(self.layers, 0, layers * net.directions * sizeof(Layer))
         self.place_parameters()
-        room("flat", flat, net.size)
+        writable("flat", flat, net.size)
         if not head:
             expect("outputs", outputs, net.directions * hidden)
         self.flat, self.vector, self.views = flat, flat, views
@@ -143,32 +143,32 @@ cdef class Engine:
         with nogil:
             pack_weights(plan)
             work(plan, seqs, 0, seqs.count, grad)
-            # Before waiting for the GIL: whoever has it may be about to fit.
+            # Before waiting for the GIL: the thread that has it may be about to fit.
             self.end_reading()
         return 0
 
     cdef int run_shared(
         self, Plan* plan, Sequences* seqs, real* grad, object threads,
     ) except -1:
-        cdef Crew crew = Crew()
-        crew.plan, crew.seqs, crew.grad = plan, seqs, grad
-        crew.first, crew.count = 0, seqs.count
-        crew.divide()
+        cdef ThreadPool pool = ThreadPool()
+        pool.plan, pool.seqs, pool.grad = plan, seqs, grad
+        pool.first, pool.count = 0, seqs.count
+        pool.divide()
         self.begin_reading()
         try:
-            crew.call_helpers(threads, CALL_WORTH_SHARING)
+            pool.call_helpers(threads, CALL_WORTH_SHARING)
         except BaseException:
             self.end_reading()
             raise
         with nogil:
             pack_weights(plan)
-            crew.work_together()
-            crew.dismiss()
+            pool.work_together()
+            pool.dismiss()
             self.end_reading()
         return 0
 
-    # Parameters must not change under a call: any number of calls may read them, whoever
-    # writes them must be alone.
+    # Parameters must not change under a call: any number of calls may read them at
+    # once; one that writes them must be the only one.
 
     cdef int begin_reading(self) except -1:
         cdef int64_t readers = shared_read(&self.readers)
@@ -250,11 +250,13 @@ cdef class Engine:
         cdef Plan plan
         cdef Sequences seqs = batch.seqs
         cdef Py_ssize_t count = seqs.count
-        seqs.y = room("y", y, (batch.rows if self.net.every_step else count) * self.net.outputs)
+        seqs.y = writable("y", y, (batch.rows if self.net.every_step else count) * self.net.outputs)
         if hidden is not None:
-            seqs.hidden = room("hidden", hidden, batch.rows * self.net.directions * self.net.hidden)
+            seqs.hidden = writable(
+                "hidden", hidden, batch.rows * self.net.directions * self.net.hidden
+            )
         if final is not None:
-            seqs.final = room("final", final, self.states(count))
+            seqs.final = writable("final", final, self.states(count))
         self.prepare(&plan, batch, count, False, False)
         self.run(&plan, &seqs, NULL, threads)
         return plan.result.faults
@@ -271,7 +273,7 @@ cdef class Engine:
         cdef Py_ssize_t outputs = batch.rows if self.net.every_step else seqs.count
         self.set_targets(&seqs, batch, target, classes, weight)
         if losses is not None:
-            seqs.losses = room("losses", losses, outputs * target_width(&self.net))
+            seqs.losses = writable("losses", losses, outputs * target_width(&self.net))
         self.prepare(&plan, batch, seqs.count, False, False)
         self.run(&plan, &seqs, NULL, threads)
         return plan.result.loss, count_targets(&self.net, &seqs, 0, seqs.count), plan.result.faults
@@ -303,9 +305,9 @@ cdef class Engine:
         if dx is not None:
             if seqs.x == NULL:
                 raise ValueError("dx: tokens have no gradient")
-            seqs.dx = room("dx", dx, batch.rows * self.net.inputs)
+            seqs.dx = writable("dx", dx, batch.rows * self.net.inputs)
         if dh0 is not None:
-            seqs.dh0 = room("dh0", dh0, self.states(seqs.count))
+            seqs.dh0 = writable("dh0", dh0, self.states(seqs.count))
         self.prepare(&plan, batch, seqs.count, True, dx is not None, truncate)
         plan.job.scale = 1 / count if count else 0
         if dropout_seed is not None:

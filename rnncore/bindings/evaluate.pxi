@@ -6,7 +6,7 @@ def evaluate(str name not None, cnp.ndarray x not None, cnp.ndarray out not None
     (0 <= x <= 1), "tanh", "logistic", and the slopes "dtanh" and "dlogistic"."""
     cdef Py_ssize_t i = 0, j, n = cnp.PyArray_SIZE(x)
     cdef const real* source = reals("x", x, n)
-    cdef real* target = room("out", out, n)
+    cdef real* target = writable("out", out, n)
     cdef real chunk[MAX_LANES]
     cdef vreal a, y, slope
     cdef int which = ["exp", "log", "log1p", "tanh", "logistic", "dtanh", "dlogistic"].index(name)

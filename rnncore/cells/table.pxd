@@ -1,4 +1,4 @@
-"""All cells: whoever adds one adds a line here."""
+"""All cells. To add one, add it here."""
 
 from libc.string cimport memset
 

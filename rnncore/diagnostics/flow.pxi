@@ -53,20 +53,20 @@ cdef void jacobians_of(
 ) noexcept nogil:
     """Row by row: a step backwards from each unit of the state."""
     cdef Py_ssize_t H = plan.net.hidden, L = plan.lanes, S = H, t, i, j, lane
-    cdef const real* hold
+    cdef const real* mask
     cdef real* row
     if plan.net.cell.memory:
         S = 2 * H
     for t in range(n):
-        hold = plan.block.hold + t * L if plan.masked else NULL
+        mask = plan.block.mask + t * L if plan.masked else NULL
         for i in range(S):
             memset(layer.dh, 0, H * L * sizeof(real))
             memset(layer.dc, 0, H * L * sizeof(real))
             for lane in range(L):
                 (layer.dh if i < H else layer.dc)[i % H * L + lane] = 1
             if plan.net.skip:
-                memset(leap_to(plan, layer, after(layer, t)), 0, H * L * sizeof(real))
-            cell_back(plan, layer, t, plan.block.da, hold)
+                memset(skip_dh_at(plan, layer, after(layer, t)), 0, H * L * sizeof(real))
+            cell_back(plan, layer, t, plan.block.da, mask)
             for lane in range(plan.block.used):
                 row = out + ((t * plan.block.used + lane) * S + i) * S
                 for j in range(S):
@@ -83,8 +83,8 @@ cdef void skip_row(
     cdef bint counted
     for lane in range(plan.block.used):
         slot = layer.origin[t * L + lane] if plan.ragged else origin_of(plan, layer, t)
-        counted = not plan.ragged or plan.block.hold[t * L + lane] > 0
+        counted = not plan.ragged or plan.block.mask[t * L + lane] > 0
         for j in range(H):
             out[((t * plan.block.used + lane) * H + i) * H + j] = (
-                leap_to(plan, layer, slot)[j * L + lane] if counted else 0
+                skip_dh_at(plan, layer, slot)[j * L + lane] if counted else 0
             )

@@ -30,7 +30,7 @@ def terms(
     cdef Arena arena = Arena()
     n = choose(&seqs, order)
     passes = engine.net.layers * engine.net.directions
-    grad = room("terms", terms, n * engine.net.size)
+    grad = writable("terms", terms, n * engine.net.size)
     if dy is None:
         engine.set_targets(&seqs, batch, target, classes, weight)
     else:
@@ -77,9 +77,9 @@ def jacobians(
     n = choose(&seqs, order)
     if not 0 <= which < engine.net.layers * engine.net.directions:
         raise ValueError(f"which: no layer {which}")
-    numbers = room("out", out, n * count * S * S)
+    numbers = writable("out", out, n * count * S * S)
     if engine.net.skip:
-        numbers_skip = room("out_skip", out_skip, n * count * S * S)
+        numbers_skip = writable("out_skip", out_skip, n * count * S * S)
     engine.prepare(&plan, batch, count, True, False, 0, 0, engine.net.size)
     plan.parameters = &engine.flat[0]
     set_out(arena, &plan, &seqs)

@@ -1,4 +1,4 @@
-"""All losses: whoever adds one adds a line here."""
+"""All losses. To add one, add it here."""
 
 from libc.string cimport memset
 

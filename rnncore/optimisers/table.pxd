@@ -1,4 +1,4 @@
-"""All optimisers: whoever adds one adds a line here."""
+"""All optimisers. To add one, add it here."""
 
 from libc.string cimport memset
 

@@ -75,8 +75,8 @@ ATOMICS_INLINE int64_t count_of(int64_t users)
     return (int64_t)((uint64_t)(uint32_t)forks << 32 | (uint32_t)users);
 }
 
-/* One look in vain, the `looks`-th in a row: spin for some microseconds, then let others
-   have the core, and after some milliseconds sleep between looks. */
+/* To be called after the `looks`-th check in a row that found nothing: spins for some
+   microseconds, then yields the core, and after some milliseconds sleeps between checks. */
 ATOMICS_INLINE void look_again(int64_t looks)
 {
     if (looks < 4000)

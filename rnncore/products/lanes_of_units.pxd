@@ -17,7 +17,8 @@ cdef inline Py_ssize_t padded(Py_ssize_t units) noexcept nogil:
 
 cdef inline int tile_vectors(Py_ssize_t left) noexcept nogil:
     """Vectors of the next tile when `left` are left: up to 8, and all tiles of much the same
-    width, because a narrow one takes as long as a wide one: a sum waits for itself."""
+    width, because a narrow one takes as long as a wide one: each accumulator is a dependency
+    chain."""
     cdef Py_ssize_t tiles = (left + 7) // 8
     return <int>((left + tiles - 1) // tiles)
 

@@ -2,29 +2,29 @@
 # gradients of its parameters.
 
 
-cdef inline void release_held(const Plan* plan, real* dh, const real* hold) noexcept nogil:
-    """A held step passes dL/dh_t straight on to h_{t-1}; a counted one does not."""
+cdef inline void clear_carried(const Plan* plan, real* dh, const real* mask) noexcept nogil:
+    """A masked step passes dL/dh_t straight on to h_{t-1}; one that counts does not."""
     cdef Py_ssize_t i
     cdef int v
     for i in range(plan.net.hidden):
         for v in range(plan.vectors):
-            vstore(dh, vselect(vless(vset1(0), vload(hold + v * LANES)), vset1(0), vload(dh)))
+            vstore(dh, vselect(vless(vset1(0), vload(mask + v * LANES)), vset1(0), vload(dh)))
             dh += LANES
 
 
 cdef inline void cell_back(
-    const Plan* plan, const Layer* layer, Py_ssize_t at, real* da, const real* hold,
+    const Plan* plan, const Layer* layer, Py_ssize_t at, real* da, const real* mask,
 ) noexcept nogil:
-    """dL/da of the step at that place into da, and layer.dh (and dc) from after it to before
-    it; where steps are masked, hold says which count."""
+    """dL/da of the step at that tape index into da, and layer.dh (and dc) from after it to before
+    it; where steps are masked, mask says which count."""
     cdef Py_ssize_t H = plan.net.hidden
-    cdef bint onto = hold != NULL or plan.net.cell.carries
+    cdef bint onto = mask != NULL or plan.net.cell.carries
     cdef const real* recurrent = da + plan.net.cell.apart * H * plan.lanes
     plan.net.cell.backward(H * plan.lanes, saved_at(plan, layer, at), layer.dh, layer.dc, da)
     if plan.net.skip:
-        leap_back(plan, layer, da, at)
-    if hold != NULL and not plan.net.cell.carries:
-        release_held(plan, layer.dh, hold)
+        skip_backward(plan, layer, da, at)
+    if mask != NULL and not plan.net.cell.carries:
+        clear_carried(plan, layer.dh, mask)
     # dL/dh_{t-1} = W_hh^T dL/da_t, and what reaches h_{t-1} directly
     affine(
         plan.vectors, layer.dh, layer.back_weight, plan.no_bias, recurrent, H,
@@ -46,14 +46,14 @@ cdef inline void keep_gradient(
 cdef void add_activation(
     const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t t,
 ) noexcept nogil:
-    """The slope of a penalty on h_t^2, at the t-th step of a segment where it counts."""
-    cdef const real* hold = hold_of(plan, t0)
-    cdef const real* h = state(plan, layer, after(layer, place(plan, t0) + t))
+    """The gradient of a penalty on h_t^2, at the t-th step of a segment where it counts."""
+    cdef const real* mask = mask_of(plan, t0)
+    cdef const real* h = state(plan, layer, after(layer, tape_index(plan, t0) + t))
     cdef real factor[MAX_LANES]
     cdef Py_ssize_t i, lane
     for lane in range(plan.lanes):
         factor[lane] = 0
-        if lane < plan.block.used and (hold == NULL or hold[t * plan.lanes + lane] > 0):
+        if lane < plan.block.used and (mask == NULL or mask[t * plan.lanes + lane] > 0):
             factor[lane] = <real>plan.job.activation
     for i in range(plan.net.hidden):
         for lane in range(plan.lanes):
@@ -61,56 +61,57 @@ cdef void add_activation(
 
 
 # Of sequences without masked steps in between, a lane is idle after its end. There dL/dh is zero,
-# and with it every dL/da: what belongs to the state after the last step waits aside until the
-# backward pass comes to that step. Of the reverse direction, whose first state a lane holds
-# before it begins, what has come to it is put aside.
+# and with it every dL/da: the gradient of the state after the last step is parked until the
+# backward pass comes to that step. Of the reverse direction, whose first state a lane carries
+# until it begins, what has come to it is parked.
 
 
-cdef inline void cross_ends(
+cdef inline void unpark(
     const Plan* plan, const Layer* layer, Py_ssize_t t,
 ) noexcept nogil:
-    """Before step t, backwards: let lanes in that end with it, put those aside that end before."""
+    """Before step t, backwards: the gradient of lanes that end with it is no longer parked, that of
+    lanes of the reverse direction that begin after it is."""
     cdef Py_ssize_t end = t + 1 - layer.reverse, lane
-    if not plan.ragged or plan.masked or not plan.block.held_from <= end < plan.block.time:
+    if not plan.ragged or plan.masked or not plan.block.masked_from <= end < plan.block.time:
         return
     for lane in range(plan.lanes):
         if plan.block.length[lane] == end:
-            cross_end(plan, layer, lane)
+            swap_parked(plan, layer, lane)
 
 
-cdef void cross_end(const Plan* plan, const Layer* layer, Py_ssize_t lane) noexcept nogil:
+cdef void swap_parked(const Plan* plan, const Layer* layer, Py_ssize_t lane) noexcept nogil:
     cdef Py_ssize_t i, at
     cdef real kept
     for i in range(plan.net.hidden):
         at = i * plan.lanes + lane
         kept = layer.dh[at]
-        layer.dh[at] = layer.dh_aside[at]
-        layer.dh_aside[at] = kept
+        layer.dh[at] = layer.parked_dh[at]
+        layer.parked_dh[at] = kept
         kept = layer.dc[at]
-        layer.dc[at] = layer.dc_aside[at]
-        layer.dc_aside[at] = kept
+        layer.dc[at] = layer.parked_dc[at]
+        layer.parked_dc[at] = kept
 
 
-cdef void set_aside(const Plan* plan, const Layer* layer) noexcept nogil:
+cdef void park_last(const Plan* plan, const Layer* layer) noexcept nogil:
     """What has come to the last states, where a lane ends before the block."""
     cdef Py_ssize_t lane
     if plan.ragged and not plan.masked and not layer.reverse:
         for lane in range(plan.lanes):
             if plan.block.length[lane] < plan.block.time:
-                cross_end(plan, layer, lane)
+                swap_parked(plan, layer, lane)
 
 
-cdef inline const real* slopes_above(
+cdef inline const real* gradients_above(
     const Plan* plan, const Layer* layer, Py_ssize_t t0,
 ) noexcept nogil:
-    """dL/dh_t from above for the steps from t0, the first of a segment, on; NULL where it is
-    none, or still in plan.block.out."""
+    """dL/dh_t from the layer above for the steps from t0, the first of a segment, on; NULL where it
+    is none, or still in plan.block.out."""
     cdef Py_ssize_t H = plan.net.hidden
     if layer.number == plan.net.layers - 1 and not (
         plan.net.every_step and plan.net.directions == 2
     ):
         return NULL
-    return slopes_at(plan, plan.block.above, plan.net.directions * H, t0) + (
+    return gradients_at(plan, plan.block.grad_out, plan.net.directions * H, t0) + (
         H * plan.lanes if layer.reverse else 0
     )
 
@@ -120,33 +121,35 @@ cdef void steps_back(
 ) noexcept nogil:
     """dL/da_t into plan.block.da for steps t0 .. t0 + n, and layer.dh from after them to before
     them."""
-    cdef Py_ssize_t H = plan.net.hidden, first = place(plan, t0), t, k, free = 0
-    cdef const real* above = slopes_above(plan, layer, t0)
+    cdef Py_ssize_t H = plan.net.hidden, first = tape_index(plan, t0), t, k, free = 0
+    cdef const real* grad_out = gradients_above(plan, layer, t0)
     cdef bint out = (
-        above == NULL and plan.net.every_step and layer.number == plan.net.layers - 1
+        grad_out == NULL and plan.net.every_step and layer.number == plan.net.layers - 1
     )
-    cdef const real* hold
-    if scalar(plan) and plain(plan) and not (layer.reverse or out or plan.term or above != NULL):
-        free = max(0, min(n, plan.block.held_from - t0))  # steps at which every lane counts
+    cdef const real* mask
+    if is_scalar(plan) and has_plain_backward(plan) and not (
+        layer.reverse or out or plan.term or grad_out != NULL
+    ):
+        free = max(0, min(n, plan.block.masked_from - t0))  # steps at which every lane counts
     for k in range(n - free):
         t = k if layer.reverse else n - 1 - k
-        cross_ends(plan, layer, t0 + t)
+        unpark(plan, layer, t0 + t)
         if out:
             out_to_state(plan, layer, layer.dh, t)
-        elif above != NULL:
-            add_rows(plan, layer.dh, above + t * plan.net.directions * H * plan.lanes, H)
+        elif grad_out != NULL:
+            add_rows(plan, layer.dh, grad_out + t * plan.net.directions * H * plan.lanes, H)
         if plan.job.activation != 0:
             add_activation(plan, layer, t0, t)
         if plan.net.skip:
-            add_rows(plan, layer.dh, leap_to(plan, layer, after(layer, first + t)), H)
+            add_rows(plan, layer.dh, skip_dh_at(plan, layer, after(layer, first + t)), H)
         if layer.trace != NULL:
             keep_gradient(plan, layer, after(layer, first + t))
-        hold = hold_of(plan, t0) + t * plan.lanes if plan.masked else NULL
-        cell_back(plan, layer, first + t, plan.block.da + t * plan.gate_rows * plan.lanes, hold)
+        mask = mask_of(plan, t0) + t * plan.lanes if plan.masked else NULL
+        cell_back(plan, layer, first + t, plan.block.da + t * plan.gate_rows * plan.lanes, mask)
         if plan.truncate:
             truncate_after(plan, layer, t0 + t)
     if free > 0:
-        cross_ends(plan, layer, t0 + free - 1)
+        unpark(plan, layer, t0 + free - 1)
     scalar_backward(plan, layer, saved_at(plan, layer, first), free)
 
 
@@ -166,7 +169,7 @@ cdef inline void out_to_state(
 
 cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
     """dL/dW_y = sum_t dL/dy_t h_t^T and dL/db_y = sum_t dL/dy_t for n steps in plan.block.out,
-    those at places from `first` on."""
+    those at tape indices from `first` on."""
     cdef Py_ssize_t K = plan.net.outputs, H = plan.net.hidden, step = K * plan.lanes, d
     cdef const Layer* layer
     if not plan.net.has_head:
@@ -175,7 +178,7 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
         layer = &top_layer(plan)[d]
         outer_sum(
             plan.vectors, n, grad + layer.head_weight, plan.net.directions * H, K, H,
-            plan.block.out, step, state(plan, layer, after(layer, place_read(plan, layer, first))),
+            plan.block.out, step, state(plan, layer, after(layer, index_read(plan, layer, first))),
             layer.rows * plan.lanes,
         )
     if plan.net.has_bias:
@@ -207,10 +210,10 @@ cdef void step_gradient(
     """dL/dW = sum_t dL/da_t [x_t ; h_{t-1}]^T and dL/db = sum_t dL/da_t over the segment."""
     cdef Py_ssize_t t
     cdef Py_ssize_t width = plan.gate_rows * plan.lanes
-    cdef const real* u = slot_of(plan, layer, before(layer, place(plan, t0)))
+    cdef const real* u = slot_of(plan, layer, before(layer, tape_index(plan, t0)))
     if layer.tokens:
         token_gradient(plan, layer, grad, t0, n)
-    if scalar(plan) and layer.input_rows <= 4:
+    if is_scalar(plan) and layer.input_rows <= 4:
         scalar_gradient(plan, layer, grad, u, n)
         return
     if plan.net.has_bias:
@@ -255,7 +258,7 @@ cdef void token_gradient(
 ) noexcept nogil:
     """dL/dW_ih: with one-hot x_t, dL/da_t goes to one column."""
     cdef Py_ssize_t H = plan.net.hidden, i, t, lane
-    cdef const int32_t* token = plan.block.token + place(plan, t0) * plan.lanes
+    cdef const int32_t* token = plan.block.token + tape_index(plan, t0) * plan.lanes
     cdef const real* da
     cdef real* row = grad + layer.weight_ih
     for i in range(plan.net.gates * H):
@@ -287,15 +290,15 @@ cdef void finish_gradient(const Plan* plan, const Layer* layer, real* grad) noex
                 grad[layer.weight_skip + i * H + j] += layer.grad_rows[(D + H + j) * W + i]
 
 
-cdef void input_slopes(
+cdef void input_gradients(
     const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """dL/dx_t = W_ih^T dL/da_t into plan.block.below; of two directions the sum."""
+    """dL/dx_t = W_ih^T dL/da_t into plan.block.grad_in; of two directions the sum."""
     cdef Py_ssize_t t, D = layer.inputs
-    cdef real* below = slopes_at(plan, plan.block.below, D, t0)
+    cdef real* grad_in = gradients_at(plan, plan.block.grad_in, D, t0)
     for t in range(n):
         affine(
-            plan.vectors, below + t * D * plan.lanes, layer.input_back_weight, plan.no_bias,
+            plan.vectors, grad_in + t * D * plan.lanes, layer.input_back_weight, plan.no_bias,
             plan.block.da + t * plan.gate_rows * plan.lanes, D, plan.net.gates * plan.net.hidden,
             plan.net.directions == 2 and not layer.reverse,
         )

@@ -52,8 +52,8 @@ cdef void forward_passes(
         start_layer(plan, &plan.layers[i], seqs)
     for k in range((plan.block.time + plan.segment - 1) // plan.segment):
         t0 = next_segment(plan, plan.layers[first].reverse, k, &n)
-        if first == 0 and plan.ragged and not hold_beforehand(plan):
-            fill_hold(plan, seqs, t0, n)
+        if first == 0 and plan.ragged and not needs_mask_first(plan):
+            fill_mask(plan, seqs, t0, n)
         for i in range(first, end):
             layer = &plan.layers[i]
             if not plan.whole and t0 > 0:
@@ -74,8 +74,8 @@ cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
     With plan.backward, outputs are left to `backward_block`.
     """
     cdef Py_ssize_t i
-    if hold_beforehand(plan):
-        fill_hold(plan, seqs, 0, plan.block.time)
+    if needs_mask_first(plan):
+        fill_mask(plan, seqs, 0, plan.block.time)
     if plan.block.counted != NULL:
         count_before(plan)
     if plan.net.directions == 1:
@@ -83,10 +83,10 @@ cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:
     else:
         for i in range(plan.passes):   # a layer needs all of the one below
             forward_passes(plan, seqs, i, i + 1)
-    deliver_last(plan, seqs, last_place(plan))
+    deliver_last(plan, seqs, last_index(plan))
 
 
-cdef inline Py_ssize_t last_place(const Plan* plan) noexcept nogil:
+cdef inline Py_ssize_t last_index(const Plan* plan) noexcept nogil:
     """Where the last step of the block is in the tape."""
     return plan.block.time - 1 if plan.whole else (plan.block.time - 1) % plan.segment
 
@@ -121,7 +121,7 @@ cdef void forward_again(
     cdef const Layer* layer
     cdef const real* start
     if plan.ragged:
-        fill_hold(plan, seqs, t0, n)
+        fill_mask(plan, seqs, t0, n)
     for i in range(plan.passes):
         layer = &plan.layers[i]
         start = start_of(plan, layer, t0)
@@ -132,25 +132,25 @@ cdef void forward_again(
         forward_segment(plan, seqs, layer, t0, n)
 
 
-cdef inline void end_slopes(Plan* plan, const Layer* layer) noexcept nogil:
+cdef inline void clear_gradients(Plan* plan, const Layer* layer) noexcept nogil:
     """Nothing follows the last step."""
     cdef Py_ssize_t size = plan.net.hidden * plan.lanes, s = plan.net.skip
     memset(layer.dh, 0, size * sizeof(real))
     memset(layer.dc, 0, size * sizeof(real))
     if plan.ragged:
-        memset(layer.dh_aside, 0, size * sizeof(real))
-        memset(layer.dc_aside, 0, size * sizeof(real))
+        memset(layer.parked_dh, 0, size * sizeof(real))
+        memset(layer.parked_dc, 0, size * sizeof(real))
     if s:
         memset(
-            leap_to(plan, layer, 0 if layer.reverse else 1 - s), 0,
+            skip_dh_at(plan, layer, 0 if layer.reverse else 1 - s), 0,
             (plan.slots + s - 1) * size * sizeof(real),
         )
 
 
-cdef void slopes_of_last(
+cdef void output_gradients_of_last(
     Plan* plan, const Sequences* seqs, real* grad, Py_ssize_t t,
 ) noexcept nogil:
-    """dL/dh of the states that are read out, those of the last step at place t, onto dh of
+    """dL/dh of the states that are read out, those of the last step at tape index t, onto dh of
     the last layer; the head's gradient."""
     cdef Py_ssize_t d
     cdef const Layer* layer
@@ -162,27 +162,27 @@ cdef void slopes_of_last(
         out_to_state(plan, layer, layer.dh, 0)
 
 
-cdef void slopes_of_steps(
+cdef void output_gradients(
     Plan* plan, const Sequences* seqs, real* grad, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """dL/dy_t of the steps t0 .. t0 + n into plan.block.out; the head's gradient."""
-    read_out(plan, place(plan, t0), n)
+    read_out(plan, tape_index(plan, t0), n)
     compare(plan, seqs, t0, n)
-    head_gradient(plan, grad, place(plan, t0), n)
+    head_gradient(plan, grad, tape_index(plan, t0), n)
 
 
-cdef void slopes_of_both(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
-    """The same for all steps of two directions, and on to dL/dh_t, into plan.block.above."""
+cdef void output_gradients_of_both(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
+    """The same for all steps of two directions, and on to dL/dh_t, into plan.block.grad_out."""
     cdef Py_ssize_t H = plan.net.hidden * plan.lanes, t0 = 0, n, t, d
-    cdef real* above = plan.block.above
-    memset(above, 0, plan.block.time * 2 * H * sizeof(real))
+    cdef real* grad_out = plan.block.grad_out
+    memset(grad_out, 0, plan.block.time * 2 * H * sizeof(real))
     while t0 < plan.block.time:
         n = min(plan.segment, plan.block.time - t0)
-        slopes_of_steps(plan, seqs, grad + t0 * plan.term, t0, n)
+        output_gradients(plan, seqs, grad + t0 * plan.term, t0, n)
         for t in range(n):
             for d in range(2):
-                out_to_state(plan, &top_layer(plan)[d], above, t)
-                above += H
+                out_to_state(plan, &top_layer(plan)[d], grad_out, t)
+                grad_out += H
         t0 += n
 
 
@@ -190,7 +190,7 @@ cdef inline Py_ssize_t first_step_back(const Plan* plan) noexcept nogil:
     """Before it, no step of the block has a gradient: it is outside the last truncation window."""
     if plan.truncate and plan.job.activation == 0 and not plan.net.every_step:
         if plan.net.directions == 1:
-            return max(0, plan.block.held_from - plan.truncate)
+            return max(0, plan.block.masked_from - plan.truncate)
     return 0
 
 
@@ -207,7 +207,7 @@ cdef void backward_passes(
         if not plan.whole and k > 0:  # the last one's tape is still there
             forward_again(plan, seqs, t0, n)
         if plan.net.every_step and plan.net.directions == 1:
-            slopes_of_steps(plan, seqs, grad + t0 * plan.term, t0, n)
+            output_gradients(plan, seqs, grad + t0 * plan.term, t0, n)
         for i in range(end - 1, first - 1, -1):
             layer = &plan.layers[i]
             steps_back(plan, layer, t0, n)
@@ -215,9 +215,9 @@ cdef void backward_passes(
             if plan.term:
                 finish_gradient(plan, layer, grad + t0 * plan.term)
                 clear_sums(plan, layer)
-            slopes_to_lower(plan, seqs, layer, t0, n)
+            gradients_to_lower(plan, seqs, layer, t0, n)
             if plan.net.directions == 1:
-                swap_slopes(plan)
+                swap_gradients(plan)
 
 
 cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
@@ -225,21 +225,21 @@ cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept
     every step."""
     cdef Py_ssize_t i
     for i in range(plan.passes):
-        end_slopes(plan, &plan.layers[i])
+        clear_gradients(plan, &plan.layers[i])
     if not plan.net.every_step:
-        slopes_of_last(
-            plan, seqs, grad + (plan.block.time - 1) * plan.term, last_place(plan)
+        output_gradients_of_last(
+            plan, seqs, grad + (plan.block.time - 1) * plan.term, last_index(plan)
         )
-        set_aside(plan, top_layer(plan))
+        park_last(plan, top_layer(plan))
     elif plan.net.directions == 2:
-        slopes_of_both(plan, seqs, grad)
+        output_gradients_of_both(plan, seqs, grad)
     if plan.net.directions == 1:
         backward_passes(plan, seqs, grad, 0, plan.passes)
     else:
         for i in range(plan.passes - 1, -1, -1):
             backward_passes(plan, seqs, grad, i, i + 1)
             if not plan.layers[i].reverse:
-                swap_slopes(plan)
+                swap_gradients(plan)
     for i in range(plan.passes):
         finish_start(plan, seqs, &plan.layers[i], grad)
 
@@ -251,17 +251,17 @@ cdef void finish_start(
     parameters to their gradient."""
     cdef Py_ssize_t first = plan.block.time if layer.reverse else 0, k, H = plan.net.hidden
     if plan.ragged:
-        add_rows(plan, layer.dh, layer.dh_aside, H)
-        add_rows(plan, layer.dc, layer.dc_aside, H)
+        add_rows(plan, layer.dh, layer.parked_dh, H)
+        add_rows(plan, layer.dc, layer.parked_dc, H)
     if plan.net.skip:
-        add_rows(plan, layer.dh, leap_to(plan, layer, first), H)
+        add_rows(plan, layer.dh, skip_dh_at(plan, layer, first), H)
     if layer.trace != NULL:
         keep_gradient(plan, layer, first)
     scatter_state(plan, layer.dh, layer.state_row, seqs.dh0)
     scatter_state(plan, layer.dc, layer.state_row, seqs.dc0)
     for k in range(1, plan.net.skip):
         scatter_state(
-            plan, leap_to(plan, layer, first + k if layer.reverse else first - k),
+            plan, skip_dh_at(plan, layer, first + k if layer.reverse else first - k),
             layer.state_row + k, seqs.dh0,
         )
     if plan.net.has_start and seqs.h0 == NULL:
@@ -270,7 +270,7 @@ cdef void finish_start(
             row_sums(plan.vectors, 1, grad + layer.c0, H, layer.dc, 0)
 
 
-cdef inline bint reading(const Plan* plan, const Sequences* seqs) noexcept nogil:
+cdef inline bint is_reading_out(const Plan* plan, const Sequences* seqs) noexcept nogil:
     """Whether outputs are wanted on the way forward."""
     return not plan.backward and (seqs.y != NULL or plan.net.loss.evaluate != NULL)
 
@@ -279,41 +279,41 @@ cdef void deliver_steps(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """What the caller wants of steps t0 .. t0 + n: states, outputs, loss."""
-    cdef Py_ssize_t K = plan.net.outputs, H = plan.net.hidden, first = place(plan, t0)
+    cdef Py_ssize_t K = plan.net.outputs, H = plan.net.hidden, first = tape_index(plan, t0)
     cdef const Layer* layer = top_layer(plan)
-    cdef const real* hold = hold_of(plan, t0)
+    cdef const real* mask = mask_of(plan, t0)
     cdef const real* out = plan.block.out
     if seqs.hidden != NULL and plan.net.directions == 1:
         scatter_rows(
             plan, state(plan, layer, first + 1), layer.rows * plan.lanes, H,
-            plan.block.start, t0, n, hold, seqs.hidden, True,
+            plan.block.start, t0, n, mask, seqs.hidden, True,
         )
     elif seqs.hidden != NULL:
         side_by_side(plan, first, first, n, plan.block.top)
         scatter_rows(
-            plan, plan.block.top, 2 * H * plan.lanes, 2 * H, plan.block.start, t0, n, hold,
+            plan, plan.block.top, 2 * H * plan.lanes, 2 * H, plan.block.start, t0, n, mask,
             seqs.hidden, True,
         )
-    if plan.net.every_step and reading(plan, seqs):
+    if plan.net.every_step and is_reading_out(plan, seqs):
         read_out(plan, first, n)
         if seqs.y != NULL:
-            scatter_rows(plan, out, K * plan.lanes, K, plan.block.start, t0, n, hold, seqs.y)
+            scatter_rows(plan, out, K * plan.lanes, K, plan.block.start, t0, n, mask, seqs.y)
         else:
             compare(plan, seqs, t0, n)
         if seqs.losses != NULL:
             scatter_rows(
-                plan, out, K * plan.lanes, target_width(&plan.net), plan.block.start, t0, n, hold,
+                plan, out, K * plan.lanes, target_width(&plan.net), plan.block.start, t0, n, mask,
                 seqs.losses,
             )
 
 
 cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t t) noexcept nogil:
-    """What the caller wants of the states after each layer's last step, that at place t (of the
-    reverse direction, the first)."""
+    """What the caller wants of the states after each layer's last step, that at tape index t (of
+    the reverse direction, the first)."""
     cdef Py_ssize_t i, k
     cdef const Layer* layer
     cdef const real* out = plan.block.out
-    if reading(plan, seqs) and not plan.net.every_step:
+    if is_reading_out(plan, seqs) and not plan.net.every_step:
         read_out(plan, t, 1)
         if seqs.y != NULL:
             scatter_rows(plan, out, 0, plan.net.outputs, plan.block.sequence, 0, 1, NULL, seqs.y)

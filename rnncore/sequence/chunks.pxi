@@ -1,4 +1,4 @@
-# One long sequence of one unit: pieces of its time side by side in the lanes.
+# One long sequence of one unit: chunks of its time side by side in the lanes.
 #
 # Step after step, a single sequence would use one lane, and wait for the latency of the
 # nonlinearity at every step.  Here a segment of it is cut into one chunk of time per lane.
@@ -35,7 +35,7 @@ cdef Py_ssize_t open_chunks(
     row = (seqs.start[sequence] if seqs.start != NULL else sequence * seqs.time) + begin
     plan.block.used = plan.lanes
     plan.block.counts_from = 0 if plan.net.every_step else plan.lanes - 1
-    plan.block.held_from = t0 + steps if full == plan.lanes else t0 + steps - 1
+    plan.block.masked_from = t0 + steps if full == plan.lanes else t0 + steps - 1
     for lane in range(plan.lanes):
         plan.block.sequence[lane] = sequence
         plan.block.start[lane] = row - t0
@@ -47,8 +47,8 @@ cdef Py_ssize_t open_chunks(
 cdef bint chunks_join(const Plan* plan, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
     """Whether each chunk started where the one before ended; now it does."""
     cdef const Layer* layer = &plan.layers[0]
-    cdef real* start = state(plan, layer, place(plan, t0))
-    cdef const real* end = state(plan, layer, place(plan, t0) + n)
+    cdef real* start = state(plan, layer, tape_index(plan, t0))
+    cdef const real* end = state(plan, layer, tape_index(plan, t0) + n)
     cdef Py_ssize_t lane
     cdef real previous
     cdef bint joined = True
@@ -66,15 +66,15 @@ cdef real forward_chunks(
     """The steps of a segment, from state h; the state after them."""
     cdef Py_ssize_t t0 = chunk_slot(plan, segment), lane
     cdef const Layer* layer = &plan.layers[0]
-    cdef real* start = state(plan, layer, place(plan, t0))
+    cdef real* start = state(plan, layer, tape_index(plan, t0))
     for lane in range(plan.lanes):
         start[lane] = h
-    fill_hold(plan, seqs, t0, n)
+    fill_mask(plan, seqs, t0, n)
     gather_inputs(plan, layer, seqs, t0, n)
     forward_steps(plan, layer, t0, n)
     while not chunks_join(plan, t0, n):
         forward_steps(plan, layer, t0, n)
-    return state(plan, layer, place(plan, t0) + n)[plan.lanes - 1]
+    return state(plan, layer, tape_index(plan, t0) + n)[plan.lanes - 1]
 
 
 cdef real chunks_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n, real dh) noexcept nogil:
@@ -119,21 +119,21 @@ cdef void work_in_chunks(
         h = forward_chunks(plan, seqs, segment, n, h)
         deliver_steps(plan, seqs, chunk_slot(plan, segment), n)
     t0 = chunk_slot(plan, last)
-    deliver_last(plan, seqs, place(plan, t0) + n - 1)
+    deliver_last(plan, seqs, tape_index(plan, t0) + n - 1)
     if not plan.backward:
         return
     if not plan.net.every_step:
-        end_slopes(plan, layer)
-        slopes_of_last(plan, seqs, grad, t0 + n - 1)
+        clear_gradients(plan, layer)
+        output_gradients_of_last(plan, seqs, grad, t0 + n - 1)
         dh = layer.dh[plan.lanes - 1]
     for segment in range(last, -1, -1):
         t0 = chunk_slot(plan, segment)
         n = open_chunks(plan, seqs, sequence, segment)
         if plan.net.every_step:
-            slopes_of_steps(plan, seqs, grad, t0, n)
+            output_gradients(plan, seqs, grad, t0, n)
         dh = chunks_back(plan, t0, n, dh)
         step_gradient(plan, layer, grad, t0, n)
-        slopes_to_lower(plan, seqs, layer, t0, n)
+        gradients_to_lower(plan, seqs, layer, t0, n)
     if seqs.dh0 != NULL:
         seqs.dh0[sequence] = dh
     if plan.net.has_start and seqs.h0 == NULL:

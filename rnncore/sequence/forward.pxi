@@ -29,12 +29,12 @@ cdef inline void products(
 cdef inline void cell_forward(
     const Plan* plan, const Layer* layer, Py_ssize_t at, Py_ssize_t t,
 ) noexcept nogil:
-    """One step, the t-th of its segment, at that place in the tape."""
+    """One step, the t-th of its segment, at that tape index."""
     cdef Py_ssize_t old = before(layer, at), new = after(layer, at)
     cdef real* h = state(plan, layer, new)
     cdef real* a = h
     if plan.net.skip:
-        leap_in(plan, layer, at)
+        gather_skip(plan, layer, at)
     if not plan.net.cell.plain:
         a = plan.block.gates + (t * plan.gate_rows * plan.lanes if layer.tokens else 0)
     products(plan, layer, slot_of(plan, layer, old), a)
@@ -44,40 +44,40 @@ cdef inline void cell_forward(
     )
 
 
-cdef inline void hold_rows(
-    const Plan* plan, const real* old, real* new, const real* hold,
+cdef inline void carry_rows(
+    const Plan* plan, const real* old, real* new, const real* mask,
 ) noexcept nogil:
     """Rows of H as they were where a step does not count."""
     cdef Py_ssize_t i
     cdef int v
     for i in range(plan.net.hidden):
         for v in range(plan.vectors):
-            vstore(new, vselect(vless(vset1(0), vload(hold + v * LANES)), vload(new), vload(old)))
+            vstore(new, vselect(vless(vset1(0), vload(mask + v * LANES)), vload(new), vload(old)))
             old += LANES
             new += LANES
 
 
-cdef inline void hold_step(
+cdef inline void carry_step(
     const Plan* plan, const Layer* layer, Py_ssize_t at,
 ) noexcept nogil:
     """Where a step does not count the state stays as it was. With steps that count before and
     after it: no factor that was saved counts, and of a gated cell the last one, by which the
     state is kept, is 1."""
     cdef Py_ssize_t H = plan.net.hidden, i, old = before(layer, at), new = after(layer, at)
-    cdef const real* hold = plan.block.hold + at * plan.lanes
+    cdef const real* mask = plan.block.mask + at * plan.lanes
     cdef real* saved = saved_at(plan, layer, at)
     cdef int v
     cdef vmask counts
     cdef vreal other
-    hold_rows(plan, state(plan, layer, old), state(plan, layer, new), hold)
+    carry_rows(plan, state(plan, layer, old), state(plan, layer, new), mask)
     if plan.net.cell.memory:
-        hold_rows(plan, memory(plan, layer, old), memory(plan, layer, new), hold)
+        carry_rows(plan, memory(plan, layer, old), memory(plan, layer, new), mask)
     if saved == NULL or not plan.masked:
         return
     for i in range(plan.saved_rows):
         other = vset1(not plan.net.cell.plain and i >= plan.saved_rows - H)
         for v in range(plan.vectors):
-            counts = vless(vset1(0), vload(hold + v * LANES))
+            counts = vless(vset1(0), vload(mask + v * LANES))
             vstore(saved, vselect(counts, vload(saved), other))
             saved += LANES
 
@@ -86,32 +86,32 @@ cdef void forward_steps(
     const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """Steps t0 .. t0 + n of a layer, its inputs and the state before them being in the tape."""
-    cdef Py_ssize_t first = place(plan, t0), t = 0, i
-    if scalar(plan) and not layer.reverse:
-        t = max(0, min(n, plan.block.held_from - t0))  # steps at which every lane counts
+    cdef Py_ssize_t first = tape_index(plan, t0), t = 0, i
+    if is_scalar(plan) and not layer.reverse:
+        t = max(0, min(n, plan.block.masked_from - t0))  # steps at which every lane counts
         scalar_forward(
             plan, layer, slot_of(plan, layer, first), saved_at(plan, layer, first), t
         )
     while t < n:
         i = n - 1 - t if layer.reverse else t
         cell_forward(plan, layer, first + i, i)
-        if t0 + i >= plan.block.held_from:
-            hold_step(plan, layer, first + i)
+        if t0 + i >= plan.block.masked_from:
+            carry_step(plan, layer, first + i)
         t += 1
 
 
-cdef inline Py_ssize_t place_read(
+cdef inline Py_ssize_t index_read(
     const Plan* plan, const Layer* layer, Py_ssize_t t,
 ) noexcept nogil:
-    """The place whose state is read out for place t: of a "last" read-out that of a layer's last
-    step, which backwards in time is the first."""
+    """The tape index whose state is read out for index t: of a "last" read-out that of a layer's
+    last step, which backwards in time is the first."""
     return 0 if layer.reverse and not plan.net.every_step else t
 
 
 cdef void side_by_side(
     const Plan* plan, Py_ssize_t t, Py_ssize_t of_reverse, Py_ssize_t n, real* out,
 ) noexcept nogil:
-    """The last layer's states after n steps, from place t on and in the reverse direction from
+    """The last layer's states after n steps, from tape index t on and in the reverse direction from
     another, as rows of one matrix each."""
     cdef const Layer* layer = top_layer(plan)
     cdef Py_ssize_t H = plan.net.hidden * plan.lanes, i, d
@@ -125,18 +125,18 @@ cdef void side_by_side(
 
 
 cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
-    """y_t = W_y h_t + b_y for n places from `first` on; the states themselves where there is
+    """y_t = W_y h_t + b_y for n tape indices from `first` on; the states themselves where there is
     no head."""
     cdef Py_ssize_t t, d, K = plan.net.outputs
     cdef const Layer* layer
     cdef const real* h
     if not plan.net.has_head:
         layer = top_layer(plan) + plan.net.directions - 1
-        side_by_side(plan, first, place_read(plan, layer, first), n, plan.block.out)
+        side_by_side(plan, first, index_read(plan, layer, first), n, plan.block.out)
         return
     for d in range(plan.net.directions):
         layer = &top_layer(plan)[d]
-        h = state(plan, layer, after(layer, place_read(plan, layer, first)))
+        h = state(plan, layer, after(layer, index_read(plan, layer, first)))
         for t in range(n):
             affine(
                 plan.vectors, plan.block.out + t * K * plan.lanes, layer.head_columns,
@@ -156,12 +156,12 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
     cdef real* losses = NULL
     cdef bint outside = False
     if seqs.dy != NULL:
-        gather_slopes(plan, seqs, t0, n)
+        gather_dy(plan, seqs, t0, n)
         return
     gather_targets(plan, seqs, t0, n)
     for t in range(n):
         if seqs.losses != NULL:
-            losses = z            # nobody wants the slopes
+            losses = z            # dL/dy is not wanted then
         plan.result.loss += plan.net.loss.evaluate(
             K, plan.vectors, z, target, weight, W, scale, losses, &outside
         )

@@ -17,7 +17,7 @@ cdef void open_block(
     plan.block.used = used
     plan.block.counts_from = 0
     plan.block.time = 0
-    plan.block.held_from = seqs.time
+    plan.block.masked_from = seqs.time
     for lane in range(plan.lanes):
         s = first + (lane if lane < used else 0)
         if seqs.order != NULL:
@@ -27,32 +27,32 @@ cdef void open_block(
         plan.block.start[lane] = seqs.start[s] if seqs.start != NULL else s * seqs.time
         plan.block.length[lane] = length
         plan.block.time = max(plan.block.time, length)
-        plan.block.held_from = min(plan.block.held_from, length)
+        plan.block.masked_from = min(plan.block.masked_from, length)
     if seqs.mask != NULL:
-        plan.block.held_from = 0
+        plan.block.masked_from = 0
 
 
-cdef void fill_hold(
+cdef void fill_mask(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """hold[t, lane] = 1 where step t of the lane's sequence counts, else 0."""
+    """mask[t, lane] = 1 where step t of the lane's sequence counts, else 0."""
     cdef Py_ssize_t t, lane
-    cdef real* hold = plan.block.hold + place(plan, t0) * plan.lanes
+    cdef real* mask = plan.block.mask + tape_index(plan, t0) * plan.lanes
     for t in range(t0, t0 + n):
         for lane in range(plan.lanes):
-            hold[lane] = t < plan.block.length[lane] and (
+            mask[lane] = t < plan.block.length[lane] and (
                 seqs.mask == NULL or seqs.mask[plan.block.start[lane] + t] != 0
             )
-        hold += plan.lanes
+        mask += plan.lanes
 
 
 cdef inline Py_ssize_t run_of(
-    const Plan* plan, Py_ssize_t lane, Py_ssize_t t0, Py_ssize_t n, const real* hold,
+    const Plan* plan, Py_ssize_t lane, Py_ssize_t t0, Py_ssize_t n, const real* mask,
 ) noexcept nogil:
     """How many of the steps t0 .. t0 + n, from the first on, surely count in a lane."""
-    if hold == NULL:
+    if mask == NULL:
         return n
-    return max(0, min(n, (plan.block.held_from if plan.masked else plan.block.length[lane]) - t0))
+    return max(0, min(n, (plan.block.masked_from if plan.masked else plan.block.length[lane]) - t0))
 
 
 cdef inline vreal load_part(const real* source, Py_ssize_t left) noexcept nogil:
@@ -82,9 +82,9 @@ cdef inline void store_part(real* target, vreal values, Py_ssize_t left) noexcep
 
 cdef void gather_rows(
     Plan* plan, const real* rows, Py_ssize_t width, const Py_ssize_t* first_row,
-    Py_ssize_t t0, Py_ssize_t n, const real* hold, real* lanes, Py_ssize_t lanes_step,
+    Py_ssize_t t0, Py_ssize_t n, const real* mask, real* lanes, Py_ssize_t lanes_step,
 ) noexcept nogil:
-    """lanes[t, d, lane] = rows[first_row[lane] + t0 + t, d]; 0 where hold (if given) is 0."""
+    """lanes[t, d, lane] = rows[first_row[lane] + t0 + t, d]; 0 where mask (if given) is 0."""
     cdef const real* source[MAX_LANES]
     cdef Py_ssize_t run[MAX_LANES]
     cdef vreal square[64]
@@ -94,9 +94,9 @@ cdef void gather_rows(
     cdef int v, k
     for lane in range(plan.lanes):
         source[lane] = rows + (first_row[lane] + t0) * width
-        run[lane] = run_of(plan, lane, t0, n, hold) * width
+        run[lane] = run_of(plan, lane, t0, n, mask) * width
         whole = max(whole, run[lane])
-    if hold != NULL and not plan.masked:
+    if mask != NULL and not plan.masked:
         whole = n * width     # zeros after the end of each run
     for k in range(4):
         check[k] = vset1(0)
@@ -117,7 +117,7 @@ cdef void gather_rows(
     while t < n:
         target = lanes + t * lanes_step + d * plan.lanes
         for lane in range(plan.lanes):
-            if hold == NULL or hold[t * plan.lanes + lane] > 0:
+            if mask == NULL or mask[t * plan.lanes + lane] > 0:
                 target[lane] = source[lane][t * width + d]
             else:
                 target[lane] = 0
@@ -149,21 +149,21 @@ cdef inline void spread(
 
 cdef void scatter_rows(
     const Plan* plan, const real* lanes, Py_ssize_t lanes_step, Py_ssize_t width,
-    const Py_ssize_t* first_row, Py_ssize_t t0, Py_ssize_t n, const real* hold, real* rows,
+    const Py_ssize_t* first_row, Py_ssize_t t0, Py_ssize_t n, const real* mask, real* rows,
     bint masked_too=False,
 ) noexcept nogil:
-    """rows[first_row[lane] + t0 + t, d] = lanes[t, d, lane], but not where hold is 0; with
+    """rows[first_row[lane] + t0 + t, d] = lanes[t, d, lane], but not where mask is 0; with
     `masked_too` wherever a lane's sequence has that step."""
     cdef vreal square[64]
     cdef Py_ssize_t end[MAX_LANES]   # of a lane's steps
     cdef Py_ssize_t run[MAX_LANES]   # numbers from the first on that surely go to its rows
     cdef Py_ssize_t t, d, at, lane, whole = 0, i = 0
-    cdef bint gaps = hold != NULL and plan.masked and not masked_too
+    cdef bint gaps = mask != NULL and plan.masked and not masked_too
     cdef real* target
     cdef int v, k
     for lane in range(plan.block.used):
-        end[lane] = n if hold == NULL else max(0, min(n, plan.block.length[lane] - t0))
-        run[lane] = width * (run_of(plan, lane, t0, n, hold) if gaps else end[lane])
+        end[lane] = n if mask == NULL else max(0, min(n, plan.block.length[lane] - t0))
+        run[lane] = width * (run_of(plan, lane, t0, n, mask) if gaps else end[lane])
         whole = max(whole, run[lane])
     while i + LANES <= whole:
         for v in range(plan.vectors):
@@ -189,7 +189,7 @@ cdef void scatter_rows(
         t = i // width
         d = i - t * width
         while t < end[lane]:
-            if not gaps or hold[t * plan.lanes + lane] > 0:
+            if not gaps or mask[t * plan.lanes + lane] > 0:
                 target[t * width + d] = lanes[t * lanes_step + d * plan.lanes + lane]
             d += 1
             if d == width:
@@ -202,18 +202,18 @@ cdef void gather_tokens(
 ) noexcept nogil:
     """Token numbers into lanes, and b_ih + b_hh + W_ih onehot(x_t) = b + a column of W_ih
     to where a_t will be: the gates, or of an Elman cell the rows of h_t."""
-    cdef const real* hold = hold_of(plan, t0)
-    cdef int32_t* token = plan.block.token + place(plan, t0) * plan.lanes
+    cdef const real* mask = mask_of(plan, t0)
+    cdef int32_t* token = plan.block.token + tape_index(plan, t0) * plan.lanes
     cdef const real* column = plan.parameters + layer.weight_ih
     cdef Py_ssize_t t, i, row, lane, H = plan.net.hidden, step = plan.gate_rows
     cdef real* a = plan.block.gates
     cdef int64_t number
     if plan.net.cell.plain:
-        a, step = state(plan, layer, after(layer, place(plan, t0))), layer.rows
+        a, step = state(plan, layer, after(layer, tape_index(plan, t0))), layer.rows
     for t in range(n):
         for lane in range(plan.lanes):
             number = 0
-            if hold == NULL or t0 + t < plan.block.held_from or hold[t * plan.lanes + lane] > 0:
+            if mask == NULL or t0 + t < plan.block.masked_from or mask[t * plan.lanes + lane] > 0:
                 number = seqs.tokens[plan.block.start[lane] + t0 + t]
             if not 0 <= number < plan.net.inputs:
                 plan.result.faults |= BAD_TOKEN
@@ -238,8 +238,8 @@ cdef void gather_inputs(
         gather_tokens(plan, layer, seqs, t0, n)
     else:
         gather_rows(
-            plan, seqs.x, plan.net.inputs, plan.block.start, t0, n, hold_of(plan, t0),
-            slot_of(plan, layer, before(layer, place(plan, t0))), layer.rows * plan.lanes,
+            plan, seqs.x, plan.net.inputs, plan.block.start, t0, n, mask_of(plan, t0),
+            slot_of(plan, layer, before(layer, tape_index(plan, t0))), layer.rows * plan.lanes,
         )
 
 
@@ -289,7 +289,7 @@ cdef void gather_targets(
     """target and weight for steps t0 .. t0 + n of a read-out "all", or of one for "last"."""
     cdef Py_ssize_t K = plan.net.outputs, W = plan.weight_rows, t, lane
     cdef const Py_ssize_t* first_row = rows_of_outputs(plan)
-    cdef const real* hold = hold_of(plan, t0) if plan.net.every_step else NULL
+    cdef const real* mask = mask_of(plan, t0) if plan.net.every_step else NULL
     cdef int64_t number
     cdef int faults = plan.result.faults
     cdef real* weight
@@ -298,15 +298,15 @@ cdef void gather_targets(
         for lane in range(plan.lanes):
             weight[lane] = plan.block.counts_from <= lane < plan.block.used
         # Not within that loop: compilers make of it masked loads from NULL, 140 ns each.
-        if hold != NULL and t0 + t >= plan.block.held_from:
+        if mask != NULL and t0 + t >= plan.block.masked_from:
             for lane in range(plan.lanes):
-                weight[lane] *= hold[t * plan.lanes + lane] > 0
+                weight[lane] *= mask[t * plan.lanes + lane] > 0
         if seqs.target_weight != NULL:
             spread_weights(plan, seqs, first_row, t0 + t, weight)
     if not plan.net.loss.classes:
         W = target_width(&plan.net)
         gather_rows(
-            plan, seqs.target, W, first_row, t0, n, hold, plan.block.target, W * plan.lanes
+            plan, seqs.target, W, first_row, t0, n, mask, plan.block.target, W * plan.lanes
         )
         if plan.result.faults != faults:
             plan.result.faults = faults | BAD_TARGET
@@ -338,14 +338,14 @@ cdef void spread_weights(
             )
 
 
-cdef void gather_slopes(
+cdef void gather_dy(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """The caller's dL/dy into plan.block.out."""
     cdef Py_ssize_t K = plan.net.outputs, i, lane
     gather_rows(
         plan, seqs.dy, K, rows_of_outputs(plan), t0, n,
-        hold_of(plan, t0) if plan.net.every_step else NULL, plan.block.out, K * plan.lanes,
+        mask_of(plan, t0) if plan.net.every_step else NULL, plan.block.out, K * plan.lanes,
     )
     for i in range(n * K):
         for lane in range(plan.lanes):

@@ -14,7 +14,7 @@ cdef void pack_weights(Plan* plan) noexcept nogil:
 
 
 cdef void pack_layer(const Plan* plan, const Layer* layer, Py_ssize_t slopes) noexcept nogil:
-    """slopes: of how many inputs they are wanted."""
+    """slopes: of how many inputs dL/dx is wanted."""
     cdef const Network* net = &plan.net
     cdef const real* w_ih = plan.parameters + layer.weight_ih
     cdef const real* w_hh = plan.parameters + layer.weight_hh

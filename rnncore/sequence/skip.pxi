@@ -31,7 +31,7 @@ cdef inline bint step_counts(
 ) noexcept nogil:
     """Whether the layer's k-th step counts."""
     cdef Py_ssize_t t = plan.block.time - 1 - k if layer.reverse else k
-    return plan.block.hold[t * plan.lanes + lane] > 0
+    return plan.block.mask[t * plan.lanes + lane] > 0
 
 
 cdef inline Py_ssize_t origin_of(
@@ -41,7 +41,7 @@ cdef inline Py_ssize_t origin_of(
     return t + plan.net.skip if layer.reverse else t + 1 - plan.net.skip
 
 
-cdef void leap_in(const Plan* plan, const Layer* layer, Py_ssize_t t) noexcept nogil:
+cdef void gather_skip(const Plan* plan, const Layer* layer, Py_ssize_t t) noexcept nogil:
     """h_{t-s} to where the step reads it."""
     cdef Py_ssize_t size = plan.net.hidden * plan.lanes
     cdef real* target = state(plan, layer, before(layer, t)) + size
@@ -69,7 +69,7 @@ cdef void deliver_history(
 ) noexcept nogil:
     """The states before the last that the steps to come would need."""
     cdef Py_ssize_t s = plan.net.skip, T = plan.block.time, k
-    # No step has come from this slot: room in the rows that it would have read.
+    # No step has come from this slot: the rows that it would have read are free as scratch.
     cdef real* room = state(plan, layer, 0 if layer.reverse else T) + plan.net.hidden * plan.lanes
     for k in range(1, s):
         if plan.ragged:
@@ -82,9 +82,9 @@ cdef void deliver_history(
             )
 
 
-cdef inline real* leap_to(const Plan* plan, const Layer* layer, Py_ssize_t slot) noexcept nogil:
+cdef inline real* skip_dh_at(const Plan* plan, const Layer* layer, Py_ssize_t slot) noexcept nogil:
     """What reaches the state of a slot over the skip connection."""
-    return layer.leaps + slot * plan.net.hidden * plan.lanes
+    return layer.skip_dh + slot * plan.net.hidden * plan.lanes
 
 
 cdef inline bint leaves_window(
@@ -95,29 +95,29 @@ cdef inline bint leaves_window(
     return window(plan, layer, lane, t) != window(plan, layer, lane, origin)
 
 
-cdef void leap_back(
+cdef void skip_backward(
     const Plan* plan, const Layer* layer, const real* da, Py_ssize_t t,
 ) noexcept nogil:
     """W_skip^T dL/da_t to where dL/dh_{t-s} will be formed.  No other step leads there."""
     cdef Py_ssize_t H = plan.net.hidden, i, lane
     cdef const int32_t* origin = layer.origin + t * plan.lanes
-    cdef const real* hold = plan.block.hold + t * plan.lanes
+    cdef const real* mask = plan.block.mask + t * plan.lanes
     cdef real* slopes
     if not plan.ragged:
-        slopes = leap_to(plan, layer, origin_of(plan, layer, t))
+        slopes = skip_dh_at(plan, layer, origin_of(plan, layer, t))
         affine(plan.vectors, slopes, layer.skip_back_weight, plan.no_bias, da, H, H, False)
         if plan.truncate and leaves_window(plan, layer, 0, t, origin_of(plan, layer, t)):
             memset(slopes, 0, H * plan.lanes * sizeof(real))
         return
-    # The state's own slot has received all it ever will: room to form the product in.
-    slopes = leap_to(plan, layer, after(layer, t))
+    # The state's own slot has received all it ever will: it is free as scratch.
+    slopes = skip_dh_at(plan, layer, after(layer, t))
     affine(plan.vectors, slopes, layer.skip_back_weight, plan.no_bias, da, H, H, False)
     for lane in range(plan.lanes):
-        if hold[lane] > 0 and not (
+        if mask[lane] > 0 and not (
             plan.truncate and leaves_window(plan, layer, lane, t, origin[lane])
         ):
             for i in range(H):
-                leap_to(plan, layer, origin[lane])[i * plan.lanes + lane] = (
+                skip_dh_at(plan, layer, origin[lane])[i * plan.lanes + lane] = (
                     slopes[i * plan.lanes + lane]
                 )
 

@@ -16,7 +16,7 @@ cdef void drop_out(
     Py_ssize_t step,
 ) noexcept nogil:
     """Each of the layer's outputs at steps t0 .. t0 + n, rows (H, lanes) every `step` reals, by 0
-    with probability p, else by 1 / (1 - p) (Srivastava et al. 2014); or their slopes, alike.
+    with probability p, else by 1 / (1 - p) (Srivastava et al. 2014); or their gradients, alike.
 
     What is dropped depends on the seed, the sequence, the step and the unit alone: not on where
     the sequence is, nor on who asks how often.
@@ -48,41 +48,42 @@ cdef void inherit_inputs(
     """x_t of a layer: the states of the one below, in both directions, after the same steps."""
     cdef Py_ssize_t H = plan.net.hidden * plan.lanes, step = layer.rows * plan.lanes, d, t
     cdef const Layer* lower = &plan.layers[(layer.number - 1) * plan.net.directions]
-    cdef real* x = slot_of(plan, layer, before(layer, place(plan, t0)))
+    cdef real* x = slot_of(plan, layer, before(layer, tape_index(plan, t0)))
     cdef const real* h
     for d in range(plan.net.directions):
-        h = state(plan, &lower[d], after(&lower[d], place(plan, t0)))
+        h = state(plan, &lower[d], after(&lower[d], tape_index(plan, t0)))
         for t in range(n):
             memcpy(x + t * step, h + t * lower.rows * plan.lanes, H * sizeof(real))
         drop_out(plan, &lower[d], t0, n, x, step)
         x += H
 
 
-cdef void slopes_to_lower(
+cdef void gradients_to_lower(
     Plan* plan, const Sequences* seqs, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """dL/dx_t of a layer's segment to whoever put x_t out, once all directions are summed."""
+    """dL/dx_t of a layer's segment to the layer below or the caller, once all directions are
+    summed."""
     cdef Py_ssize_t H = plan.net.hidden * plan.lanes, D = layer.inputs, d
     cdef const Layer* lower
-    cdef real* below
+    cdef real* grad_in
     if layer.number == 0 and not plan.want_dx:
         return
-    input_slopes(plan, layer, t0, n)
+    input_gradients(plan, layer, t0, n)
     if layer.reverse:
         return
-    below = slopes_at(plan, plan.block.below, D, t0)
+    grad_in = gradients_at(plan, plan.block.grad_in, D, t0)
     if layer.number == 0:
         scatter_rows(
-            plan, below, D * plan.lanes, D, plan.block.start, t0, n, hold_of(plan, t0), seqs.dx
+            plan, grad_in, D * plan.lanes, D, plan.block.start, t0, n, mask_of(plan, t0), seqs.dx
         )
         return
     for d in range(plan.net.directions):
         lower = &plan.layers[(layer.number - 1) * plan.net.directions + d]
-        drop_out(plan, lower, t0, n, below + d * H, D * plan.lanes)
+        drop_out(plan, lower, t0, n, grad_in + d * H, D * plan.lanes)
 
 
-cdef void swap_slopes(Plan* plan) noexcept nogil:
-    """What was below a layer is above the next."""
-    cdef real* below = plan.block.below
-    plan.block.below = plan.block.above
-    plan.block.above = below
+cdef void swap_gradients(Plan* plan) noexcept nogil:
+    """The gradient of a layer's input is that of the output of the layer below."""
+    cdef real* grad_in = plan.block.grad_in
+    plan.block.grad_in = plan.block.grad_out
+    plan.block.grad_out = grad_in

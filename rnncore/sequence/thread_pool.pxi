@@ -1,19 +1,18 @@
 # A job shared among threads.
 #
 # The sequences of a job are cut into *groups* of whole blocks, by the problem alone.
-# Whoever is free takes the next group; each group's gradient has a place of its own, and
-# they are added up in order.  So who did what, and how many there were, leaves no trace in
-# the result.
+# A thread that is free takes the next group; each group's gradient is a vector of its own, and
+# they are added up in order.  So the result is bit-identical for any number of threads.
 #
-# The calling thread is one of the crew.  The others are Python threads that make a single
+# The calling thread is one of the pool.  The others are Python threads that make a single
 # call without the GIL for as long as there may be work, and look for it by spinning, then
 # yielding: a group may be taken within a microsecond of being there.  A helper that comes
 # late, or never, finds its work done by the others.
 
 cdef enum:
     MOST_GROUPS = 64
-    # Multiply-adds from which a second thread pays: for a call, which must start it, and for
-    # a minibatch of a fit, where it is waiting.
+    # Multiply-adds from which a second thread is worth its cost: for a call, which must start it,
+    # and for a minibatch of a fit, where it is waiting.
     CALL_WORTH_SHARING = 20_000_000
     BATCH_WORTH_SHARING = 1_000_000
 
@@ -23,7 +22,7 @@ cdef inline Py_ssize_t blocks_of(const Plan* plan, Py_ssize_t count) noexcept no
     return count if plan.chunked else (count + plan.lanes - 1) // plan.lanes
 
 
-cdef class Crew:
+cdef class ThreadPool:
     """Threads, and the job they share.
 
     Set ``plan`` (with weights packed), ``seqs``, ``first``, ``count`` and ``grad``, call
@@ -57,7 +56,7 @@ cdef class Crew:
         return 0
 
     cdef int call_helpers(self, object threads, double worth) except -1:
-        """So many threads in all, the caller's among them; with None, as many as pay."""
+        """So many threads in all, the caller's among them; None: chosen automatically."""
         cdef Py_ssize_t wanted
         if threads is None:
             if cost(self.plan, self.count, self.seqs.time) < worth or self.blocks() < 2:

@@ -12,7 +12,7 @@ cdef void count_before(const Plan* plan) noexcept nogil:
     for t in range(plan.block.time):
         for lane in range(L):
             plan.block.counted[(t + 1) * L + lane] = (
-                plan.block.counted[t * L + lane] + (plan.block.hold[t * L + lane] > 0)
+                plan.block.counted[t * L + lane] + (plan.block.mask[t * L + lane] > 0)
             )
 
 

@@ -41,7 +41,7 @@ typedef int32_t real_bits;
 #define EXPONENT_BIAS 127
 #endif
 
-/* Width, and the vectors of sums a register tile of products.pxd may hold:
+/* Width, and the vectors of sums a register tile of products/lanes_of_sequences.pxd may hold:
    enough to hide the latency of a multiply-add, few enough for the registers. */
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 #define LANE_BYTES 64

@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t
 from rnncore.simd.lanes cimport LANES, real
 from rnncore.cells.cell cimport blocks_of_a
 from rnncore.spec.network cimport history
-from rnncore.spec.plan cimport Layer, Plan, hold_beforehand, plain, scalar
+from rnncore.spec.plan cimport Layer, Plan, has_plain_backward, is_scalar, needs_mask_first
 
 cdef extern from "platform/memory.h":
     enum:
@@ -18,8 +18,8 @@ cdef enum:
     FEW_UNITS = 32            # up to which the forward steps take less time than reading a tape
 
 
-cdef inline Py_ssize_t slope_rows(const Plan* plan) noexcept nogil:
-    """Rows of `above` and `below`."""
+cdef inline Py_ssize_t gradient_rows(const Plan* plan) noexcept nogil:
+    """Rows of `grad_out` and `grad_in`."""
     cdef Py_ssize_t rows = plan.net.inputs if plan.want_dx else 0
     return max(rows, plan.net.directions * plan.net.hidden) if plan.passes > 1 else rows
 
@@ -41,7 +41,7 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     cdef Layer* layer
     plan.gate_rows = H * blocks_of_a(&plan.net.cell)
     plan.saved_rows = H * plan.net.cell.saved if plan.backward else 0
-    if scalar(plan) or plan.term:  # each step's sums are finished once for every block
+    if is_scalar(plan) or plan.term:  # each step's sums are finished once for every block
         widest = 4
     for i in range(plan.passes):
         layer = &plan.layers[i]
@@ -51,8 +51,8 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
         if plan.gate_rows * layer.rows * sizeof(real) > SEGMENT_BYTES:
             widest = 4
     plan.chunked = (
-        scalar(plan) and plan.passes == 1 and not plan.ragged and not plan.tokens
-        and plain(plan) and count <= FEW and time >= 16 * LANES
+        is_scalar(plan) and plan.passes == 1 and not plan.ragged and not plan.tokens
+        and has_plain_backward(plan) and count <= FEW and time >= 16 * LANES
     )
     if plan.term:
         plan.chunked = False
@@ -73,7 +73,7 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
         plan.width = (plan.gate_rows + LANES - 1) // LANES * LANES
     bytes_per_step = (
         tape_rows(plan) + plan.gate_rows + plan.width + 2 * plan.net.outputs
-        + slope_rows(plan)
+        + gradient_rows(plan)
     ) * plan.lanes * <Py_ssize_t>sizeof(real)
     plan.segment = SEGMENT_BYTES // bytes_per_step
     plan.segment = max(1, min(plan.segment, time))
@@ -82,7 +82,7 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     plan.segments = (time + plan.segment - 1) // plan.segment
     tape = <double>time * tape_rows(plan) * plan.lanes * sizeof(real)
     # Backwards in time everything is needed at once; a skip connection reaches anywhere.
-    plan.whole = plan.net.directions == 2 or plan.net.skip > 0 or hold_beforehand(plan)
+    plan.whole = plan.net.directions == 2 or plan.net.skip > 0 or needs_mask_first(plan)
     plan.whole = plan.whole or plan.backward and (
         plan.chunked or plan.term or H > FEW_UNITS or tape <= MOST_TAPE_BYTES
     )
@@ -153,9 +153,9 @@ cdef inline size_t lay_out_layer(Plan* plan, Layer* layer, char* base) noexcept 
     if not plan.whole:
         layer.starts = carve_reals(base, &used, plan.segments * 2 * H * L)
     if s:
-        layer.leaps = carve_reals(base, &used, (plan.slots + old) * H * L)
-        if layer.leaps != NULL:
-            layer.leaps += first * H * L
+        layer.skip_dh = carve_reals(base, &used, (plan.slots + old) * H * L)
+        if layer.skip_dh != NULL:
+            layer.skip_dh += first * H * L
     layer.trace = NULL
     if plan.tracing:
         layer.trace = carve_reals(base, &used, plan.slots * (1 + plan.net.cell.memory) * H * L)
@@ -163,8 +163,8 @@ cdef inline size_t lay_out_layer(Plan* plan, Layer* layer, char* base) noexcept 
     layer.grad_bias = carve_reals(base, &used, plan.gate_rows)
     layer.dh = carve_reals(base, &used, H * L)
     layer.dc = carve_reals(base, &used, H * L)
-    layer.dh_aside = carve_reals(base, &used, H * L if plan.ragged else 0)
-    layer.dc_aside = carve_reals(base, &used, H * L if plan.ragged else 0)
+    layer.parked_dh = carve_reals(base, &used, H * L if plan.ragged else 0)
+    layer.parked_dc = carve_reals(base, &used, H * L if plan.ragged else 0)
     return used
 
 
@@ -182,7 +182,7 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
         plan.block.gates = carve_reals(
             base, &used, (plan.segment if plan.tokens else 1) * plan.gate_rows * L
         )
-    plan.block.hold = carve_reals(base, &used, steps * L if plan.ragged else 0)
+    plan.block.mask = carve_reals(base, &used, steps * L if plan.ragged else 0)
     plan.block.token = <int32_t*>carve(
         base, &used, steps * L if plan.tokens else 0, sizeof(int32_t)
     )
@@ -194,8 +194,8 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
     plan.block.target = carve_reals(base, &used, read * K * L)
     plan.block.weight = carve_reals(base, &used, read * plan.weight_rows * L)
     if plan.backward:
-        plan.block.above = carve_reals(base, &used, span * slope_rows(plan) * L)
-        plan.block.below = carve_reals(base, &used, span * slope_rows(plan) * L)
+        plan.block.grad_out = carve_reals(base, &used, span * gradient_rows(plan) * L)
+        plan.block.grad_in = carve_reals(base, &used, span * gradient_rows(plan) * L)
         plan.block.da = carve_reals(base, &used, plan.segment * plan.gate_rows * L)
         plan.block.da_rows = carve_reals(base, &used, plan.segment * L * plan.width)
     return used

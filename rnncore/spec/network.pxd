@@ -21,7 +21,7 @@ cdef struct Network:
     Py_ssize_t directions     # 2 where every layer also runs from the last step to the first
     Cell cell
     Py_ssize_t gates          # of the cell: blocks of H rows in W_ih and W_hh
-    Py_ssize_t skip           # steps that the skip connection leaps over, s; 0: there is none
+    Py_ssize_t skip           # s of the skip connection from h_{t-s}; 0: there is none
     bint has_bias
     bint has_head
     bint has_start            # the state before the first step is a parameter

@@ -21,25 +21,25 @@ Of every layer, in every direction:
     memory  (slots, H, lanes)         c_{t-1} of a cell that has it
     dh      (H, lanes)                dL/dh_t
     dc      (H, lanes)                dL/dc_t
-    dh_aside, dc_aside  (H, lanes)    what waits for the end of a shorter sequence, see `cross_ends`
-    leaps   (slots, H, lanes)         what the skip connection brings to dL/dh_t, by its slot
+    parked_dh, parked_dc  (H, lanes)  gradients at the ends of shorter sequences, see `unpark`
+    skip_dh  (slots, H, lanes)        what the skip connection brings to dL/dh_t, by its slot
     trace   (slots, H or 2 H, lanes)  dL/dh_t, and dL/dc_t as far as it comes from the next step,
                                       for diagnostics
     origin  (T + s, lanes)            the slot of h_{t-s}, where steps may not count
 
 Of the block:
 
-    gates   (steps, gates, lanes)     a_t of a gated cell: room for one step, or for the segment's
+    gates   (steps, gates, lanes)     a_t of a gated cell, of one step, or of the segment's
                                       where tokens fill them beforehand
-    hold    (slots - 1, lanes)        1 where step t of a sequence counts, 0 where its
+    mask    (slots - 1, lanes)        1 where step t of a sequence counts, 0 where its
                                       state is carried on; only where sequences differ
     token   (slots - 1, lanes)        where the input is integers
     counted (T + 1, lanes)            steps that count before t, where some are masked and
                                       gradients truncated
     da      (segment, gates, lanes)   dL/da_t
     da_rows (segment, lanes, width)   the same, units side by side, where they fill vectors
-    above   (steps, directions H, lanes)  dL/dh_t of a layer through the next
-    below   (steps, inputs, lanes)    dL/dx_t of a layer: its turn to be above comes next.
+    grad_out (steps, directions H, lanes)  dL/dh_t of a layer through the next
+    grad_in (steps, inputs, lanes)    dL/dx_t of a layer, which is grad_out of the one below.
                                       Steps of a segment, or of all where there are two directions
     top     (segment, directions H, lanes)  states of the last layer, side by side
     out     (segment, K, lanes)       logits, overwritten by dL/dlogits
@@ -81,16 +81,16 @@ cdef struct Layer:
     real* input_back_weight   # (inputs, gates H) W_ih^T
     real* head_columns        # (K, H)
     real* head_back_weight    # (H, K)
-    # Its part of the block (see above).
+    # Its part of the block, see the head of this file.
     real* tape
     real* starts
     real* saved
     real* memory
     real* dh
     real* dc
-    real* dh_aside
-    real* dc_aside
-    real* leaps
+    real* parked_dh
+    real* parked_dc
+    real* skip_dh
     real* trace
     int32_t* origin
     real* grad_rows           # (rows, width) dL/d[W_ih W_hh]^T of the blocks so far
@@ -103,23 +103,23 @@ cdef struct Job:
     double dropout            # 0 where none is wanted
     uint64_t dropout_seed
 
-# The sequences that are in the lanes, and the block's buffers (see above).
+# The sequences that are in the lanes, and the block's buffers, see the head of this file.
 cdef struct Block:
     Py_ssize_t counts_from    # first lane whose output is read out
     Py_ssize_t used           # lanes that have a sequence; the others repeat the first
     Py_ssize_t time           # steps of the longest
-    Py_ssize_t held_from      # first step at which the state of some lane may be carried on
+    Py_ssize_t masked_from      # first step at which the state of some lane may be carried on
     Py_ssize_t sequence[MAX_LANES]
     Py_ssize_t start[MAX_LANES]
     Py_ssize_t length[MAX_LANES]
     real* gates
-    real* hold
+    real* mask
     int32_t* token
     int32_t* counted
     real* da
     real* da_rows
-    real* above
-    real* below
+    real* grad_out
+    real* grad_in
     real* top
     real* out
     real* target
@@ -162,17 +162,17 @@ cdef struct Plan:
     Layer layers[MOST_PASSES]  # from the first up, of each first the forward direction
 
 
-cdef inline bint scalar(const Plan* plan) noexcept nogil:
+cdef inline bint is_scalar(const Plan* plan) noexcept nogil:
     """Whether the loops for one unit apply."""
     return plan.net.hidden == 1 and plan.net.cell.plain and plan.net.skip == 0
 
 
-cdef inline bint plain(const Plan* plan) noexcept nogil:
-    """Whether dL/dh_{t-1} is nothing but W_hh^T dL/da_t and what comes from above."""
+cdef inline bint has_plain_backward(const Plan* plan) noexcept nogil:
+    """Whether dL/dh_{t-1} is nothing but W_hh^T dL/da_t and what comes from the layer above."""
     return plan.truncate == 0 and plan.job.activation == 0
 
 
-cdef inline bint hold_beforehand(const Plan* plan) noexcept nogil:
+cdef inline bint needs_mask_first(const Plan* plan) noexcept nogil:
     """Whether it must be known which steps count before the first one is taken."""
     return plan.ragged and (plan.net.skip > 0 or plan.truncate > 0)
 
@@ -182,13 +182,13 @@ cdef inline const Layer* top_layer(const Plan* plan) noexcept nogil:
     return &plan.layers[plan.passes - plan.net.directions]
 
 
-cdef inline Py_ssize_t place(const Plan* plan, Py_ssize_t t) noexcept nogil:
+cdef inline Py_ssize_t tape_index(const Plan* plan, Py_ssize_t t) noexcept nogil:
     """Where step t, the first of a segment, is in the tape: at t where that is kept whole."""
     return t if plan.whole else 0
 
 
 cdef inline Py_ssize_t before(const Layer* layer, Py_ssize_t t) noexcept nogil:
-    """The slot that the step at place t comes from."""
+    """The slot that the step at tape index t comes from."""
     return t + layer.reverse
 
 
@@ -215,17 +215,17 @@ cdef inline real* memory(const Plan* plan, const Layer* layer, Py_ssize_t slot) 
 
 
 cdef inline real* saved_at(const Plan* plan, const Layer* layer, Py_ssize_t t) noexcept nogil:
-    """What the step at place t saves; NULL where nothing is to be saved."""
+    """What the step at tape index t saves; NULL where nothing is to be saved."""
     return layer.saved + t * plan.saved_rows * plan.lanes if plan.backward else NULL
 
 
-cdef inline const real* hold_of(const Plan* plan, Py_ssize_t t0) noexcept nogil:
+cdef inline const real* mask_of(const Plan* plan, Py_ssize_t t0) noexcept nogil:
     """Which lanes count, from step t0, the first of a segment, on; NULL where all do."""
-    return plan.block.hold + place(plan, t0) * plan.lanes if plan.ragged else NULL
+    return plan.block.mask + tape_index(plan, t0) * plan.lanes if plan.ragged else NULL
 
 
-cdef inline real* slopes_at(
+cdef inline real* gradients_at(
     const Plan* plan, real* slopes, Py_ssize_t rows, Py_ssize_t t0,
 ) noexcept nogil:
-    """Where `above` or `below`, of so many rows, has step t0, the first of a segment."""
+    """Where `grad_out` or `grad_in`, of so many rows, has step t0, the first of a segment."""
     return slopes + (t0 * rows * plan.lanes if plan.net.directions == 2 else 0)

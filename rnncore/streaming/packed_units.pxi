@@ -25,7 +25,7 @@ cdef struct UnitsLayer:
 
 
 cdef class PackedUnits:
-    """A network's weights packed with units in lanes, and room to work in."""
+    """A network's weights packed with units in lanes, and scratch memory."""
 
     cdef Network net
     cdef const Layer* shape    # (layers) where their parameters are

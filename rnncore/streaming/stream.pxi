@@ -145,7 +145,7 @@ cdef class Units(PackedUnits):
             memcpy(final.c + i * H, self.layers[i].c, H * sizeof(real))
 
     cdef void keep(self, UnitsLayer* layer, Py_ssize_t n) noexcept nogil:
-        """After n steps: the last states to where the next ones look for them."""
+        """After n steps: the last states to where the next chunk's first step reads them."""
         cdef Py_ssize_t P = padded(self.net.hidden), old = history(&self.net) - 1
         memmove(layer.h - old * P, layer.h + (n - old) * P, (old + 1) * P * sizeof(real))
 

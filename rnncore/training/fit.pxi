@@ -1,7 +1,7 @@
 # The whole fit: epochs, shuffling, minibatches, loss, BPTT, clipping and update.
 
 cdef enum:
-    SIGNALS_EVERY = 100_000_000   # multiply-adds between two looks for Ctrl-C: some 10 ms
+    SIGNALS_EVERY = 100_000_000   # multiply-adds between two checks for Ctrl-C: some 10 ms
 
 
 cdef int check_signals() except -1 with gil:
@@ -145,7 +145,7 @@ cdef class Trainer:
     cdef double activation
     cdef real* best                # parameters with the best validation loss
     cdef double since_signals      # multiply-adds
-    cdef Crew crew
+    cdef ThreadPool pool
 
     def __cinit__(
         self, Engine engine not None, Batch batch not None, cnp.ndarray target,
@@ -210,7 +210,7 @@ cdef class Trainer:
         cdef Plan plan
         cdef Sequences seqs = self.batch.seqs
         cdef Py_ssize_t finished
-        cdef Crew crew = Crew()
+        cdef ThreadPool pool = ThreadPool()
         expect("records", records.shape[1], COLUMNS)
         self.engine.set_targets(&seqs, self.batch, self.target, self.classes, self.weight)
         self.engine.prepare(
@@ -222,17 +222,17 @@ cdef class Trainer:
         plan.parameters = self.optimiser.parameters
         plan.job.dropout = plan.net.dropout
         seqs.order = self.sequences
-        crew.plan, crew.seqs, crew.grad = &plan, &seqs, self.optimiser.gradient
-        crew.count = self.batch_size
-        self.crew = crew
+        pool.plan, pool.seqs, pool.grad = &plan, &seqs, self.optimiser.gradient
+        pool.count = self.batch_size
+        self.pool = pool
         self.engine.begin_writing("fit")
         try:
-            crew.divide()
-            crew.call_helpers(threads, BATCH_WORTH_SHARING)
+            pool.divide()
+            pool.call_helpers(threads, BATCH_WORTH_SHARING)
             with nogil:
                 finished = self.epochs(&plan, &seqs, &self.engine.flat[0], records)
         finally:
-            crew.dismiss()
+            pool.dismiss()
             self.engine.end_writing()
         return finished
 
@@ -371,8 +371,8 @@ cdef class Trainer:
                     )
                 memset(self.optimiser.gradient, 0, self.optimiser.vectors * LANES * sizeof(real))
                 pack_weights(plan)
-                self.crew.first, self.crew.count = first, size
-                self.crew.work_together()
+                self.pool.first, self.pool.count = first, size
+                self.pool.work_together()
                 if not isfinite(plan.result.loss):
                     return plan.result.loss
                 total += plan.result.loss
