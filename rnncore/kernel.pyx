@@ -86,6 +86,7 @@ include "bindings/arrays.pxi"
 include "bindings/tables.pxi"
 include "bindings/batch.pxi"
 include "bindings/engine.pxi"
+include "bindings/plain_calls.pxi"
 include "bindings/evaluate.pxi"
 
 include "training/fit.pxi"

@@ -142,6 +142,35 @@ class Stream:
 def as_plain(values: Any) -> Array | None: ...
 def plain_batch(x: Any, inputs: int) -> Batch | None: ...
 def evaluate(name: str, x: Array, out: Array) -> None: ...
+def plain_forward(
+    engine: Engine, x: Any, h0: Any, lengths: Any, mask: Any, threads: Any, states: bool
+) -> Any: ...
+def plain_loss(
+    engine: Engine,
+    x: Any,
+    y: Any,
+    h0: Any,
+    lengths: Any,
+    mask: Any,
+    threads: Any,
+    target_mask: Any,
+    sample_weight: Any,
+    reduction: Any,
+) -> float | None: ...
+def plain_gradient(
+    engine: Engine,
+    x: Any,
+    y: Any,
+    h0: Any,
+    lengths: Any,
+    mask: Any,
+    threads: Any,
+    rng: Any,
+    truncate: Any,
+    target_mask: Any,
+    reduction: Any,
+    sample_weight: Any,
+) -> tuple[float, dict[str, Array]] | None: ...
 def terms(
     engine: Engine,
     batch: Batch,

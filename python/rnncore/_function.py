@@ -86,6 +86,10 @@ class Function(Streaming):
         >>> out.y.shape, out.hidden.shape, out.final.shape
         ((4, 2), (4, 7, 5), (4, 1, 5))
         """
+        plain = self._core.plain_forward(self._engine, x, h0, lengths, mask, threads, True)
+        if plain is not None:
+            y, hidden, final = plain
+            return Output(y, hidden, final if self._form.states == 1 else (final[0], final[1]))
         inputs = self._inputs(x, h0, lengths, mask)
         hidden, final = inputs.new_rows(inputs.form.width), inputs.new_final()
         y = self._forward(inputs, hidden, final, threads)
@@ -117,16 +121,14 @@ class Function(Streaming):
         >>> rc.RNN(3, 5, 1, loss="bce").predict(np.zeros((4, 7, 3))).shape
         (4,)
         """
-        inputs = self._inputs(x, h0, lengths, mask)
-        y = self._forward(inputs, None, None, threads)
-        if self._loss is None:
+        y, counted = self._outputs_of(x, h0, lengths, mask, threads)
+        loss = self._loss
+        if loss is None:
             return y[..., 0] if self._outputs == 1 else y
-        values = self._loss.reading.prediction(y)
-        if values is not y:
-            values = self._only_counted(inputs, values)
-        if not self._loss.classes and values.shape[-1] == 1:
-            values = values[..., 0]
-        return values
+        values = loss.reading.prediction(y)
+        if counted is not None and values is not y:
+            values[~counted] = 0
+        return values if loss.classes or values.shape[-1] > 1 else values[..., 0]
 
     def predict_proba(
         self,
@@ -161,15 +163,22 @@ class Function(Streaming):
                 "predict_proba: expected a network with loss 'bce' or 'cross_entropy', "
                 f"got loss {self._config['loss']!r}"
             )
+        y, counted = self._outputs_of(x, h0, lengths, mask, threads)
+        p = loss.reading.probabilities(self._core, y)
+        if counted is not None:
+            p[~counted] = 0
+        return p
+
+    def _outputs_of(
+        self, x: Any, h0: Any, lengths: Any, mask: Any, threads: int | None
+    ) -> tuple[Array, Array | None]:
+        """y, and which steps count where these have outputs and not all do."""
+        y = self._core.plain_forward(self._engine, x, h0, lengths, mask, threads, False)
+        if y is not None:
+            return y, None
         inputs = self._inputs(x, h0, lengths, mask)
         y = self._forward(inputs, None, None, threads)
-        return self._only_counted(inputs, loss.reading.probabilities(self._core, y))
-
-    def _only_counted(self, inputs: Inputs, values: Array) -> Array:
-        """Values of every step, zeros where a step does not count."""
-        if self._every_step and inputs.ragged:
-            values[~inputs.counted] = 0
-        return values
+        return y, inputs.counted if self._every_step and inputs.ragged else None
 
     # ---- loss and gradient ----------------------------------------------------------
 
@@ -227,6 +236,11 @@ class Function(Streaming):
         >>> net.loss(np.zeros((2, 3, 1)), [1.0, 2.0])
         2.5
         """
+        value: float | None = self._core.plain_loss(
+            self._engine, x, y, h0, lengths, mask, threads, target_mask, sample_weight, reduction
+        )
+        if value is not None:
+            return value
         inputs = self._inputs(x, h0, lengths, mask)
         targets = outputs.targets(inputs, y, target_mask, sample_weight)
         losses = None
@@ -295,6 +309,12 @@ class Function(Streaming):
         >>> net.loss(np.ones((4, 5, 2)), np.ones(4)) < loss
         True
         """
+        plain: tuple[float, dict[str, Array]] | None = self._core.plain_gradient(
+            self._engine, x, y, h0, lengths, mask, threads, rng, truncate, target_mask, reduction,
+            sample_weight,
+        )  # fmt: skip
+        if plain is not None:
+            return plain
         inputs = self._inputs(x, h0, lengths, mask)
         targets = outputs.targets(inputs, y, target_mask, sample_weight)
         if reduction != "mean":

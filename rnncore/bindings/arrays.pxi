@@ -69,10 +69,14 @@ cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
     )
 
 
-cdef cnp.ndarray new_reals(int ndim, Py_ssize_t first, Py_ssize_t second):
-    cdef cnp.ndarray result = cnp.PyArray_SimpleNew(ndim, [first, second], REAL_NUMBER)
+cdef cnp.ndarray new_array(int ndim, cnp.npy_intp* shape):
+    cdef cnp.ndarray result = cnp.PyArray_SimpleNew(ndim, shape, REAL_NUMBER)
     poison(cnp.PyArray_DATA(result), cnp.PyArray_NBYTES(result))
     return result
+
+
+cdef cnp.ndarray new_reals(int ndim, Py_ssize_t first, Py_ssize_t second):
+    return new_array(ndim, [first, second])
 
 
 cdef inline real* data_of(array) noexcept:

@@ -82,29 +82,34 @@ cdef class Engine:
         self.net.size += count
         return self.net.size - count
 
+    cdef int take_batch(self, Sequences* seqs, Batch batch) except -1:
+        """The sequences of a batch, which must be of this network's sizes."""
+        seqs[0] = batch.seqs
+        if seqs.x != NULL:
+            expect("x", batch.inputs, self.net.inputs)
+        if seqs.h0 != NULL:
+            expect("h0", batch.state_size, self.states(seqs.count))
+        return 0
+
     cdef int prepare(
-        self, Plan* plan, Batch batch, Py_ssize_t count, bint backward, bint want_dx,
+        self, Plan* plan, const Sequences* seqs, Py_ssize_t count, bint backward, bint want_dx,
         Py_ssize_t truncate=0, double activation=0, Py_ssize_t term=0,
     ) except -1:
-        """A plan for blocks of `count` sequences of the batch, but for its memory."""
+        """A plan for blocks of `count` of the sequences, but for its memory."""
         cdef double reals
         cdef Py_ssize_t passes = self.net.layers * self.net.directions
-        if batch.seqs.x != NULL:
-            expect("x", batch.inputs, self.net.inputs)
-        if batch.seqs.h0 != NULL:
-            expect("h0", batch.state_size, self.states(batch.seqs.count))
         memset(&plan.job, 0, sizeof(Job))
         memset(&plan.block, 0, sizeof(Block))
         memset(&plan.result, 0, sizeof(Result))
         memcpy(plan.layers, self.layers, passes * sizeof(Layer))
         plan.net, plan.passes = self.net, passes
-        plan.tokens = batch.seqs.tokens != NULL
-        plan.masked = batch.seqs.mask != NULL
-        plan.ragged = batch.seqs.length != NULL or plan.masked
+        plan.tokens = seqs.tokens != NULL
+        plan.masked = seqs.mask != NULL
+        plan.ragged = seqs.length != NULL or plan.masked
         plan.backward = backward
         plan.want_dx, plan.tracing = want_dx, False
         plan.truncate, plan.job.activation, plan.term = truncate, activation, term
-        choose_block(plan, count, batch.seqs.time)
+        choose_block(plan, count, seqs.time)
         reals = <double>(plan.slots + plan.net.skip) * plan.lanes * (tape_rows(plan) + 2)
         if reals * sizeof(real) > <double>(PY_SSIZE_T_MAX // 4):
             raise MemoryError(f"x: {reals * sizeof(real):.3g} bytes for the tape of this call")
@@ -248,8 +253,9 @@ cdef class Engine:
         count are left alone.
         Returns the faults met."""
         cdef Plan plan
-        cdef Sequences seqs = batch.seqs
-        cdef Py_ssize_t count = seqs.count
+        cdef Sequences seqs
+        cdef Py_ssize_t count = batch.count
+        self.take_batch(&seqs, batch)
         seqs.y = writable("y", y, (batch.rows if self.net.every_step else count) * self.net.outputs)
         if hidden is not None:
             seqs.hidden = writable(
@@ -257,7 +263,7 @@ cdef class Engine:
             )
         if final is not None:
             seqs.final = writable("final", final, self.states(count))
-        self.prepare(&plan, batch, count, False, False)
+        self.prepare(&plan, &seqs, count, False, False)
         self.run(&plan, &seqs, NULL, threads)
         return plan.result.faults
 
@@ -269,12 +275,13 @@ cdef class Engine:
         for the mean; faults).  The loss of each target goes into losses (B or rows, K; of classes
         1), but those of steps that do not count are left alone."""
         cdef Plan plan
-        cdef Sequences seqs = batch.seqs
-        cdef Py_ssize_t outputs = batch.rows if self.net.every_step else seqs.count
+        cdef Sequences seqs
+        cdef Py_ssize_t outputs = batch.rows if self.net.every_step else batch.count
+        self.take_batch(&seqs, batch)
         self.set_targets(&seqs, batch, target, classes, weight)
         if losses is not None:
             seqs.losses = writable("losses", losses, outputs * target_width(&self.net))
-        self.prepare(&plan, batch, seqs.count, False, False)
+        self.prepare(&plan, &seqs, seqs.count, False, False)
         self.run(&plan, &seqs, NULL, threads)
         return plan.result.loss, count_targets(&self.net, &seqs, 0, seqs.count), plan.result.faults
 
@@ -292,10 +299,11 @@ cdef class Engine:
         Returns (loss, gradients by name, faults); the mean is NaN where no target counts.
         """
         cdef Plan plan
-        cdef Sequences seqs = batch.seqs
+        cdef Sequences seqs
         cdef double count = 1
         cdef cnp.ndarray grad = cnp.PyArray_ZEROS(1, [self.net.size], REAL_NUMBER, 0)
-        cdef Py_ssize_t outputs = batch.rows if self.net.every_step else seqs.count
+        cdef Py_ssize_t outputs = batch.rows if self.net.every_step else batch.count
+        self.take_batch(&seqs, batch)
         if dy is None:
             self.set_targets(&seqs, batch, target, classes, weight)
             if mean:
@@ -308,7 +316,7 @@ cdef class Engine:
             seqs.dx = writable("dx", dx, batch.rows * self.net.inputs)
         if dh0 is not None:
             seqs.dh0 = writable("dh0", dh0, self.states(seqs.count))
-        self.prepare(&plan, batch, seqs.count, True, dx is not None, truncate)
+        self.prepare(&plan, &seqs, seqs.count, True, dx is not None, truncate)
         plan.job.scale = 1 / count if count else 0
         if dropout_seed is not None:
             plan.job.dropout, plan.job.dropout_seed = self.net.dropout, dropout_seed

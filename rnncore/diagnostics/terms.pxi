@@ -23,11 +23,12 @@ def terms(
     |dL/dh|^2 of all slots added to squares (passes, n + 1, 3), see `add_square`.  Subnormals are
     kept.  Returns (sum of the losses, faults)."""
     cdef Plan plan
-    cdef Sequences seqs = batch.seqs
+    cdef Sequences seqs
     cdef Py_ssize_t count = cnp.PyArray_SIZE(order), n, passes, done = 0
     cdef real* grad
     cdef double* sums
     cdef Arena arena = Arena()
+    engine.take_batch(&seqs, batch)
     n = choose(&seqs, order)
     passes = engine.net.layers * engine.net.directions
     grad = writable("terms", terms, n * engine.net.size)
@@ -37,7 +38,7 @@ def terms(
         seqs.dy = reals(
             "dy", dy, (batch.rows if engine.net.every_step else seqs.count) * engine.net.outputs
         )
-    engine.prepare(&plan, batch, count, True, False, 0, 0, engine.net.size)
+    engine.prepare(&plan, &seqs, count, True, False, 0, 0, engine.net.size)
     sums = <double*>contents("squares", squares, c"f", 8, 3 * passes * (n + 1))
     plan.job.scale, plan.tracing = scale, True
     plan.parameters = &engine.flat[0]
@@ -68,19 +69,20 @@ def jacobians(
     of one length n, into out (n, count, S, S): the state is h, or of an LSTM [h c]. With a
     skip connection dh_t / dh_{t-s} into out_skip (n, count, H, H)."""
     cdef Plan plan
-    cdef Sequences seqs = batch.seqs
+    cdef Sequences seqs
     cdef Py_ssize_t count = cnp.PyArray_SIZE(order), n, S = engine.net.hidden
     cdef real* numbers
     cdef real* numbers_skip = NULL
     cdef Arena arena = Arena()
     S *= 2 if engine.net.cell.memory else 1
+    engine.take_batch(&seqs, batch)
     n = choose(&seqs, order)
     if not 0 <= which < engine.net.layers * engine.net.directions:
         raise ValueError(f"which: no layer {which}")
     numbers = writable("out", out, n * count * S * S)
     if engine.net.skip:
         numbers_skip = writable("out_skip", out_skip, n * count * S * S)
-    engine.prepare(&plan, batch, count, True, False, 0, 0, engine.net.size)
+    engine.prepare(&plan, &seqs, count, True, False, 0, 0, engine.net.size)
     plan.parameters = &engine.flat[0]
     set_out(arena, &plan, &seqs)
     if count > plan.lanes:

@@ -280,7 +280,9 @@ cdef void scatter_state(
 
 cdef inline const Py_ssize_t* rows_of_outputs(const Plan* plan) noexcept nogil:
     """Of every lane the row that its first output has in the caller's arrays."""
-    return &plan.block.start[0] if plan.net.every_step else &plan.block.sequence[0]
+    if plan.net.every_step:
+        return &plan.block.start[0]
+    return &plan.block.sequence[0]
 
 
 cdef void gather_targets(

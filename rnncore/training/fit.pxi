@@ -75,11 +75,11 @@ cdef class Held:
         self.batch, self.target, self.classes, self.weight = batch, target, classes, weight
         self.order, self.block = order, Arena()
         self.count = cnp.PyArray_SIZE(order)
-        self.seqs = batch.seqs
+        engine.take_batch(&self.seqs, batch)
         self.seqs.order = indices("order", order, self.count)
         check_order(self.seqs.order, self.count, batch.seqs.count)
         engine.set_targets(&self.seqs, batch, target, classes, weight)
-        engine.prepare(&self.plan, batch, self.count, False, False)
+        engine.prepare(&self.plan, &self.seqs, self.count, False, False)
         set_out(self.block, &self.plan, &self.seqs)
         self.counted = count_targets(&self.plan.net, &self.seqs, 0, self.count)
         if engine.net.cell.memory:
@@ -208,13 +208,14 @@ cdef class Trainer:
         the patience is over; then the network is that of the last finished one.
         """
         cdef Plan plan
-        cdef Sequences seqs = self.batch.seqs
+        cdef Sequences seqs
         cdef Py_ssize_t finished
         cdef ThreadPool pool = ThreadPool()
         expect("records", records.shape[1], COLUMNS)
+        self.engine.take_batch(&seqs, self.batch)
         self.engine.set_targets(&seqs, self.batch, self.target, self.classes, self.weight)
         self.engine.prepare(
-            &plan, self.batch, self.batch_size, True, False, self.truncate, self.activation
+            &plan, &seqs, self.batch_size, True, False, self.truncate, self.activation
         )
         set_out(self.block, &plan, &seqs)
         if self.engine.net.cell.memory:
