@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import rnncore as rc
 from rnncore import _builds
 
 
@@ -68,3 +69,15 @@ def hide(monkeypatch):
         monkeypatch.setattr(builtins, "__import__", importing)
 
     return hide
+
+
+@pytest.fixture
+def net():
+    """A network to be saved."""
+    return rc.RNN(3, 4, 2, loss="mse", readout="all", nonlinearity="relu", dtype="float64", seed=0)
+
+
+@pytest.fixture
+def safetensors():
+    """The package, or the test is skipped."""
+    return pytest.importorskip("safetensors.numpy")

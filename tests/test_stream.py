@@ -7,16 +7,13 @@ import time
 
 import numpy as np
 import pytest
+from states import same
 
 import rnncore as rc
 
 SIZES = [1, 2, 3, 5, 8, 16, 17, 40, 100]
 NONLINEARITIES = ["tanh", "relu", "sigmoid", "identity"]
 CUTS = [(1, 2, 3, 144), (150,), (63, 64, 23), (64, 86)]
-
-
-def same(a, b):
-    return a.dtype == b.dtype and a.shape == b.shape and (a == b).all()
 
 
 def stepped(net, x, state=None):
