@@ -214,7 +214,7 @@ class Problem:
             grads["h0"] = dh0.swapaxes(0, 1) if case.cell == "LSTM" else dh0[:, 0]
         elif case.cell == "LSTM":  # (2, B, 1, H)
             grads["h0"] = dh0.swapaxes(0, 1)[:, :, None]
-        elif case.cell == "GRU":
+        elif case.cell in ("GRU", "MGU"):
             grads["h0"] = dh0
         return scale * sum(totals), grads
 
