@@ -1,6 +1,9 @@
-"""Cases for networks of several layers, both directions, skip connections and first states."""
+"""Cases and networks of several layers, both directions, skip connections and first states."""
 
 from cases import Case
+from fits import KINDS
+
+import rnncore as rc
 
 SHAPES = [
     {"layers": 2},
@@ -58,3 +61,23 @@ LARGE_STACKED = [
     Case("GRU", batch=17, time=3, hidden=16, inputs=6, outputs=9, bidirectional=True, h0=True),
     Case("GRU", batch=18, time=200, hidden=5, layers=3, readout="all", ragged="lengths"),
 ]
+
+# Options of networks that a stream can run, and of those it cannot.
+FORWARDS = [
+    {"num_layers": 2}, {"num_layers": 3, "trainable_h0": True}, {"skip": 1}, {"skip": 4},
+    {"skip": 3, "num_layers": 2},
+]  # fmt: skip
+BOTH = [{"bidirectional": True}, {"bidirectional": True, "num_layers": 2}]
+
+
+def combinations(options):
+    return [(k, o) for k in KINDS for o in options if k == "RNN" or "skip" not in o]
+
+
+def network(kind, D=3, H=5, K=2, seed=0, **options):
+    net = getattr(rc, kind)(D, H, K, seed=seed, **options)
+    if options.get("trainable_h0"):
+        for name in ("h0", "c0"):
+            if name in net.parameters():
+                net.parameters()[name][:] = 0.3
+    return net

@@ -1,4 +1,4 @@
-"""What `hidden` has at steps that do not count."""
+"""States of networks: an array, or of an LSTM a pair of them."""
 
 import numpy as np
 
@@ -15,3 +15,21 @@ def carried(counts, halves):
         for t in range(end):
             result[t, d * width : (d + 1) * width] = states[done[t]]
     return result
+
+
+def parts(state):
+    """The arrays of a state."""
+    return state if isinstance(state, tuple) else (state,)
+
+
+def row(state, s):
+    """The state of one sequence, as a stream takes it."""
+    return tuple(part[s] for part in state) if isinstance(state, tuple) else state[s]
+
+
+def same(a, b):
+    """Whether two arrays or states have the same types, shapes and bits."""
+    return all(
+        x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
+        for x, y in zip(parts(a), parts(b), strict=True)
+    )

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from cases import Case, Problem
+from states import same
 
 import rnncore as rc
 
@@ -13,10 +14,6 @@ import rnncore as rc
 def net_and_x(B=5, T=6, D=3, H=4, K=2, **options):
     rng = np.random.default_rng(0)
     return rc.RNN(D, H, K, seed=1, **options), rng.standard_normal((B, T, D))
-
-
-def same(a, b):
-    return a.dtype == b.dtype and a.shape == b.shape and (a == b).all()
 
 
 @pytest.mark.parametrize("readout", ["last", "all"])

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from states import parts, row, same
 
 import rnncore as rc
 
@@ -12,22 +13,6 @@ KINDS = ["LSTM", "GRU"]
 
 def network(kind, inputs=3, hidden=5, outputs=2, **options):
     return getattr(rc, kind)(inputs, hidden, outputs, seed=0, **options)
-
-
-def parts(state):
-    return state if isinstance(state, tuple) else (state,)
-
-
-def row(state, s):
-    """The state of one sequence, as a stream takes it."""
-    return tuple(part[s] for part in state) if isinstance(state, tuple) else state[s]
-
-
-def same(a, b):
-    return all(
-        x.shape == y.shape and x.tobytes() == y.tobytes()
-        for x, y in zip(parts(a), parts(b), strict=True)
-    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from states import same
 
 import rnncore as rc
 
@@ -95,3 +96,24 @@ def test_forget_bias():
 def test_bad_values(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_first_values_of_every_layer():
+    net = rc.RNN(3, 4, num_layers=2, bidirectional=True, skip=2, init="identity", init_scale=0.9)
+    for name, values in net.parameters().items():
+        if name.startswith("weight_hh"):
+            assert same(values, (0.9 * np.eye(4)).astype("f4"))
+        elif name.startswith("bias"):
+            assert (values == 0).all()
+        else:
+            assert (values != 0).all()
+    net = rc.LSTM(3, 4, num_layers=2, bidirectional=True, forget_bias=1.0)
+    biases = {n: v for n, v in net.parameters().items() if n.startswith("bias_ih")}
+    assert len(biases) == 4
+    for name, values in biases.items():
+        other = net.parameters()[name.replace("_ih", "_hh")]
+        assert (values[4:8] + other[4:8] == 1).all()
+        assert (values[:4] != 1).all()
+    gru = rc.GRU(3, 4, num_layers=2, update_bias=2.0)
+    for name in ("bias_ih_l0", "bias_ih_l1"):
+        assert (gru.parameters()[name][4:8] == 2).all()

@@ -48,7 +48,7 @@ for H, B in (1, 1), (1, 40), (4, 5), (20, 40):
             calls.append((spent(lambda: net.loss_and_grad(x, y)), spent(lambda: net(x)),
                           spent(lambda: net.loss(x, y))))
         x, y = x[:, :400], y[:, :400] if readout == "all" else y
-        for epochs in 2, 100:
+        for epochs in 2, 30:
             calls.append(spent(lambda: net.fit(x, y, epochs=epochs, lr=1e-3)))
         print(*calls, sep=";")
 """

@@ -3,11 +3,11 @@
 import copy
 import json
 import pickle
-import re
 import threading
 
 import numpy as np
 import pytest
+from refusals import unchanged
 
 import rnncore as rc
 
@@ -16,13 +16,6 @@ NAMES = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "head.weigh
 
 def network(seed=0, **options):
     return rc.RNN(3, 4, 2, seed=seed, **options)
-
-
-def refused(net, call, error, text):
-    before = net.flat.copy()
-    with pytest.raises(error, match=re.escape(text)):
-        call()
-    assert (net.flat == before).all()
 
 
 # ---- assignment ------------------------------------------------------------------------
@@ -81,9 +74,9 @@ def test_a_parameter_may_be_assigned_from_itself():
 def test_assignments_that_are_refused(name, values, error, text):
     net = network()
     p = net.parameters()
-    refused(net, lambda: p.__setitem__(name, values), error, text)
-    refused(net, lambda: p.update({"head.weight": np.ones((2, 4)), name: values}), error, text)
-    refused(net, lambda: p.__ior__({name: values}), error, text)
+    unchanged(net, lambda: p.__setitem__(name, values), error, text)
+    unchanged(net, lambda: p.update({"head.weight": np.ones((2, 4)), name: values}), error, text)
+    unchanged(net, lambda: p.__ior__({name: values}), error, text)
     assert list(p) == NAMES
 
 
@@ -94,8 +87,8 @@ def test_parameters_stay_all_of_them():
         lambda: p.__delitem__("head.bias"), lambda: p.pop("head.bias"), lambda: p.pop("x", None),
         p.popitem, p.clear,
     ):  # fmt: skip
-        refused(net, call, TypeError, "parameters(): a network's parameters cannot be removed")
-    refused(net, lambda: p.setdefault("x", 0), ValueError, "parameters(): expected one of")
+        unchanged(net, call, TypeError, "parameters(): a network's parameters cannot be removed")
+    unchanged(net, lambda: p.setdefault("x", 0), ValueError, "parameters(): expected one of")
     assert p.setdefault("head.bias", 0) is p["head.bias"]
     assert list(p) == NAMES
 
@@ -171,7 +164,7 @@ def test_a_tensor_that_breaks():
     tensor.detach = lambda: 1 / 0
     state = net.state_dict() | {"head.bias": tensor}
     text = "state_dict['head.bias']: expected an array, got a Tensor with an error of its own"
-    refused(net, lambda: net.load_state_dict(state), TypeError, text)
+    unchanged(net, lambda: net.load_state_dict(state), TypeError, text)
 
 
 def test_tensors_of_torch():
@@ -200,7 +193,7 @@ def test_what_is_missing_and_what_is_not_expected_may_be_left():
     assert net.load_state_dict({}, strict=False).missing_keys == NAMES
     text = "state_dict['head.bias']: expected (2,), got (3,)"
     state["head.bias"] = [1, 2, 3]
-    refused(net, lambda: net.load_state_dict(state, strict=False), ValueError, text)
+    unchanged(net, lambda: net.load_state_dict(state, strict=False), ValueError, text)
 
 
 def test_entries_with_a_prefix():
@@ -213,14 +206,14 @@ def test_entries_with_a_prefix():
     missing = [f"rnn.{name}" for name in NAMES if name != "head.bias"]
     assert net.load_state_dict(short, False, "rnn.") == (missing, ["rnn.extra"])
     text = "not expected rnn.extra"
-    refused(net, lambda: net.load_state_dict(short, prefix="rnn."), ValueError, text)
+    unchanged(net, lambda: net.load_state_dict(short, prefix="rnn."), ValueError, text)
     short["rnn.head.bias"] = [1]
     text = "state_dict['rnn.head.bias']: expected (2,), got (1,)"
-    refused(net, lambda: net.load_state_dict(short, False, "rnn."), ValueError, text)
+    unchanged(net, lambda: net.load_state_dict(short, False, "rnn."), ValueError, text)
     text = "prefix: expected a str, got a int"
-    refused(net, lambda: net.load_state_dict(state, prefix=3), TypeError, text)
+    unchanged(net, lambda: net.load_state_dict(state, prefix=3), TypeError, text)
     text = "strict: expected True or False, got 1"
-    refused(net, lambda: net.load_state_dict(state, strict=1), TypeError, text)
+    unchanged(net, lambda: net.load_state_dict(state, strict=1), TypeError, text)
 
 
 def test_loading_a_part_never_brings_back_what_another_thread_has_replaced():
@@ -252,3 +245,14 @@ def test_loading_a_part_never_brings_back_what_another_thread_has_replaced():
         thread.join()
     assert wrong == []
     assert all("by another thread: expected to have it alone" in text for text in refusals)
+
+
+def test_names_and_shapes():
+    shapes = {k: v.shape for k, v in rc.LSTM(3, 4, 2, num_layers=2, bidirectional=True,
+                                             trainable_h0=True).parameters().items()}  # fmt: skip
+    assert shapes["weight_ih_l1_reverse"] == (16, 8)
+    assert shapes["head.weight"] == (2, 8)
+    assert shapes["h0"] == shapes["c0"] == (4, 4)
+    assert list(rc.RNN(3, 4, skip=2).parameters()) == [
+        "weight_ih_l0", "weight_hh_l0", "weight_skip_l0", "bias_ih_l0", "bias_hh_l0",
+    ]  # fmt: skip

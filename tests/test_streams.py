@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from states import parts, same
 
 import rnncore as rc
 
@@ -25,18 +26,6 @@ def network(kind, hidden, dtype, **options):
     for name in {"h0", "c0"} & set(net.parameters()):
         net.parameters()[name][:] = rng.uniform(-1, 1, net.parameters()[name].shape)
     return net
-
-
-def same(a, b):
-    a, b = arrays_of(a), arrays_of(b)
-    return all(
-        p.dtype == q.dtype and p.shape == q.shape and (p == q).all()
-        for p, q in zip(a, b, strict=True)
-    )
-
-
-def arrays_of(state):
-    return state if isinstance(state, tuple) else (state,)
 
 
 def each(function, state):
@@ -105,8 +94,8 @@ def test_states_into_given_arrays(build, dtype, kind, options):
         y, other = np.empty_like(expected[0]), each(np.empty_like, state)
         got = net.step(x, state, out=(y, other))
         assert got[0] is y
-        assert all(a is b for a, b in zip(arrays_of(got[1]), arrays_of(other), strict=True))
-        assert same((y, *arrays_of(other)), (expected[0], *arrays_of(expected[1])))
+        assert all(a is b for a, b in zip(parts(got[1]), parts(other), strict=True))
+        assert same((y, *parts(other)), (expected[0], *parts(expected[1])))
         kept = each(np.copy, state)
         net.step(x, state, out=(y, state))
         assert same(state, expected[1])
@@ -157,7 +146,7 @@ def test_one_bad_number_among_many_streams(build, kind, count):
     for form in (bad, bad.astype(float), np.where(np.isnan(bad), 1e300, 0)):
         with pytest.raises(ValueError, match=rf"x_t: expected finite .* at \[{count - 1}, 1\]"):
             net.step(form, state, out=(y, state))
-    for part in arrays_of(state):
+    for part in parts(state):
         part[-1, 0, 2] = np.inf
         with pytest.raises(ValueError, match=rf"state.*: expected finite .* \[{count - 1}, 0, 2\]"):
             net.step(x, state, out=(y, state))
@@ -166,7 +155,7 @@ def test_one_bad_number_among_many_streams(build, kind, count):
         with pytest.raises(ValueError, match="x_t: expected tokens from 0 to 2"):
             net.step(np.array([*tokens, 3])[:, None], None)
     assert (y == 7).all()
-    for part in arrays_of(kept):
+    for part in parts(kept):
         part[-1, 0, 2] = 0
     assert same(state, kept)
 

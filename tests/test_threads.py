@@ -4,6 +4,7 @@ import copy
 import os
 import pickle
 import random
+import signal
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ import rnncore as rc
 from rnncore import _builds
 
 ROUNDS = 300
+SECONDS = 60  # that what takes a moment may take before it has failed
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,15 @@ def in_threads(calls):
     for error in errors:
         raise error
     return returned
+
+
+def forked():
+    """os.fork(), whose child is ended by a signal should it wait for ever."""
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(SECONDS)
+    return child
 
 
 def step_by_step(net, x):
@@ -175,12 +186,14 @@ def test_a_network_is_not_to_be_read_while_a_fit_changes_it():
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        while True:
+        for _ in range(100_000):
             try:
                 net.fit(x, y, epochs=40, rng=0)
                 break
             except RuntimeError as error:
                 refused.add(str(error))
+        else:
+            pytest.fail("the fit was refused again and again")
     finally:
         stop.set()
         reader.join()
@@ -195,7 +208,7 @@ def test_a_network_is_not_to_be_read_while_a_fit_changes_it():
 def test_threads_work_before_and_after_a_fork():
     net, x, y = problem((5, 3, 300, 30), "float32")
     expected = results(net, x, y, threads=2)
-    child = os.fork()
+    child = forked()
     if child == 0:
         ok = False
         try:
@@ -228,12 +241,12 @@ def test_a_child_may_use_a_network_that_a_thread_of_its_parent_used(build, busy)
 
     thread = threading.Thread(target=work)
     thread.start()
-    going.wait()
+    assert going.wait(SECONDS)
     refused = 0
     try:
         for _ in range(5):
             time.sleep(0.05)  # most of the time a call is under way
-            child = os.fork()
+            child = forked()
             if child == 0:
                 try:
                     net.loss(small, y[:2])

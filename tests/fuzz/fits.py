@@ -211,3 +211,21 @@ def folder(kept=[]):  # noqa: B006
     if not kept:
         kept.append(tempfile.mkdtemp(prefix="rnncore-fuzz-"))
     return kept[0]
+
+
+def schedules(r, net):
+    """The constructors of the schedules"""
+    name = r.choice(["Step", "Cosine", "WarmUp", "Plateau"])
+    arguments = {
+        "Step": {"lr": 0.1, "every": 2, "factor": 0.5},
+        "Cosine": {"lr": 0.1, "end": 0.01, "epochs": 3},
+        "WarmUp": {"epochs": 2, "then": rc.schedules.Step(0.1, 1)},
+        "Plateau": {"lr": 0.1, "factor": 0.5, "patience": 1, "least": 0.01},
+    }[name]
+    values = {key: Value(value, value) for key, value in arguments.items()}
+    if r.random() < 0.7:
+        values[r.choice(list(values))] = rubbish(r)
+    made, fine, label = attempt(net, name, getattr(rc.schedules, name), values)
+    if fine:
+        rates = [made(epoch, 5) for epoch in range(1, 6)]
+        expect(all(0 <= rate for rate in rates), label, rates)

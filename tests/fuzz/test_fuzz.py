@@ -4,7 +4,7 @@ that is as it was.
 A few thousand calls, always the same, are made in every run. ``RNNCORE_FUZZ=200000`` makes those of
 so many examples (some six calls each), in processes of their own, in which a crash or a hang is
 noticed; the examples are numbered, ``RNNCORE_FUZZ_FIRST`` is the first one's number, and
-``python tests/fuzz/campaign.py NUMBER 1`` repeats one.
+``python tests/fuzz/campaign.py NUMBER 1 PLACE`` repeats one, with PLACE for the name of a file.
 """
 
 import json
