@@ -7,8 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-
-from rnncore import _builds
+from rnncore._runtime import builds as _builds
 
 
 def poisoned(function):

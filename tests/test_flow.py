@@ -8,7 +8,7 @@ import numpy as np
 import oracle
 import pytest
 from cases import Case, Problem, difference
-from rnncore._remedies import remedies
+from rnncore._diagnostics.remedies import remedies
 from stacks import LARGE_STACKED, STACKED
 
 import rnncore as rc

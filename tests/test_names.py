@@ -4,9 +4,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+from rnncore._checks import synonyms as _synonyms
+from rnncore._model import initial as _initial
+from rnncore._model import model as _model
+from rnncore._networks import rnn as _rnn
+from rnncore._runtime import builds as _builds
 
 import rnncore as rc
-from rnncore import _builds, _initial, _model, _rnn, _synonyms
 
 FOREIGN_NAMES = {
     "loss": {

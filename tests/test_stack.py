@@ -458,7 +458,7 @@ def test_bad_input(call, error, text):
 
 def test_a_file_from_before_there_were_stacks(tmp_path):
     """Its configuration says nothing of them."""
-    from rnncore import _files
+    from rnncore._storage import files as _files
 
     net = rc.GRU(3, 5, 2, seed=0)
     net.save(tmp_path / "net.npz")

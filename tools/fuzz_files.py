@@ -321,7 +321,12 @@ def main() -> None:
         return
     from types import FunctionType
 
-    from rnncore import _checkpoint, _checks, _files, _load, _parameters, _training
+    from rnncore._checks import arguments as _checks
+    from rnncore._model import parameters as _parameters
+    from rnncore._networks import load as _load
+    from rnncore._storage import files as _files
+    from rnncore._training import checkpoint as _checkpoint
+    from rnncore._training import run as _training
 
     ours = (_checkpoint, _checks, _files, _load, _parameters, _training)
     for module in (*ours, np.lib.format, zipfile):

@@ -11,15 +11,15 @@
 """
 
 from rnncore import schedules
-from rnncore._builds import show_config
-from rnncore._flow import GradientFlow
-from rnncore._function import Output
-from rnncore._gru import GRU
-from rnncore._history import History
-from rnncore._load import load
-from rnncore._lstm import LSTM
-from rnncore._mgu import MGU
-from rnncore._rnn import RNN
+from rnncore._calls.running import Output
+from rnncore._diagnostics.flow import GradientFlow
+from rnncore._networks.gru import GRU
+from rnncore._networks.load import load
+from rnncore._networks.lstm import LSTM
+from rnncore._networks.mgu import MGU
+from rnncore._networks.rnn import RNN
+from rnncore._runtime.builds import show_config
+from rnncore._training.history import History
 from rnncore._version import __version__
 
 __all__ = [

@@ -26,9 +26,9 @@ def main(line: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     options = parser.parse_args(line)
     if options.command == "demo":
-        from rnncore import _demo
+        from rnncore._demo import demo
 
-        _demo.main()
+        demo.main()
     elif options.command == "bench":
         from rnncore._bench import command
 

@@ -3,8 +3,7 @@
 
 from typing import Any, Self, final
 
-from rnncore._checks import Array
-from rnncore._inputs import State
+from rnncore._types import Array, State
 
 CELLS: dict[str, int]
 NONLINEARITIES: dict[str, int]

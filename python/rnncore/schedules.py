@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import cos, inf, pi
 
-from rnncore import _checks as check
+from rnncore._checks import arguments as check
 
 __all__ = ["Cosine", "Plateau", "Schedule", "Step", "WarmUp"]
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rnncore import _checks as check
 from rnncore._bench import grid
+from rnncore._checks import arguments as check
 
 T = TypeVar("T")
 

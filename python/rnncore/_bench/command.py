@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnncore import _checks as check
-from rnncore._bench import crew, grid, results
+from rnncore._bench import grid, processes, results
 from rnncore._bench.grid import Row
 from rnncore._bench.modes import Mode
 from rnncore._bench.peers import PEERS
 from rnncore._bench.results import Document
+from rnncore._checks import arguments as check
 
 #: Everyone but rnncore, which always takes part.
 RIVALS = tuple(name for name in PEERS if name != "rnncore")
@@ -39,7 +39,7 @@ def measure(
     at_least = check.number("seconds", at_least, 0, above=True)
     document = results.new_document(rounds, at_least)
     for kind in kinds:
-        reports = crew.run(
+        reports = processes.run(
             kind, rows, peers, rounds=rounds, at_least=at_least,
             flat=flat if kind == kinds[0] else (),
         )  # fmt: skip

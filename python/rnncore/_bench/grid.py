@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import rnncore as rc
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 
 class Cell(NamedTuple):

@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnncore import _builds
 from rnncore._bench import timing
 from rnncore._bench.grid import Row
+from rnncore._runtime import builds
 
 #: Iterations of a probe's call, and the rounds the best of which counts.
 ITERATIONS = {"fma": 100_000, "tanh": 1000, "chain": 50_000, "stream": 1}
@@ -66,7 +66,7 @@ def rate(core: Any, name: str, iterations: int, memory: Any) -> float:
 
 def measure(dtype: str, stream_bytes: int = STREAM_BYTES) -> Limits:
     """This core's limits in a precision, with the build in use."""
-    core = _builds.core(dtype)
+    core = builds.core(dtype)
     small = np.full(4096, 0.5, dtype)
     rates = {name: rate(core, name, n, small) for name, n in ITERATIONS.items() if name != "stream"}
     large = np.ones(stream_bytes // np.dtype(dtype).itemsize, dtype)

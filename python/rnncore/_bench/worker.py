@@ -33,16 +33,16 @@ def serve(
     mode: Mode, name: str, commands: Iterable[str], say: Callable[[dict[str, Any]], None]
 ) -> None:
     # Imported after pinning: some libraries count cores when they are imported.
-    from rnncore import _builds
     from rnncore._bench import limits, peers, race
     from rnncore._bench.grid import Row
+    from rnncore._runtime import builds
 
     try:
         peer = peers.load(name, mode.threads)
     except ImportError:
         say({"version": None})
         return
-    say({"version": peer.version, "build": _builds.selected})
+    say({"version": peer.version, "build": builds.selected})
     entry = None
     for line in commands:
         command = json.loads(line)

@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
 
 from rnncore._bench.grid import Row
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 #: What a task comes to, by name: "loss" and every gradient; or "y", the logits.
 Answer = dict[str, Array]

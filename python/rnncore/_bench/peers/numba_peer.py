@@ -16,8 +16,8 @@ import scipy
 
 from rnncore._bench.peers import Answer, Contestant, Peer
 from rnncore._bench.peers import numba_kernels as kernels
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 #: Sequences of a block: enough to fill vectors, few enough for the cache.
 WIDTH = 32

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from rnncore._bench.peers import Answer, Contestant, Peer
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 
 class Numpy(Peer):

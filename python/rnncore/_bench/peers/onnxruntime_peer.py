@@ -14,8 +14,8 @@ import onnx
 import onnxruntime as ort
 
 from rnncore._bench.peers import Contestant, Peer
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 #: Of the model's format: old enough for every version that knows numpy 2.
 OPSET, IR_VERSION = 17, 8

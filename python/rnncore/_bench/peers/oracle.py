@@ -16,8 +16,8 @@ from math import exp, log1p, tanh
 import numpy as np
 
 from rnncore._bench.peers import Answer, Contestant, Peer
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 Vector = list[float]
 

@@ -1,0 +1,1 @@
+"""The public classes, and how one is loaded from a file."""

@@ -1,0 +1,1 @@
+"""What this machine runs: the build of the compiled core in use."""

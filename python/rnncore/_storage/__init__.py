@@ -1,0 +1,1 @@
+"""Files: networks and checkpoints as arrays with a header, in which nothing is executed."""
