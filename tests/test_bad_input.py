@@ -4,6 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from rnncore._checks import arguments as check
+from rnncore._data import splits
+from rnncore._data.inputs import Inputs
 
 import rnncore as rc
 
@@ -566,9 +569,9 @@ def test_a_flow_in_which_nothing_counts():
 
 @pytest.mark.parametrize("share", ["left to train on", "set apart"])
 def test_shares_of_validation_in_which_nothing_counts(share):
-    inputs = rc.RNN(3, 2, 2, loss="cross_entropy")._inputs(X)
-    data = rc._data.data_of(inputs, np.zeros(4, int))
-    apart = rc._data.held_out(0.25, "random", data, _seed(0))[1].order
+    inputs = Inputs(rc.RNN(3, 2, 2, loss="cross_entropy")._model.spec, X)
+    data = splits.data_of(inputs, np.zeros(4, int))
+    apart = splits.held_out(0.25, "random", data, _seed(0))[1].order
     y = np.full(4, -1 if share == "left to train on" else 1)
     y[apart] = 1 if share == "left to train on" else -1
     net = rc.RNN(3, 2, 2, loss="cross_entropy", seed=0)
@@ -581,7 +584,7 @@ def test_shares_of_validation_in_which_nothing_counts(share):
 
 
 def _seed(rng):
-    return rc._checks.seed("rng", rng)
+    return check.seed("rng", rng)
 
 
 def test_strengths_that_overflow():

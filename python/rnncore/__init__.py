@@ -18,7 +18,7 @@ from rnncore._networks.load import load
 from rnncore._networks.lstm import LSTM
 from rnncore._networks.mgu import MGU
 from rnncore._networks.rnn import RNN
-from rnncore._runtime.builds import show_config
+from rnncore._runtime.config import show_config
 from rnncore._training.history import History
 from rnncore._version import __version__
 

@@ -33,7 +33,7 @@ __all__ = ["COUNTS", "Find", "Value", "attempt", "example", "losses", "network"]
 
 def known(net):
     """The parameters for the reference; None where they are too large for it to be compared."""
-    p = {name: values.astype(np.float64) for name, values in net._parameters.items()}
+    p = {name: values.astype(np.float64) for name, values in net._model.parameters.items()}
     largest = max(np.abs(v).max() for v in p.values())
     return p if largest < 4 else None
 
@@ -54,7 +54,7 @@ def outputs(r, net):
     expect(not fine or not data.impossible(), label, "took what it must refuse")
     if not fine or not good(arguments):
         return
-    B, T, K, form = data.B, data.T, net._outputs, net._form
+    B, T, K, form = data.B, data.T, net._model.spec.outputs, net._model.spec
     shape = (B, T, K) if net.readout == "all" else (B, K)
     p = known(net)
     ys = None
@@ -166,12 +166,16 @@ def losses(r, net):
 
             slope(label, loss_at, [(grads[name], way[name]) for name in p])
     elif name == "objective":
-        flat = maybe(r, 0.3, Value(net._flat.copy(), True), lambda: spoil(r, net._flat))
+        flat = maybe(r, 0.3, Value(net._model.flat.copy(), True), lambda: spoil(r, net._model.flat))
         made, fine, label = attempt(net, "objective()", result, {"flat": flat})
         if not fine or not flat.good:
             return
         value, gradient = made
-        expect(gradient.shape == net._flat.shape and gradient.dtype == np.float64, label, gradient)
+        expect(
+            gradient.shape == net._model.flat.shape and gradient.dtype == np.float64,
+            label,
+            gradient,
+        )
         close(label, net, gradient, flat_gradient(net, arguments), "gradient")
     else:
         value = result.loss
@@ -206,7 +210,7 @@ def flat_gradient(net, arguments):
 def flow(label, net, result, gradient):
     expect(result.verdict in ("vanishing", "exploding", "healthy"), label, result.verdict)
     for name, terms in result.terms.items():
-        expect(terms.shape == (result.steps, *net._shapes[name]), label, name, terms.shape)
+        expect(terms.shape == (result.steps, *net._model.shapes[name]), label, name, terms.shape)
         expect(np.isfinite(terms).all(), label, name, terms)
     terms = [terms.sum(axis=0).ravel() for terms in result.terms.values()]
     close(label, net, np.concatenate(terms), gradient, "terms")
@@ -225,11 +229,13 @@ def gradient_options(r, bad):
 
 
 def same_parameters(label, net, grads):
-    expect(list(grads) == list(net._shapes), label, list(grads))
+    expect(list(grads) == list(net._model.shapes), label, list(grads))
     for name, values in grads.items():
-        expect(values.shape == net._shapes[name] and values.dtype == net.dtype, label, name)
+        expect(values.shape == net._model.shapes[name] and values.dtype == net.dtype, label, name)
         expect(np.isfinite(values).all(), label, name, values)
-        expect(values.flags.writeable and not np.shares_memory(values, net._flat), label, name)
+        expect(
+            values.flags.writeable and not np.shares_memory(values, net._model.flat), label, name
+        )
 
 
 def slopes(r, net):
@@ -238,8 +244,10 @@ def slopes(r, net):
     data = Data(r, net, bad)
     arguments = dict(data.arguments)
     every = net.readout == "all"
-    shape_of_y = (data.B, data.T, net._outputs) if every else (data.B, net._outputs)
-    narrow = net._outputs == 1 and r.random() < 0.5
+    shape_of_y = (
+        (data.B, data.T, net._model.spec.outputs) if every else (data.B, net._model.spec.outputs)
+    )
+    narrow = net._model.spec.outputs == 1 and r.random() < 0.5
     dy = numbers(r, shape_of_y[:-1] if narrow else shape_of_y)
     arguments["dy"] = data.per_output(dy)
     if bad and r.random() < 0.5:
@@ -264,10 +272,10 @@ def slopes(r, net):
     else:
         expect(dx.shape == (data.B, data.T, net.input_size), label, dx.shape)
         expect(np.isfinite(dx).all() and not dx[~data.counted].any(), label, dx)
-    for k, part in enumerate(dh0 if net._form.states == 2 else (dh0,)):
-        shape = (data.B, net._form.state_rows, net.hidden_size)
+    for k, part in enumerate(dh0 if net._model.spec.states == 2 else (dh0,)):
+        shape = (data.B, net._model.spec.state_rows, net.hidden_size)
         if h0 is not None:
-            shape = np.shape(h0.means[k] if net._form.states == 2 else h0.means)
+            shape = np.shape(h0.means[k] if net._model.spec.states == 2 else h0.means)
         expect(part.shape == shape and np.isfinite(part).all(), label, "dh0", part, shape)
     if not extra and r.random() < 0.1:
         arguments.pop("threads", None)
@@ -284,7 +292,7 @@ def slopes(r, net):
         way_x = [0] * data.B
     else:
         parts += [(dx[b][: len(of)], of) for b, of in enumerate(way_x)]
-    pair = [dh0] if net._form.states == 1 else dh0
+    pair = [dh0] if net._model.spec.states == 1 else dh0
     way_h = [numbers(r, np.shape(part)) for part in pair] if h0 is not None else []
     parts += list(zip(pair, way_h, strict=False))
 
@@ -294,7 +302,7 @@ def slopes(r, net):
             net,
             {name: p[name] + s * way[name] for name in p},
             [(x + s * of, c) for (x, c), of in zip(data.sequences, way_x, strict=True)],
-            None if not states else states if net._form.states == 2 else states[0],
+            None if not states else states if net._model.spec.states == 2 else states[0],
         )
         slopes = np.reshape(dy, shape_of_y)
         return sum((y * of[: len(y)]).sum() for y, of in zip(ys, slopes, strict=True))
@@ -304,7 +312,7 @@ def slopes(r, net):
 
 def of_state(net, means):
     """The arrays of a state, of none no arrays."""
-    return [] if means is None else means if net._form.states == 2 else [means]
+    return [] if means is None else means if net._model.spec.states == 2 else [means]
 
 
 def room(shape, dtype):
@@ -316,7 +324,7 @@ def room(shape, dtype):
 
 def streams(r, net):
     """step, run_stream"""
-    bad, form, D, K = r.random() < 0.4, net._form, net.input_size, net._outputs
+    bad, form, D, K = r.random() < 0.4, net._model.spec, net.input_size, net._model.spec.outputs
     name = r.choice(["step", "run_stream"])
     tokens = r.random() < 0.3
     count: tuple[int, ...] = ()
@@ -412,11 +420,11 @@ def streams(r, net):
         h0 = [np.reshape(s, (len(steps), rows, H)) for s in states]
         h0 = h0 if form.states == 2 else h0[0]
     ever = np.ones(steps.shape[1], bool)
-    readout, net._config["readout"] = net._config["readout"], "all"
+    readout, net._model.config["readout"] = net._model.config["readout"], "all"
     try:
         ys, _, finals = reference.forward(net, p, [(s, ever) for s in steps], h0)
     finally:
-        net._config["readout"] = readout
+        net._model.config["readout"] = readout
     close(label, net, np.reshape(y, (-1, K)), np.concatenate(ys), "y")
     for k, part in enumerate(state):
         wanted = [f[k] if form.states == 2 else f for f in finals]
@@ -426,10 +434,12 @@ def streams(r, net):
 def state_dicts(r, net):
     """load_state_dict"""
     bad = r.random() < 0.5
-    state = {name: dress(r, numbers(r, shape)) for name, shape in net._shapes.items()}
+    state = {name: dress(r, numbers(r, shape)) for name, shape in net._model.shapes.items()}
     if bad:
         name = r.choice(list(state))
-        state[name] = spoil(r, np.zeros(net._shapes[name])) if r.random() < 0.7 else rubbish(r)
+        state[name] = (
+            spoil(r, np.zeros(net._model.shapes[name])) if r.random() < 0.7 else rubbish(r)
+        )
         if r.random() < 0.2:
             state[r.choice(["extra", 3, None])] = rubbish(r)
         if r.random() < 0.2:
@@ -458,9 +468,9 @@ def state_dicts(r, net):
     if fine and done:
         for name, values in net.state_dict().items():
             close(label, net, values, state[name].means, name)
-    expect(np.isfinite(net._flat).all(), label, "parameters", net._flat)
-    if not np.abs(net._flat).max() < 3:
-        net.load_state_dict({name: numbers(r, s) for name, s in net._shapes.items()})
+    expect(np.isfinite(net._model.flat).all(), label, "parameters", net._model.flat)
+    if not np.abs(net._model.flat).max() < 3:
+        net.load_state_dict({name: numbers(r, s) for name, s in net._model.shapes.items()})
 
 
 def files(r, net):
@@ -479,7 +489,7 @@ def files(r, net):
     else:
         again, _, label = attempt(net, "copy", copy.deepcopy, {"x": Value(net, True)})
     expect(again.config == net.config, label, again.config)
-    expect(again._flat.tobytes() == net._flat.tobytes(), label, "parameters")
+    expect(again._model.flat.tobytes() == net._model.flat.tobytes(), label, "parameters")
     repr(net), net.flat, net.parameters()
 
 
@@ -511,10 +521,10 @@ def network(r, share=0.3):
     net, fine, _ = attempt(None, kind, getattr(rc, kind), arguments, also=(Raised,))
     if not fine:
         return None
-    if net._flat.size > 10_000 or (net.config.get("skip") or 0) > 1000:
+    if net._model.flat.size > 10_000 or (net.config.get("skip") or 0) > 1000:
         return None
-    expect(np.isfinite(net._flat).all(), kind, "parameters", net._flat)
-    return net if np.abs(net._flat).max() < 4 else None
+    expect(np.isfinite(net._model.flat).all(), kind, "parameters", net._model.flat)
+    return net if np.abs(net._model.flat).max() < 4 else None
 
 
 def example(r, most=12):

@@ -1,4 +1,4 @@
-"""Errors that name the argument, what was expected and what came."""
+"""Checks of arguments. Errors name the argument, what was expected and what was given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rnncore._types import Array
 
 
 def choice(name: str, value: Any, known: Iterable[str | None]) -> Any:
-    """`value` if it is one of the known names, else an error with the one that may be meant."""
+    """`value` if it is one of the known names; else an error that suggests the closest of them."""
     known = list(known)
     if value is None or isinstance(value, str):
         if value in known:
@@ -35,7 +35,7 @@ def whole(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
     """`value` as an int within [least, most]."""
     try:
         number = index(value)
-    except Exception:  # what is none, or breaks when it is asked
+    except Exception:  # it is no integer, or its own __index__ failed
         raise TypeError(f"{name}: expected an integer, got {shown(value)}") from None
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}: expected an integer, got {value!r}")
@@ -50,7 +50,7 @@ def threads(value: Any) -> int | None:
 
 
 def number(name: str, value: Any, low: float, high: float = float("inf"), *, above: bool) -> float:
-    """`value` as a finite float, at least (with `above`: more than) low and below high."""
+    """`value` as a finite float, low <= value < high; with `above`, low < value < high."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     try:
@@ -59,7 +59,7 @@ def number(name: str, value: Any, low: float, high: float = float("inf"), *, abo
         real = float(value)
     except OverflowError:
         real = float("inf")
-    except Exception:  # what is none, or breaks when it is asked
+    except Exception:  # it is no number, or its own __float__ failed
         raise TypeError(f"{name}: expected a number, got {shown(value)}") from None
     if not (low < real if above else low <= real) or not real < high:
         end = f"less than {high:g}" if high < float("inf") else "finite"
@@ -69,7 +69,8 @@ def number(name: str, value: Any, low: float, high: float = float("inf"), *, abo
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is one real number: not a text that float would read, nor complex, nor a time."""
+    """Whether `value` is one real number: no string (which float would parse), no complex number,
+    no date."""
     if isinstance(value, np.generic):
         return value.dtype.kind in "fiu"
     known = hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
@@ -83,7 +84,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def generator(name: str, value: Any) -> np.random.Generator:
-    """A generator from None, an int seed or a Generator."""
+    """A generator from None, an integer seed or a Generator."""
     if value is None or isinstance(value, np.random.Generator):
         return np.random.default_rng(value)
     try:
@@ -95,7 +96,7 @@ def generator(name: str, value: Any) -> np.random.Generator:
 
 
 def seed(name: str, value: Any) -> int:
-    """A number for a generator of the core's own, drawn from `generator`."""
+    """A seed for the random numbers that the core draws itself."""
     return int(generator(name, value).integers(2**63))
 
 
@@ -114,7 +115,7 @@ def array(name: str, value: Any) -> Array:
             raise ValueError(f"{name}: expected an array, got {kind(value)}: {error}") from None
         except MemoryError:
             raise
-        except Exception as error:  # an object's own, which numpy asked for its numbers
+        except Exception as error:  # raised by the object itself when numpy converted it
             raise TypeError(f"{name}: expected an array, got {kind(value)}{why(error)}") from error
     if result.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got dtype {result.dtype}")
@@ -122,18 +123,18 @@ def array(name: str, value: Any) -> Array:
 
 
 def items(name: str, value: Any) -> list[Any]:
-    """What is in a list or tuple."""
+    """The items of a list or tuple."""
     try:
         return list(value)
-    except Exception as error:  # of a derived class
+    except Exception as error:  # raised by a derived class
         raise TypeError(f"{name}: expected a list, got {kind(value)}{why(error)}") from error
 
 
 def entries(name: str, value: Any) -> dict[Any, Any]:
-    """What is in a mapping."""
+    """The entries of a mapping."""
     try:
         return {key: value[key] for key in value}
-    except Exception as error:  # the mapping's own
+    except Exception as error:  # raised by the mapping itself
         raise TypeError(f"{name}: expected a mapping, got {kind(value)}{why(error)}") from error
 
 
@@ -146,20 +147,21 @@ def kind(value: Any) -> str:
 
 
 def shown(value: Any, most: int = 500) -> str:
-    """What came, in an error: not at any length, and also where it has no text of its own."""
+    """A value as it is shown in an error: cut where it is long, and never an error of its repr."""
     try:
         text = repr(value)
-    except Exception:  # such as of an int with more digits than Python is willing to print
+    except Exception:  # for instance of an int with more digits than Python prints
         return f"{kind(value)} that cannot be shown"
     return text if len(text) <= most else f"{text[:most]}..."
 
 
 def why(error: Exception) -> str:
+    """The end of an error message: what the caller's object raised itself."""
     return f" with an error of its own: {shown(error)}"
 
 
 def same_shape(name: str, got: Array, *expected: tuple[int | str, ...], hint: str = "") -> None:
-    """An error unless the shape is one of those expected."""
+    """Raise a ValueError unless the shape is one of those expected."""
     if got.shape not in expected:
         raise ValueError(f"{name}: expected {shapes(*expected)}, got {got.shape}{hint}")
 
@@ -172,7 +174,7 @@ def shapes(*options: tuple[int | str, ...]) -> str:
 
 
 def as_real(value: Array, dtype: np.dtype[Any]) -> Array:
-    """A C-ordered array of the network's precision; what overflows it becomes infinite."""
+    """A C-ordered array of the network's precision; numbers too large for it become infinite."""
     if value.dtype == dtype:
         return value if value.flags.carray else np.require(value, dtype, ["C", "A"])
     try:
@@ -185,13 +187,13 @@ def as_real(value: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def too_large(value: Array) -> MemoryError:
-    """For a view of few numbers as an array of more than there are addresses."""
+    """The error for a broadcast view whose copy would not fit into the address space."""
     return MemoryError(f"no room for an array {value.shape}")
 
 
 def all_finite(name: str, values: Array, where: Array | None = None) -> None:
-    """An error with the index of the first number that is not finite (where `where`, which
-    broadcasts)."""
+    """Raise a ValueError with the index of the first number that is not finite. Only entries where
+    `where` (which is broadcast) is true are checked."""
     bad = ~np.isfinite(values)
     if where is not None:
         bad &= where
@@ -203,7 +205,8 @@ def all_finite(name: str, values: Array, where: Array | None = None) -> None:
 def within(
     name: str, what: str, values: Array, low: float, high: float, where: Array | None = None
 ) -> None:
-    """An error with the index of the first number outside [low, high] (where `where`)."""
+    """Raise a ValueError with the index of the first number outside [low, high], among those where
+    `where` is true."""
     wrong = (values < low) | (values > high)
     if where is not None:
         wrong &= where
@@ -229,5 +232,5 @@ def path(value: Any, name: str = "path") -> str:
 
 
 def first(where: Array) -> tuple[int, ...]:
-    """Index of the first true entry."""
+    """The index of the first true entry."""
     return tuple(int(i) for i in np.argwhere(where)[0])

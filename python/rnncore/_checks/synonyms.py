@@ -1,13 +1,13 @@
-"""What other libraries call the things that have a name here, for the errors of names that have
-none."""
+"""Names that other libraries use for losses, optimisers and the like, so that the error for an
+unknown name can suggest the one used here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-#: Argument -> name here -> names elsewhere; under "" those of what does not exist here, however
-#: much they look like something that does. They are compared as `plain` makes them.
+#: Argument -> name here -> names elsewhere. Under "" are names of things that do not exist here,
+#: even where they resemble a name that does. Names are compared after `normalised`.
 SYNONYMS = {
     "loss": {
         "bce": "binary_crossentropy bce_with_logits binary_cross_entropy_with_logits log_loss "
@@ -57,7 +57,7 @@ SYNONYMS = {
     "dtype": {"": "float16 bfloat16 half float128 longdouble"},
 }
 
-#: What to do without.
+#: What to do where nothing here has that name.
 INSTEAD = {
     "loss": "for a loss of your own see net.vjp",
     "init": "for values of your own pass a mapping, or a function of (name, shape, rng)",
@@ -68,7 +68,7 @@ INSTEAD = {
 
 
 def hint(argument: str, value: str, names: Sequence[str]) -> str:
-    """The end of an error: which of the names may be meant, or what to do without."""
+    """The end of an error message: the name that may be meant, or what to do instead."""
     near = meant(argument, value, names)
     if near:
         return f"; did you mean {near!r}?"
@@ -76,17 +76,18 @@ def hint(argument: str, value: str, names: Sequence[str]) -> str:
 
 
 def meant(argument: str, value: str, names: Sequence[str]) -> str:
-    """One of the names, or "" where none is close."""
-    wanted = plain(value)
-    table = {plain(name): name for name in names}
+    """The name that may be meant, or "" where none is close."""
+    wanted = normalised(value)
+    table = {normalised(name): name for name in names}
     for name, others in SYNONYMS.get(argument, {}).items():
-        table |= {plain(other): name for other in others.split()}
+        table |= {normalised(other): name for other in others.split()}
     if wanted in table:
         return table[wanted]
     return "".join(get_close_matches(value.lower(), names, n=1, cutoff=0.7))
 
 
-def plain(name: str) -> str:
-    """Without what differs from library to library: "torch.nn.MSELoss", "mse-loss" and "mse"."""
+def normalised(name: str) -> str:
+    """The name without what differs between libraries: module, case, punctuation and a final
+    "loss". "torch.nn.MSELoss", "mse-loss" and "mse" become the same."""
     last = name.lower().rpartition(".")[2]
     return "".join(filter(str.isalnum, last)).removesuffix("loss")

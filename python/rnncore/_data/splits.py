@@ -1,4 +1,4 @@
-"""The data of a fit: what is trained on, and what is held out for validation."""
+"""The data of a fit, and how a share of it is held out for validation."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from rnncore._types import Array
 if TYPE_CHECKING:
     from rnncore._core_base_f32 import Batch
 
-#: How a share of the data may be held out: sequences at random, the last ones, or the last steps of
-#: every sequence.
+#: What may be held out: sequences drawn at random, the last sequences, or the last steps of every
+#: sequence.
 SPLITS = ("random", "last", "time")
 
 
 class Data(NamedTuple):
-    """Sequences, their targets, and which of them are meant."""
+    """Sequences and their targets, or some of them."""
 
     inputs: Inputs
     given: tuple[Any, Any, Any]  # y, target_mask and sample_weight as they were passed
     batch: Batch
     targets: Targets
-    order: Array
+    order: Array  # numbers of the sequences that belong to it
 
     def for_core(self) -> tuple[Batch, Array | None, Array | None, Array | None, Array]:
         return self.batch, *self.targets, self.order
 
 
 def data_of(inputs: Inputs, y: Any, target_mask: Any = None, sample_weight: Any = None) -> Data:
-    """All sequences, in the order in which they stand."""
+    """All sequences, in the order in which they were passed."""
     targets = outputs.targets(inputs, y, target_mask, sample_weight)
     order = np.arange(inputs.count, dtype=np.int64)
     return Data(inputs, (y, target_mask, sample_weight), inputs.batch, targets, order)
 
 
 def held_out(share: float, split: str, data: Data, seed: int) -> tuple[Data, Data]:
-    """What is trained on, and what a share of the data sets apart."""
+    """The training data, and the share of the data that is held out."""
     if split == "time":
         return later_steps(share, data)
     count = data.inputs.count
@@ -62,10 +62,10 @@ def held_out(share: float, split: str, data: Data, seed: int) -> tuple[Data, Dat
 
 
 def later_steps(share: float, data: Data) -> tuple[Data, Data]:
-    """Every sequence up to a step, and its targets from there on: their loss is that of a network
-    that has seen all the steps before."""
+    """The first steps of every sequence, and the targets of its last steps. The network runs
+    through all steps before these when their loss is computed."""
     inputs = data.inputs
-    if not inputs.form.every_step:
+    if not inputs.spec.every_step:
         raise ValueError(
             'validation_split: expected "random" or "last" for a network with readout="last", '
             'got "time"'
@@ -84,15 +84,16 @@ def later_steps(share: float, data: Data) -> tuple[Data, Data]:
     check_counts(np.where(early, 0, by_step), "steps set apart")
     target, classes, weight = data.targets
     if weight is None:
-        weight = np.ones((inputs.batch.rows, outputs.width_of(inputs)), inputs.form.dtype)
+        weight = np.ones((inputs.batch.rows, outputs.width_of(inputs)), inputs.spec.dtype)
     rows = early[inputs.steps] if inputs.listed else early.ravel()
-    later = np.where(rows[:, None], 0, weight).astype(inputs.form.dtype)
+    later = np.where(rows[:, None], 0, weight).astype(inputs.spec.dtype)
     train = data._replace(batch=inputs.until(first))
-    # Training shuffles its order in place.
+    # The order is copied because training shuffles its own in place.
     return train, data._replace(targets=(target, classes, later), order=data.order.copy())
 
 
 def check_counts(weights: Array, what: str) -> None:
+    """Raise an error where no target counts."""
     if not weights.any():
         raise ValueError(
             f"validation: expected a target that counts among the {what}, got none of "

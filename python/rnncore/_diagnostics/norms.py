@@ -8,14 +8,14 @@ import numpy as np
 
 from rnncore._types import Array
 
-#: Numbers looked at together: what a cache keeps while they are iterated on.
+#: Numbers in the matrices that are iterated on together: as many as fit a cache.
 AT_ONCE = 1 << 18
 #: Up to this width, decomposing a matrix takes no longer than iterating.
 NARROW = 64
-#: Of a norm found by iteration, relative.
+#: Relative accuracy of a norm that is found by iteration.
 ACCURACY = 1e-6
-#: Vectors iterated on, how many of them a new round begins with, and how many rounds there are.
-ROOM, KEPT, ROUNDS = 12, 4, 6
+#: Vectors of a basis, how many of them the next round begins with, and the number of rounds.
+BASIS, KEPT, ROUNDS = 12, 4, 6
 
 
 def norms_of(matrices: Array) -> Array:
@@ -29,8 +29,8 @@ def radii_of(matrices: Array) -> Array:
 
 
 def mean_of(function: Callable[[Array], Array], matrices: Array) -> Array:
-    """The mean over the sequences of a function (N, n, n) -> (N,) that is homogeneous; infinite
-    where a matrix is not finite."""
+    """The mean over the sequences of a homogeneous function (N, n, n) -> (N,); infinite where a
+    matrix is not finite."""
     n = matrices.shape[-1]
     flat = matrices.reshape(-1, n, n)
     result = np.full(len(flat), np.inf)
@@ -39,7 +39,7 @@ def mean_of(function: Callable[[Array], Array], matrices: Array) -> Array:
         part = flat[first : first + together]
         scale = np.abs(part).max(axis=(-2, -1))
         ok = np.isfinite(scale)
-        # Decompositions lose what is below 1e-16 of nothing: scaled, down to the last exponent.
+        # Scaled to entries of at most 1: a decomposition of very small numbers would lose them.
         scale[scale == 0] = 1
         found = function(part[ok] / scale[ok, None, None])
         with np.errstate(over="ignore"):
@@ -49,10 +49,12 @@ def mean_of(function: Callable[[Array], Array], matrices: Array) -> Array:
 
 
 def spectral_norms(matrices: Array) -> Array:
-    """Largest singular values of the A in (N, n, n): of wide ones the roots of the largest
-    eigenvalues theta of G = A^T A in the space of v, G v, G^2 v, ... (Lanczos, begun anew from the
-    best vectors so far), once |G y - theta y| says that these are near enough to one of G itself.
-    Where that would take too long, A is decomposed. [1]_
+    """Largest singular values of the matrices A in (N, n, n).
+
+    Of wide matrices they are the roots of the largest eigenvalues theta of G = A^T A in the space
+    of v, G v, G^2 v, ... (Lanczos, restarted from the best vectors so far [1]_), once the residual
+    |G y - theta y| shows that they are accurate. Where that would take too many rounds, A is
+    decomposed.
 
     References
     ----------
@@ -62,12 +64,12 @@ def spectral_norms(matrices: Array) -> Array:
     count, n, _ = matrices.shape
     if n <= NARROW:
         return decomposed(matrices)
-    basis, images = np.zeros((2, count, ROOM, n))  # orthonormal rows v, and G v
-    within = np.zeros((count, ROOM, ROOM))  # G in the space of these: the lower triangle
+    basis, images = np.zeros((2, count, BASIS, n))  # orthonormal rows v, and G v
+    within = np.zeros((count, BASIS, BASIS))  # G in their space, as a lower triangle
     v = np.broadcast_to(np.random.default_rng(0).standard_normal(n), (count, n))
     v, kept, rest = orthonormal(v, basis[:, :0]), 0, np.full(count, np.inf)
     for left in reversed(range(ROUNDS)):
-        for k in range(kept, ROOM):
+        for k in range(kept, BASIS):
             basis[:, k] = v
             images[:, k] = image = combined(applied(matrices, v), matrices)
             within[:, k, : k + 1] = applied(basis[:, : k + 1], image)
@@ -81,7 +83,7 @@ def spectral_norms(matrices: Array) -> Array:
         near = 2 * ACCURACY * theta
         found = rest <= near
         pace = np.minimum(rest / np.where(before > 0, before, 1), 1)
-        if (found | (rest * pace**left > near)).all():  # the others would not be in time
+        if (found | (rest * pace**left > near)).all():  # the others would need too many rounds
             break
     norms: Array = np.sqrt(theta)
     if not found.all():
@@ -107,10 +109,10 @@ def combined(vectors: Array, matrices: Array) -> Array:
 
 
 def orthonormal(vectors: Array, basis: Array) -> Array:
-    """What of the vectors (N, n) is orthogonal to the bases (N, k, n), of length one; zero where
-    that is nothing but rounding."""
+    """The parts of the vectors (N, n) that are orthogonal to the bases (N, k, n), scaled to length
+    1; zero where such a part is only rounding error."""
     rest = vectors
-    for _ in range(2):  # the second time for what rounding has left
+    for _ in range(2):  # the second time removes what rounding left
         rest = rest - combined(applied(basis, rest), basis)
     length = np.linalg.norm(rest, axis=-1, keepdims=True)
     is_new = length > 1e-10 * np.linalg.norm(vectors, axis=-1, keepdims=True)

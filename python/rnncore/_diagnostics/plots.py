@@ -1,4 +1,4 @@
-"""Figures, where matplotlib is installed: drawn to be read at the width of a paper's column."""
+"""Figures, with matplotlib: drawn to be read at the width of a column in a paper."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 WIDTH = 3.4  # inches, of one column
 COLOURS = ("#1f5fa8", "#c8501e", "#5c8a2a", "#7a7a7a")
-#: Up to so many points are marked: a line through one of them is nothing.
+#: Up to so many points have markers: a line through a single point would not be visible.
 FEW = 20
-#: More bars than these are not seen one by one.
+#: Above so many bars, a line is drawn instead.
 MOST_BARS = 60
-#: What matplotlib calls the backend of notebooks, by its age.
+#: Names of the backend of notebooks, in newer and older versions of matplotlib.
 INLINE = ("inline", "module://matplotlib_inline.backend_inline")
 
 
 def panels(axes: Any, heights: tuple[float, ...]) -> Any:
-    """So many axes one above the other: those given, or new ones of these heights in inches."""
+    """Axes one above the other: those given, or new ones of these heights in inches."""
     count = len(heights)
     if axes is not None:
         given = np.atleast_1d(np.asarray(axes, object))
@@ -45,8 +45,8 @@ def panels(axes: Any, heights: tuple[float, ...]) -> Any:
 
 
 def show_once(figure: Any) -> None:
-    """A notebook shows the value of a cell, and then every figure that is still open: one that is
-    shown as a value is closed."""
+    """Keep a notebook from showing a figure twice: as the value of a cell, and again because it is
+    still open. The figure is closed when it is shown as a value."""
     figure._ipython_display_ = partial(close_and_display, figure)
 
 
@@ -68,7 +68,7 @@ def tidy(axis: Any, label: str) -> None:
 
 
 def legend_above(axis: Any) -> None:
-    """In one row over the panel, where it hides no curve."""
+    """A legend in one row above the panel, where it hides no curve."""
     axis.legend(
         fontsize=7, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3,
         borderaxespad=0.2, columnspacing=1.2, handlelength=1.4,
@@ -76,14 +76,14 @@ def legend_above(axis: Any) -> None:
 
 
 def line(axis: Any, x: Array, y: Array, colour: int, **options: Any) -> None:
-    """A curve through those of the points that are finite."""
+    """A curve through the points that are finite."""
     marker = "o" if len(x) <= FEW else ""
     shown = np.where(np.isfinite(y), y, np.nan)
     axis.plot(x, shown, color=COLOURS[colour], marker=marker, markersize=2.5, **options)
 
 
 def positive(values: Array) -> Array:
-    """For a logarithmic axis."""
+    """The values for a logarithmic axis: NaN, which is not drawn, where they are not positive."""
     return np.where(values > 0, values, np.nan)
 
 
@@ -97,7 +97,7 @@ def count_along(axis: Any, first: float, last: float) -> None:
 
 
 def use_logarithms(axis: Any, *curves: Array) -> None:
-    """A logarithmic axis, which between few powers of ten is labelled by more than these."""
+    """Make the axis logarithmic. Where it spans few powers of ten, it gets labels between them."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_yscale("log")
@@ -109,12 +109,13 @@ def use_logarithms(axis: Any, *curves: Array) -> None:
 
 
 def is_wide(values: Array) -> bool:
-    """Whether numbers are so far from each other that only logarithms show all of them."""
+    """Whether numbers differ so much that only a logarithmic axis shows all of them."""
     finite = values[np.isfinite(values)]
     return bool(len(finite) and 0 < 10 * finite.min() < finite.max())
 
 
 def history(of: History, axes: Any) -> Any:
+    """`History.plot`."""
     losses, norms, rates = panels(axes, (2.0, 1.2, 1.0))
     epochs = np.arange(1, len(of) + 1)
     line(losses, epochs, of.loss, 0, linewidth=1.2, label="training")
@@ -144,7 +145,8 @@ def history(of: History, axes: Any) -> Any:
     return losses.figure
 
 
-def flow(of: GradientFlow, axes: Any) -> Any:
+def flow(of: GradientFlow, axes: Any, note: str | None) -> Any:
+    """`GradientFlow.plot`; the note is added to the title."""
     upper, lower = panels(axes, (1.9, 1.9))
     steps = np.arange(1, of.steps + 1)
     shown = positive(of.term_norms)
@@ -156,8 +158,8 @@ def flow(of: GradientFlow, axes: Any) -> Any:
     use_logarithms(upper, of.term_norms)
     upper.axvspan(of.steps - of.horizon + 0.5, of.steps + 0.5, color="#f2e6c9", zorder=0)
     title = f"{of.verdict}: 99 % within the last {of.horizon} of {of.steps} steps"
-    if of._net._every_step:
-        title += "\n(of the last step's loss alone)"
+    if note is not None:
+        title += f"\n({note})"
     upper.set_title(title, fontsize=8)
     tidy(upper, "norm of the term")
     line(lower, np.arange(of.steps + 1), positive(of.state_norms), 1, linewidth=1.2,

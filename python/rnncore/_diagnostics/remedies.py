@@ -1,31 +1,29 @@
-"""What helps against gradients that vanish or explode, in sentences."""
+"""What helps against gradients that vanish or explode, as sentences."""
 
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rnncore._calls.running import Function
+from rnncore._model.model import Model
 
 
-def remedies(verdict: str, net: Function, steps: int) -> list[str]:
-    """For such a network, where the longest sequence has so many steps."""
+def remedies(verdict: str, model: Model, steps: int) -> list[str]:
+    """For a network whose longest sequence has so many steps."""
     if verdict == "exploding":
-        return against_exploding(net)
-    return against_vanishing(net, steps) if verdict == "vanishing" else []
+        return against_exploding(model)
+    return against_vanishing(model, steps) if verdict == "vanishing" else []
 
 
-def against_exploding(net: Function) -> list[str]:
+def against_exploding(model: Model) -> list[str]:
     found = [
         "Pass clip_norm= to fit, about the gradient's usual norm (history.gradient_norm of a fit) "
         "or 1: the update keeps its direction, and its length is bounded.",
         "Take a smaller lr, or limit every entry of the gradient by clip_value=.",
     ]
-    if net._kind != "RNN":
+    if model.cell.name != "RNN":
         return found
-    if net._config["nonlinearity"] in ("relu", "identity"):
-        name = "unit" if net.hidden_size == 1 else "identity"
+    if model.config["nonlinearity"] in ("relu", "identity"):
+        name = "unit" if model.spec.hidden_size == 1 else "identity"
         found.append(
             f'Start from init="{name}": a recurrent weight of 1 neither grows nor fades a state.'
         )
@@ -34,12 +32,12 @@ def against_exploding(net: Function) -> list[str]:
     return found
 
 
-def against_vanishing(net: Function, steps: int) -> list[str]:
-    config, size = net._config, max(1.0, log(steps))
+def against_vanishing(model: Model, steps: int) -> list[str]:
+    config, size = model.config, max(1.0, log(steps))
     of_steps = f"about the log of {steps} steps"
-    with_bias = "" if net.bias else "bias=True and "
-    if net._keeps is not None:
-        name, sign, state = net._keeps
+    with_bias = "" if config["bias"] else "bias=True and "
+    if model.cell.keeping is not None:
+        name, sign, state = model.cell.keeping
         found = [
             f"Start with {with_bias}{name}={sign * size:.1f}, {of_steps}: {state} then keeps what "
             "it has."
@@ -49,7 +47,7 @@ def against_vanishing(net: Function, steps: int) -> list[str]:
                 f"Take rnncore.LSTM with {with_bias}forget_bias={size:.1f}: its c is carried on by "
                 "addition, apart from h."
             )
-        elif net.readout == "last":
+        elif config["readout"] == "last":
             found.append('Take shorter sequences, or a target at every step (readout="all").')
         return found
     found = [

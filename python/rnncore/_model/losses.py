@@ -1,4 +1,4 @@
-"""What Python knows of a loss: what the compiled core says of it, and how outputs are read."""
+"""Losses: what the compiled core says of them, and what outputs mean under each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnncore._runtime.builds import core
 from rnncore._types import Array
 
 
-def themselves(y: Array) -> Array:
+def unchanged(y: Array) -> Array:
     return y
 
 
@@ -21,29 +21,29 @@ def means(y: Array) -> Array:
     return y[..., : y.shape[-1] // 2]
 
 
-def logistic(of: ModuleType, y: Array) -> Array:
+def logistic(core: ModuleType, y: Array) -> Array:
     p = np.empty_like(y)
-    of.evaluate("logistic", y, p)
+    core.evaluate("logistic", y, p)
     return p
 
 
-def softmax(of: ModuleType, y: Array) -> Array:
-    p, most = np.empty_like(y), np.finfo(y.dtype).max / 2  # logits that overflowed count as that
+def softmax(core: ModuleType, y: Array) -> Array:
+    p, most = np.empty_like(y), np.finfo(y.dtype).max / 2  # infinite logits are taken as this
     np.clip(y, -most, most, out=y)
-    of.evaluate("exp", y - y.max(axis=-1, keepdims=True), p)
+    core.evaluate("exp", y - y.max(axis=-1, keepdims=True), p)
     p /= p.sum(axis=-1, keepdims=True)
     return p
 
 
 class Reading(NamedTuple):
-    """What a network's outputs (.., K) say, in the form of targets, and as probabilities."""
+    """How the outputs (..., K) of a network are read: as predictions and as probabilities."""
 
-    prediction: Callable[[Array], Array] = themselves
+    prediction: Callable[[Array], Array] = unchanged  # in the form of targets
     probabilities: Callable[[ModuleType, Array], Array] | None = None
-    targets: str = "numbers"  # what they are called in an error
+    targets: str = "numbers"  # what the targets are called in an error
 
 
-#: Of losses whose outputs are not what the targets are.
+#: Of the losses whose predictions are not the outputs themselves.
 READINGS = {
     "bce": Reading(lambda y: (y >= 0).astype(int), logistic, "probabilities"),
     "cross_entropy": Reading(lambda y: y.argmax(axis=-1), softmax, "classes"),
@@ -56,10 +56,10 @@ class Loss(NamedTuple):
     """A loss of the core."""
 
     name: str
-    number: int
-    classes: bool  # a target is the number of a class
+    number: int  # by which the core knows it
+    classes: bool  # whether a target is the number of a class
     outputs: int  # that belong to one target, unless that is a class
-    low: float  # what a target may be, at least and at most
+    low: float  # the least and the largest value of a target
     high: float
     reading: Reading
 

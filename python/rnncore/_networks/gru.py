@@ -6,9 +6,16 @@ from typing import Unpack
 
 import numpy as np
 
-from rnncore._model.numeric import logistic
+from rnncore._model.cells import Cell, Gates, KeepingBias, logistic
+from rnncore._model.initial import set_gate_bias
 from rnncore._networks.network import Common, Network
 from rnncore._types import Array
+
+
+def gates(from_x: Array, from_h: Array) -> Gates:
+    (r_x, z_x, n_x), (r_h, z_h, n_h) = (np.split(of, 3, axis=-1) for of in (from_x, from_h))
+    r = logistic(r_x + r_h)
+    return {"r": r, "z": logistic(z_x + z_h), "n": np.tanh(n_x + r * n_h)}
 
 
 class GRU(Network):
@@ -61,8 +68,7 @@ class GRU(Network):
     True
     """
 
-    _kind = "GRU"
-    _keeps = ("update_bias", 1, "h")
+    _cell = Cell("GRU", gates=gates, keeping=KeepingBias("update_bias", sign=1, state="h"))
 
     def __init__(
         self,
@@ -74,10 +80,4 @@ class GRU(Network):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(input_size, hidden_size, output_size, **common)
-        self._set_gate_bias("update_bias", 1, update_bias)
-
-    @staticmethod
-    def _gates(of_x: Array, of_h: Array) -> dict[str, Array]:
-        (r_x, z_x, n_x), (r_h, z_h, n_h) = (np.split(of, 3, axis=-1) for of in (of_x, of_h))
-        r = logistic(r_x + r_h)
-        return {"r": r, "z": logistic(z_x + z_h), "n": np.tanh(n_x + r * n_h)}
+        set_gate_bias(self._model, "update_bias", 1, update_bias)

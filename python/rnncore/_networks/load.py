@@ -1,4 +1,4 @@
-"""Networks from files."""
+"""``rnncore.load``: a network from a file."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import os
 import numpy as np
 
 from rnncore._checks import arguments as check
-from rnncore._model import parameters
-from rnncore._model.model import FORMAT, MOST_LAYERS
+from rnncore._model.configuration import MOST_LAYERS
+from rnncore._model.parameters import parameter_shapes
 from rnncore._networks.gru import GRU
 from rnncore._networks.lstm import LSTM
 from rnncore._networks.mgu import MGU
 from rnncore._networks.network import Network
 from rnncore._networks.rnn import RNN
 from rnncore._storage import files
+from rnncore._storage.saving import FORMAT
 
-CLASSES: dict[str, type[Network]] = {cell._kind: cell for cell in (RNN, LSTM, GRU, MGU)}
+CLASSES: dict[str, type[Network]] = {cls._cell.name: cls for cls in (RNN, LSTM, GRU, MGU)}
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -33,12 +34,12 @@ def load(path: str | os.PathLike[str]) -> Network:
     Raises
     ------
     OSError
-        Where there is no such file, or it is a folder, a pipe or a device, or cannot be read.
+        If there is no such file, it is a folder, a pipe or a device, or it cannot be read.
     ImportError
-        Where its name ends in ".safetensors", and the package is not installed.
+        If its name ends in ".safetensors", and the package is not installed.
     ValueError
-        Where it is not such a file, or is damaged; of files of PyTorch and some others the error
-        says how to take parameters from them. Nothing in it is ever executed.
+        If it is not such a file, or is damaged. For files of PyTorch and some others the error says
+        how to take parameters from them. Nothing in a file is ever executed.
 
     Examples
     --------
@@ -59,14 +60,14 @@ def load(path: str | os.PathLike[str]) -> Network:
             raise ValueError(f"it holds a {kind} of format {version}, this version reads {FORMAT}")
         check.whole("num_layers", config.get("num_layers", 1), 1, MOST_LAYERS)
         sizes = {name: np.shape(values) for name, values in arrays.items()}
-        shapes = parameters.parameter_shapes(kind, config)
-        if sizes != shapes:  # before a header that lies can ask for memory
+        shapes = parameter_shapes(CLASSES[kind]._cell, config)
+        if sizes != shapes:  # a forged header could otherwise ask for any amount of memory
             raise ValueError(f"its arrays are {sizes}, its header says {shapes}")
         net = CLASSES[kind](**config, seed=0)
         net.load_state_dict(arrays)
     except (OSError, ImportError):
         raise
-    except Exception as error:  # whatever a forged header leads to
+    except Exception as error:  # whatever a damaged or forged header leads to
         from rnncore._storage import foreign
 
         damage = f"no {error}" if isinstance(error, KeyError) else error

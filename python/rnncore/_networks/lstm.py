@@ -6,9 +6,20 @@ from typing import Unpack
 
 import numpy as np
 
-from rnncore._model.numeric import logistic
+from rnncore._model.cells import Cell, Gates, KeepingBias, logistic
+from rnncore._model.initial import set_gate_bias
 from rnncore._networks.network import Common, Network
 from rnncore._types import Array
+
+
+def gates(from_x: Array, from_h: Array) -> Gates:
+    i, f, g, o = np.split(from_x + from_h, 4, axis=-1)
+    return {"i": logistic(i), "f": logistic(f), "g": np.tanh(g), "o": logistic(o)}
+
+
+def next_memory(gates: Gates, c: Array) -> Array:
+    new: Array = gates["f"] * c + gates["i"] * gates["g"]
+    return new
 
 
 class LSTM(Network):
@@ -66,8 +77,12 @@ class LSTM(Network):
     ((64, 1, 8), (64, 1, 8))
     """
 
-    _kind = "LSTM"
-    _keeps = ("forget_bias", 1, "c")
+    _cell = Cell(
+        "LSTM",
+        gates=gates,
+        next_memory=next_memory,
+        keeping=KeepingBias("forget_bias", sign=1, state="c"),
+    )
 
     def __init__(
         self,
@@ -79,14 +94,4 @@ class LSTM(Network):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(input_size, hidden_size, output_size, **common)
-        self._set_gate_bias("forget_bias", 1, forget_bias)
-
-    @staticmethod
-    def _gates(of_x: Array, of_h: Array) -> dict[str, Array]:
-        i, f, g, o = np.split(of_x + of_h, 4, axis=-1)
-        return {"i": logistic(i), "f": logistic(f), "g": np.tanh(g), "o": logistic(o)}
-
-    @staticmethod
-    def _next_memory(gates: dict[str, Array], c: Array) -> Array:
-        new: Array = gates["f"] * c + gates["i"] * gates["g"]
-        return new
+        set_gate_bias(self._model, "forget_bias", 1, forget_bias)

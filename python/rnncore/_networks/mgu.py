@@ -6,9 +6,16 @@ from typing import Unpack
 
 import numpy as np
 
-from rnncore._model.numeric import logistic
+from rnncore._model.cells import Cell, Gates, KeepingBias, logistic
+from rnncore._model.initial import set_gate_bias
 from rnncore._networks.network import Common, Network
 from rnncore._types import Array
+
+
+def gates(from_x: Array, from_h: Array) -> Gates:
+    (f_x, n_x), (f_h, n_h) = (np.split(of, 2, axis=-1) for of in (from_x, from_h))
+    f = logistic(f_x + f_h)
+    return {"f": f, "n": np.tanh(n_x + f * n_h)}
 
 
 class MGU(Network):
@@ -64,8 +71,7 @@ class MGU(Network):
     True
     """
 
-    _kind = "MGU"
-    _keeps = ("forget_bias", -1, "h")
+    _cell = Cell("MGU", gates=gates, keeping=KeepingBias("forget_bias", sign=-1, state="h"))
 
     def __init__(
         self,
@@ -77,10 +83,4 @@ class MGU(Network):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(input_size, hidden_size, output_size, **common)
-        self._set_gate_bias("forget_bias", 0, forget_bias)
-
-    @staticmethod
-    def _gates(of_x: Array, of_h: Array) -> dict[str, Array]:
-        (f_x, n_x), (f_h, n_h) = (np.split(of, 2, axis=-1) for of in (of_x, of_h))
-        f = logistic(f_x + f_h)
-        return {"f": f, "n": np.tanh(n_x + f * n_h)}
+        set_gate_bias(self._model, "forget_bias", 0, forget_bias)

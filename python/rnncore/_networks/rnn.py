@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from rnncore._checks import arguments as check
+from rnncore._model.cells import Cell
 from rnncore._networks.network import Common, Network
 
 NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
+
+
+def checked_options(config: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that only this cell has."""
+    name = check.choice("nonlinearity", config["nonlinearity"], NONLINEARITIES)
+    skip = config["skip"]
+    return {
+        "nonlinearity": name,
+        "skip": None if skip is None else check.whole("skip", skip, 1, 2**20),
+    }
 
 
 class RNN(Network):
@@ -118,7 +129,7 @@ class RNN(Network):
     True
     """
 
-    _kind = "RNN"
+    _cell = Cell("RNN", options=checked_options)
 
     def __init__(
         self,
@@ -130,23 +141,15 @@ class RNN(Network):
         skip: int | None = None,
         **common: Unpack[Common],
     ) -> None:
-        cell = {"nonlinearity": nonlinearity, "skip": skip}
-        super().__init__(input_size, hidden_size, output_size, _cell=cell, **common)
-
-    def _check_cell(self, config: dict[str, Any]) -> dict[str, Any]:
-        name = check.choice("nonlinearity", config["nonlinearity"], NONLINEARITIES)
-        skip = config["skip"]
-        return {
-            "nonlinearity": name,
-            "skip": None if skip is None else check.whole("skip", skip, 1, 2**20),
-        }
+        own = {"nonlinearity": nonlinearity, "skip": skip}
+        super().__init__(input_size, hidden_size, output_size, _of_cell=own, **common)
 
     @property
     def skip(self) -> int | None:
-        """s, or None."""
-        return self._config["skip"]  # type: ignore[no-any-return]
+        """s, the steps of the skip connection, or None."""
+        return self._model.config["skip"]  # type: ignore[no-any-return]
 
     @property
     def nonlinearity(self) -> str:
         """The name of f."""
-        return self._config["nonlinearity"]  # type: ignore[no-any-return]
+        return self._model.config["nonlinearity"]  # type: ignore[no-any-return]

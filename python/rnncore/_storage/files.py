@@ -1,5 +1,7 @@
-"""Headers and arrays in files in which nothing is executed: .npz archives, or, where the name
-says so, the safetensors format."""
+"""Files of a header and arrays: .npz archives or, where the name ends so, safetensors files.
+
+Reading one executes nothing that it contains: no pickle is opened.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,11 @@ import numpy as np
 from rnncore._checks import arguments as check
 from rnncore._types import Array
 
-HEADER = "rnncore"  # the archive's entry that says what it is; of safetensors, the metadata's
+#: The name of the header: an entry of an .npz archive, or of the metadata of a safetensors file.
+HEADER = "rnncore"
 SAFETENSORS = ".safetensors"
 
-#: Endings by which others know formats of their own; any that is not here is left to the user.
+#: Endings of other formats, under which no network is saved. Any other ending is allowed.
 ENDINGS = {
     ".onnx": "an ONNX model",
     ".pt": "a file of PyTorch", ".pth": "a file of PyTorch",
@@ -27,18 +30,18 @@ ENDINGS = {
     ".h": "a C header", ".hpp": "a C++ header", ".c": "a C file", ".cpp": "a C++ file",
 }  # fmt: skip
 
-#: What can be in the place of a file, by the letter that `stat.filemode` has for it.
+#: What a path can be instead of a regular file, by the letter that `stat.filemode` has for it.
 KINDS = {"d": "a folder", "p": "a pipe", "s": "a socket", "b": "a device", "c": "a device"}
 
 
 def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, Array]) -> None:
-    """Write the file whole or not at all: beside the target first, then moved over it."""
+    """Write the file completely or not at all: a temporary file next to it is moved over it."""
     import json
     import tempfile
 
     path = check.path(path)
     check_target("path", path)
-    package = safetensors() if is_safetensors(path) else None  # links go by their own name
+    package = safetensors() if is_safetensors(path) else None  # of a link, its own name decides
     path, text = os.path.realpath(path), json.dumps(header)
     mode = os.stat(path).st_mode if os.path.exists(path) else 0o666 & ~umask()
     handle, part = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".rnncore-")
@@ -62,7 +65,7 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
 
 
 def safetensors() -> Any:
-    """The package that reads and writes the format, or an error that says what is missing."""
+    """The package safetensors, or an error that says how to install it."""
     try:
         import safetensors.numpy as package
     except ImportError:
@@ -74,7 +77,7 @@ def safetensors() -> Any:
 
 
 def check_place(path: str) -> None:
-    """An error where no checkpoint of that name could be written."""
+    """Raise an error where a checkpoint of that name could not be written."""
     import tempfile
 
     check_target("checkpoint", path)
@@ -84,7 +87,7 @@ def check_place(path: str) -> None:
 
 
 def check_target(name: str, path: str) -> None:
-    """An error where a file of that name would pass for something else, or replace what is none."""
+    """Raise an error where the name is that of another format, or of something that is no file."""
     ending = os.path.splitext(path)[1].lower()
     if ending in ENDINGS:
         raise ValueError(
@@ -96,8 +99,8 @@ def check_target(name: str, path: str) -> None:
 
 
 def check_regular(name: str, path: str | os.PathLike[str]) -> None:
-    """An error where there is something else than a file: one cannot read there and seek, or (of
-    a pipe) would wait for ever."""
+    """Raise an error where the path is no regular file: others cannot be read from any position,
+    and opening a pipe would block."""
     letter = stat.filemode(os.stat(path).st_mode)[0]
     if letter != "-":
         what = KINDS.get(letter, "something else")
@@ -111,7 +114,7 @@ def umask() -> int:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Header and arrays of a file, or a ValueError for whatever is wrong with it."""
+    """The header and the arrays of a file. Whatever is wrong with it is a ValueError."""
     import json
 
     check_regular("path", path)
@@ -120,18 +123,20 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]
         try:
             if package is not None:
                 data = file.read()
-                entries = package.load(data)  # checks that all it speaks of is there
+                entries = package.load(data)  # checks that all arrays of its header are there
                 size = int.from_bytes(data[:8], "little")
                 header = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][HEADER])
             else:
-                if file.read(2) != b"PK":  # or numpy takes it for a pickle
+                if file.read(2) != b"PK":  # numpy would take it for a pickle
                     raise ValueError("it is no .npz archive")
                 file.seek(0)
                 with np.load(file, allow_pickle=False) as archive:
-                    if HEADER not in archive.files:  # of others nothing is read
+                    if HEADER not in archive.files:  # then no other entry is read
                         raise ValueError("it has no header")
                     sizes = [entry.file_size for entry in archive.zip.infolist()]
-                    if sum(sizes) > os.fstat(file.fileno()).st_size:  # or one could fill memory
+                    if (
+                        sum(sizes) > os.fstat(file.fileno()).st_size
+                    ):  # such a file could fill the memory
                         raise ValueError("it says it holds more than it does, or is compressed")
                     entries = {key: archive[key] for key in archive.files}
                 header = json.loads(str(entries.pop(HEADER)[()]))
@@ -140,6 +145,6 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]
             for name, values in entries.items():
                 if not isinstance(values, np.ndarray):
                     raise ValueError(f"its {name} is no array")
-        except Exception as error:  # numpy, zip and their codecs each have errors of their own
+        except Exception as error:  # numpy, zip and their codecs raise many types
             raise ValueError(str(error) or type(error).__name__) from None
     return header, entries

@@ -1,4 +1,7 @@
-"""What a file is that is not ours, by how it begins and what it holds; it is not executed."""
+"""Recognises files of other programs, by their first bytes and the names of their entries.
+
+The error of `rnncore.load` then says what such a file is, and how to take parameters from it.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,12 @@ TENSORS = (
     "net.load_state_dict(safetensors.numpy.load_file(path)) takes the parameters from it"
 )
 
-#: Ours, renamed.
+#: Files of rnncore that were given another ending.
 NAMELESS = f"it is a safetensors file; give it a name that ends in {SAFETENSORS}"
 MISNAMED = f"it is an .npz archive; give it a name that does not end in {SAFETENSORS}"
 
-#: How files begin. A protobuf message, such as an ONNX model, begins with its first field.
+#: First bytes of files, as regular expressions. An ONNX model is a protobuf message, which begins
+#: with the number of a field.
 BEGINNINGS = {
     rb"\x89HDF\r\n\x1a\n": f"it is an HDF5 file; {ARRAYS}",
     rb"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19": TORCH,
@@ -41,13 +45,13 @@ BEGINNINGS = {
     rb"\x08[\x01-\x20][\x12\x1a\x22\x28\x32\x3a\x42]": f"it is an ONNX model; {ARRAYS}",
 }
 
-#: What archives hold.
+#: Entries of zip archives.
 MEMBERS = {r"(.*/)?constants\.pkl": SCRIPT, r"(.*/)?data\.pkl": TORCH, r"model\.weights\.h5": KERAS}
 
 
 def explanation(path: str) -> str | None:
-    """What a file that could not be read is, and what can be done with it; None where it is not
-    known, or is one of ours, damaged."""
+    """What a file that could not be read is, and how to take parameters from it. None where that
+    is not known, or where it is a damaged file of rnncore."""
     try:
         with open(path, "rb") as file:
             start = file.read(32)
@@ -55,20 +59,21 @@ def explanation(path: str) -> str | None:
                 if re.match(pattern, start):
                     return text
             if start.startswith(b"PK"):
-                return of_archive(path)
+                return archive_explanation(path)
             size = int.from_bytes(start[:8], "little")
             if start[8:9] != b"{" or size > os.fstat(file.fileno()).st_size:
                 return None
             file.seek(8)
             ours = HEADER in dict(json.loads(file.read(size)).get("__metadata__", {}))
-    except Exception:  # it is damaged, or gone
+    except Exception:  # the file is damaged, or no longer there
         return None
     if not ours:
         return TENSORS
     return None if is_safetensors(path) else NAMELESS
 
 
-def of_archive(path: str) -> str | None:
+def archive_explanation(path: str) -> str | None:
+    """The same for a zip archive."""
     with ZipFile(path) as archive:
         names = archive.namelist()
     for pattern, text in MEMBERS.items():

@@ -1,4 +1,4 @@
-"""A fit's state in a file, so that it can go on where it was."""
+"""The state of a fit in a file, from which the fit can be continued."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rnncore._checks import arguments as check
 from rnncore._storage import files
 from rnncore._types import Array
 
-#: Of checkpoint files.
+#: The version of checkpoint files.
 FORMAT = 1
 
 
-def fingerprint(*arrays: Array | None) -> str:
-    """Of the data a fit works on: other numbers, another fingerprint."""
+def data_fingerprint(*arrays: Array | None) -> str:
+    """A hash of the data of a fit: different data have different fingerprints."""
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
         if array is not None:
@@ -28,13 +28,13 @@ def fingerprint(*arrays: Array | None) -> str:
 
 
 def write(path: str, fit: dict[str, Any], seed: int, records: Array, state: dict[str, Any]) -> None:
-    """`fit` says what the checkpoint is of; nothing else may go on from it."""
+    """`fit` is the fingerprint of the fit: only one with an equal fingerprint is continued."""
     header = {"checkpoint": FORMAT, "fit": fit, "seed": seed}
     files.write(path, header, {"records": records, **state})
 
 
 def read(path: str, fit: dict[str, Any]) -> tuple[int, Array, dict[str, Any]] | None:
-    """(seed, records, state) of the fit, or None where there is no such file yet."""
+    """(seed, records, state) of the fit, or None if there is no such file yet."""
     if not os.path.exists(path):
         return None
     try:
@@ -62,7 +62,7 @@ def read(path: str, fit: dict[str, Any]) -> tuple[int, Array, dict[str, Any]] | 
 
 
 def check_contents(fit: Any, seed: Any, records: Array, state: dict[str, Array]) -> None:
-    """An error for what no fit has written: the file may be damaged, or somebody else's."""
+    """Raise an error where the contents cannot come from a fit, as of a damaged or forged file."""
     if not isinstance(fit, dict) or type(seed) is not int or not 0 <= seed < 2**63:
         raise ValueError("its header is not one")
     if records.dtype != np.float64 or records.ndim != 2 or not len(records):

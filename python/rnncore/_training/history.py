@@ -1,4 +1,4 @@
-"""What a fit did, epoch by epoch."""
+"""What happened in a fit, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from rnncore._types import Array
 
 
 class History:
-    """What a fit did.
+    """What happened in a fit.
 
     Attributes
     ----------
     loss : ndarray
-        Mean training loss of every epoch, (epochs,), as met by its batches before their updates.
+        Mean training loss of every epoch, (epochs,): of each batch before its update.
     validation : ndarray or None
         Loss of the validation data after every epoch.
     gradient_norm : ndarray
-        The largest norm of any batch's gradient in every epoch, before clipping; inf where one was
+        The largest norm of a batch's gradient in every epoch, before clipping; inf where one was
         not finite.
     lr : ndarray
         Learning rate of every epoch.
     seconds : ndarray
-        Time every epoch took.
+        Duration of every epoch.
     best_epoch : int or None
-        The one with the least finite validation loss, from 1; with ``patience`` the network is as
-        after it. None where there is none.
+        The epoch with the least finite validation loss, counted from 1; with ``patience`` the
+        network is as after this epoch. None if there is none.
     stopped : str
-        Why the fit ended: "epochs" (all done), "patience", or "callback".
+        Why the fit ended: "epochs" (all are done), "patience", or "callback".
 
     Examples
     --------
@@ -65,8 +65,8 @@ class History:
         return f"{text}, {self.seconds.sum():.3g} s)"
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain lists and numbers, for JSON or a table. In the place of a number that
-        is not finite, which JSON does not have, is None.
+        """Everything as plain lists and numbers, for JSON or a table. Numbers that are not finite,
+        which JSON does not have, become None.
 
         Examples
         --------
@@ -77,11 +77,11 @@ class History:
         [0.5, 0.5]
         """
         return {
-            "loss": plain(self.loss),
-            "validation": None if self.validation is None else plain(self.validation),
-            "gradient_norm": plain(self.gradient_norm),
-            "lr": plain(self.lr),
-            "seconds": plain(self.seconds),
+            "loss": finite_or_none(self.loss),
+            "validation": None if self.validation is None else finite_or_none(self.validation),
+            "gradient_norm": finite_or_none(self.gradient_norm),
+            "lr": finite_or_none(self.lr),
+            "seconds": finite_or_none(self.seconds),
             "best_epoch": self.best_epoch,
             "stopped": self.stopped,
         }
@@ -94,7 +94,7 @@ class History:
         Parameters
         ----------
         axes : three matplotlib axes, optional
-            Where to draw; a new figure where not given.
+            Where to draw. If not given, a new figure is made.
 
         Returns
         -------
@@ -112,5 +112,5 @@ class History:
         return plots.history(self, axes)
 
 
-def plain(numbers: Array) -> list[float | None]:
+def finite_or_none(numbers: Array) -> list[float | None]:
     return [number if isfinite(number) else None for number in numbers.tolist()]

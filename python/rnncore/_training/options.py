@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnncore._checks import arguments as check
+from rnncore._model.model import Model
 from rnncore._types import Array
 from rnncore.schedules import Schedule
 
@@ -16,9 +16,9 @@ from rnncore.schedules import Schedule
 class Options(NamedTuple):
     """The arguments of a fit, checked."""
 
-    core: dict[str, Any]  # for the trainer, as it takes them
-    told: dict[str, Any]  # as they were given, for a checkpoint to be recognised by
-    rates: Callable[[int, int], Any]  # of so many epochs, the first of which has that number
+    trainer: dict[str, Any]  # arguments of the core's Trainer
+    settings: dict[str, Any]  # what a checkpoint of the fit is recognised by
+    rates: Callable[[int, int], Any]  # (first, count) -> the learning rates of `count` epochs
     epochs: int
     threads: int | None
     progress: bool
@@ -26,16 +26,24 @@ class Options(NamedTuple):
     checkpoint: str | None
 
 
-def options(
-    core: ModuleType, parameters: dict[str, Array], dtype: np.dtype[Any], *,
+def checked_options(
+    model: Model, *,
     epochs: Any, batch_size: Any, optimizer: Any, lr: Any, momentum: Any, alpha: Any, betas: Any,
     eps: Any, clip_norm: Any, clip_value: Any, weight_decay: Any, l1: Any, activation: Any,
     truncate: Any, patience: Any, shuffle: Any, threads: Any, progress: Any, callback: Any,
     checkpoint: Any,
 ) -> Options:  # fmt: skip
+    """The arguments of `fit` that are not data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument.
+    """
+    core, dtype = model.spec.core, model.spec.dtype
     try:
         beta1, beta2 = betas
-    except Exception:  # of whatever it is
+    except Exception:  # whatever unpacking raises
         raise TypeError(f"betas: expected two numbers, got {check.shown(betas)}") from None
     eps = check.number("eps", eps, 0, above=True)
     with np.errstate(over="ignore"):
@@ -46,10 +54,10 @@ def options(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback: expected a function, got {check.shown(callback)}")
     schedule = lr if isinstance(lr, Schedule) else Schedule()
-    told = {
+    settings = {
         "batch_size": check.whole("batch_size", batch_size, 1),
         "optimizer": check.choice("optimizer", optimizer, core.OPTIMISERS),
-        "lr": told_rate(lr, epochs),
+        "lr": rate_settings(lr, epochs),
         "momentum": check.number("momentum", momentum, 0, 1, above=False),
         "alpha": check.number("alpha", alpha, 0, 1, above=False),
         "betas": [
@@ -59,30 +67,30 @@ def options(
         "eps": eps,
         "clip_norm": limit("clip_norm", clip_norm),
         "clip_value": limit("clip_value", clip_value),
-        "weight_decay": told_strength("weight_decay", weight_decay),
-        "l1": told_strength("l1", l1),
+        "weight_decay": strength_settings("weight_decay", weight_decay),
+        "l1": strength_settings("l1", l1),
         "activation": check.number("activation", activation, 0, above=False),
         "truncate": 0 if truncate is None else check.whole("truncate", truncate, 1),
         "shuffle": check.flag("shuffle", shuffle),
         "patience": 0 if patience is None else check.whole("patience", patience, 1),
     }
-    kept = {
-        name: told[name]
+    unchanged = {
+        name: settings[name]
         for name in ("momentum", "alpha", "eps", "clip_norm", "clip_value", "activation",
                      "truncate", "patience")
     }  # fmt: skip
     return Options(
         {
-            **kept,
-            "rule": core.OPTIMISERS[told["optimizer"]],
-            "beta1": told["betas"][0],
-            "beta2": told["betas"][1],
-            "decay": strengths("weight_decay", told["weight_decay"], parameters, dtype),
-            "l1": strengths("l1", told["l1"], parameters, dtype),
-            "shuffled": told["shuffle"],
+            **unchanged,
+            "rule": core.OPTIMISERS[settings["optimizer"]],
+            "beta1": settings["betas"][0],
+            "beta2": settings["betas"][1],
+            "decay": strengths("weight_decay", settings["weight_decay"], model),
+            "l1": strengths("l1", settings["l1"], model),
+            "shuffled": settings["shuffle"],
             "plateau": schedule.plateau,
         },
-        told,
+        settings,
         rates_of(lr, epochs),
         epochs,
         check.threads(threads),
@@ -97,17 +105,17 @@ def limit(name: str, value: Any) -> float:
     return 0.0 if value is None else check.number(name, value, 0, above=True)
 
 
-def told_rate(lr: Any, epochs: int) -> Any:
-    """A number, or what tells one schedule from another."""
+def rate_settings(lr: Any, epochs: int) -> Any:
+    """The learning rate in the settings: a number, or a text that identifies the schedule."""
     if isinstance(lr, Schedule):
-        has_text = type(lr).__repr__ is not object.__repr__  # one that is the same in every process
+        has_text = type(lr).__repr__ is not object.__repr__  # not the default one with an address
         text = check.shown(lr) if has_text else check.kind(lr)
         return f"{text} over {epochs} epochs" if lr.uses_total else text
     return "a function" if callable(lr) else check.number("lr", lr, 0, above=True)
 
 
 def rates_of(lr: Any, epochs: int) -> Callable[[int, int], Any]:
-    """The learning rates of some epochs: a number where they all have the same."""
+    """(first, count) -> the learning rates of some epochs; a number if it is the same for all."""
     if not callable(lr):
         return lambda _first, _count: float(lr)
 
@@ -120,7 +128,8 @@ def rates_of(lr: Any, epochs: int) -> Callable[[int, int], Any]:
     return rates
 
 
-def told_strength(name: str, value: Any) -> Any:
+def strength_settings(name: str, value: Any) -> Any:
+    """A penalty in the settings: a number, or a dict of numbers by the beginnings of names."""
     if isinstance(value, Mapping):
         return {
             key if isinstance(key, str) else check.shown(key): check.number(
@@ -131,10 +140,10 @@ def told_strength(name: str, value: Any) -> Any:
     return check.number(name, value, 0, above=False)
 
 
-def strengths(
-    name: str, value: Any, parameters: dict[str, Array], dtype: np.dtype[Any]
-) -> Array | None:
-    """One number for every parameter: of a mapping, that of the longest beginning of its name."""
+def strengths(name: str, value: Any, model: Model) -> Array | None:
+    """One number for every entry of the flat vector. In a mapping, the longest key with which the
+    name of the parameter begins decides. None where all numbers are zero."""
+    parameters, dtype = model.parameters, model.spec.dtype
     given = value if isinstance(value, dict) else {"": value}
     for key in given:
         if not any(parameter.startswith(key) for parameter in parameters):
