@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rnncore.__main__ import main
-from rnncore._bench import command, grid, limits, modes, peers, processes, race, results, timing
+from rnncore._bench import command, grid, limits, modes, processes, race, results, timing
 from rnncore._bench.grid import Row
 from rnncore._bench.modes import Mode
+from rnncore._bench.peers import registry as peers
 from rnncore._runtime import builds as _builds
 
 ROOT = Path(__file__).resolve().parents[1]

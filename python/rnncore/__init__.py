@@ -10,6 +10,21 @@
 >>> loss, grads = net.loss_and_grad(x, y)  # exact backpropagation through time
 """
 
+# The private packages, from the bottom up; each imports only from those before it (annotations and
+# functions that are called later may refer to others). tests/test_layout.py checks it.
+#
+#     _types _version    types that signatures have in common; the version
+#     _checks            checks of arguments, and their errors
+#     _threads _runtime  threads a call may use; the build of the compiled core in use
+#     _storage           files
+#     _model             what a network is made of
+#     _data              sequences and targets, for the compiled core
+#     _calls             methods: outputs, losses, gradients, steps
+#     _diagnostics       methods: gradients by time step, states and gates
+#     _training          methods: fit
+#     _networks          the public classes, which list the methods
+#     _demo _bench       programs for the command line
+
 from rnncore import schedules
 from rnncore._calls.running import Output
 from rnncore._diagnostics.flow import GradientFlow

@@ -1,8 +1,8 @@
 """The processes of a run, one for every contestant, and the turns they take.
 
-Libraries that share a process get into each other's way: each brings threads that spin while
-they wait for work, and settings that cannot be had twice.  So each has a process to itself,
-idle unless it is its turn.
+Libraries in one process disturb each other: each has threads that spin while they wait for work,
+and settings that the others would share. So each has a process of its own, which is idle unless it
+is its turn.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ PAUSE = 0.01
 
 
 class Child(NamedTuple):
-    """A ``worker`` process; RuntimeError, with what it said, where it fails."""
+    """A ``worker`` process. If it fails, RuntimeError with its standard error."""
 
     what: str
     process: subprocess.Popen[str]
-    said: IO[str]
+    errors: IO[str]  # its standard error
 
     def ask(self, do: str, **details: Any) -> dict[str, Any]:
         assert self.process.stdin is not None
@@ -44,8 +44,10 @@ class Child(NamedTuple):
         line = self.process.stdout.readline()
         if not line:
             self.process.wait()
-            self.said.seek(0)
-            raise RuntimeError(f"the process that measures {self.what} failed:\n{self.said.read()}")
+            self.errors.seek(0)
+            raise RuntimeError(
+                f"the process that measures {self.what} failed:\n{self.errors.read()}"
+            )
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -54,14 +56,14 @@ class Child(NamedTuple):
 def child(mode: Mode, peer: str) -> Iterator[Child]:
     command = [sys.executable, "-m", "rnncore._bench.worker", json.dumps(mode), peer]
     with (
-        TemporaryFile("w+") as said,
+        TemporaryFile("w+") as errors,
         subprocess.Popen(
             command, env=environment(mode), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=said, text=True,
+            stderr=errors, text=True,
         ) as process,
     ):  # fmt: skip
         try:
-            yield Child(f"{peer}, {mode}", process, said)
+            yield Child(f"{peer}, {mode}", process, errors)
         finally:
             process.kill()
 
@@ -98,7 +100,7 @@ def run(
 def race(
     row: Row, contenders: dict[str, Child], rounds: int, at_least: float, pause: float
 ) -> dict[str, dict[str, Any]]:
-    """Everybody's entry for a row: "variant", "median", "spread", "first_call"."""
+    """For every contestant its entry of a row: "variant", "median", "spread", "first_call"."""
     entries = {}
     for name, contender in contenders.items():
         about = contender.ask("enter", row=row, at_least=at_least)

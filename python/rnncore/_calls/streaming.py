@@ -85,9 +85,8 @@ def step(
     >>> for x_t in np.zeros((10, 3)):
     ...     _ = net.step(x_t, state, out=(y_t, state))
     """
-    model = self._model
-    result = model.stream.step(x_t, state, out)
-    return step_converted(model, x_t, state, out) if result is None else result
+    result = self._model.stream.step(x_t, state, out)
+    return step_converted(self._model, x_t, state, out) if result is None else result
 
 
 def run_stream(
@@ -134,9 +133,8 @@ def run_stream(
     >>> y.shape, bool((y == net(x[None]).y[0, 4:]).all())
     ((6, 1), True)
     """
-    model = self._model
-    result = model.stream.run(x, state, out)
-    return run_converted(model, x, state, out) if result is None else result
+    result = self._model.stream.run(x, state, out)
+    return run_converted(self._model, x, state, out) if result is None else result
 
 
 # ---- arguments that the core does not take as they are ------------------------------

@@ -1,1 +1,1 @@
-"""Checks of arguments: errors that name the argument, what was expected and what came."""
+"""Checks of arguments: errors that name the argument, what was expected and what was given."""

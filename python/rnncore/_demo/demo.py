@@ -26,14 +26,14 @@ def main() -> None:
     print()
     forecast = sunspots()
     print()
-    race()
+    comparison()
     print()
     figure(toy, forecast)
     print(f"All of it took {perf_counter() - begun:.1f} s.")
 
 
 def weights(net: rc.RNN) -> tuple[list[float], float, float]:
-    """w_i, w_h and w_o of a scalar network."""
+    """w_i, w_h and w_o of a network with one unit."""
     p = net.parameters()
     w_i = p["weight_ih_l0"][0].tolist()
     return w_i, float(p["weight_hh_l0"][0, 0]), float(p["head.weight"][0, 0])
@@ -112,8 +112,8 @@ def sunspots() -> tuple[Array, Array, Array]:
     return when[test], actual, forecast
 
 
-def race() -> None:
-    """The compiled core against the same equations in plain Python, on the same work."""
+def comparison() -> None:
+    """The compiled core and the same equations in plain Python, on the same work."""
     B, T, D = 32, 50, 3
     print(f"3. Loss and all gradients of a one-unit network: {B} sequences, {T} steps, {D} inputs")
     rng = np.random.default_rng(0)
@@ -145,7 +145,7 @@ def best_time(call: Callable[[], Any], times: int) -> float:
 
 
 def figure(toy: dict[str, Array], forecast: tuple[Array, Array, Array]) -> None:
-    """Both results as a picture, where matplotlib is installed."""
+    """Draw both results, if matplotlib is installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -161,7 +161,7 @@ def figure(toy: dict[str, Array], forecast: tuple[Array, Array, Array]) -> None:
         xticks=places, xlabel="time step", ylabel="term of the gradient",
         title="Which step the gradient comes from",
     )  # fmt: skip
-    left.set_ylim(top=1.6 * max(steps.max() for steps in toy.values()))  # room for the legend
+    left.set_ylim(top=1.6 * max(steps.max() for steps in toy.values()))  # space for the legend
     left.legend(frameon=False, loc="upper left", ncols=2)
     years, actual, guess = forecast
     right.plot(years, actual, color="0.6", linewidth=3, label="observed")

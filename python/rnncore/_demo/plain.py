@@ -1,4 +1,4 @@
-"""The scalar network in plain Python, one equation per line: to read, and to race against.
+"""The network of one unit in plain Python, one equation per line: to read, and to compare with.
 
     o_t = tanh(sum_d x_td w_id + o_{t-1} w_h),   o_0 = 0,   y = logistic(o_T w_o)
 

@@ -1,1 +1,1 @@
-"""What shows the inside of a network: gradients by time step, states and gates, figures."""
+"""Inspection of a network: gradients by time step, states and gates, figures."""

@@ -1,4 +1,4 @@
-"""First values of a network's parameters."""
+"""Initial values of a network's parameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rnncore._model.model import Model
 from rnncore._model.parameters import Shapes, checked_array
 from rnncore._types import Array
 
-#: ``init(name, shape, rng)`` returns the first values of a parameter.
+#: ``init(name, shape, rng)`` returns the initial values of a parameter.
 Draw = Callable[[str, tuple[int, ...], np.random.Generator], Any]
 Init = str | Mapping[str, Any] | Draw
 
@@ -22,7 +22,7 @@ NAMES = ("torch", "glorot", "orthogonal", "identity", "unit")
 
 
 def fill(model: Model, init: Any, scale: Any, rng: np.random.Generator) -> None:
-    """Write first values into the parameters of a model.
+    """Write initial values into the parameters of a model.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""The public classes, and how one is loaded from a file."""
+"""The public classes, which list what a network can do, and ``rnncore.load``."""

@@ -28,17 +28,17 @@ class GRU(Network):
     dtype, trainable_h0
         As for `rnncore.RNN`.
     init, init_scale
-        First parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
+        Initial parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
     update_bias : float, optional
-        First value of every update gate's bias, b_iz + b_hz: 1 or more keeps the state at the
-        start.
+        Initial value of every update gate's bias, b_iz + b_hz. With 1 or more, the state is kept
+        at first.
     seed : int or numpy.random.Generator, optional
-        For the first parameters.
+        For the initial parameters.
 
     Raises
     ------
     TypeError, ValueError
-        Naming the argument, what was expected and what came.
+        The error names the argument, what was expected and what was given.
 
     Notes
     -----
@@ -50,7 +50,7 @@ class GRU(Network):
         n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn))
         h_t = (1 - z) n + z h_{t-1}
 
-    Everything `rnncore.RNN` says about ``x``, ``lengths``, ``mask`` and threads holds here.
+    The notes of `rnncore.RNN` on ``x``, ``lengths``, ``mask`` and threads apply here too.
 
     References
     ----------

@@ -32,16 +32,17 @@ class LSTM(Network):
     dtype, trainable_h0
         As for `rnncore.RNN`.
     init, init_scale
-        First parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
+        Initial parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
     forget_bias : float, optional
-        First value of every forget gate's bias, b_ih + b_hh: 1 keeps the memory at the start. [2]_
+        Initial value of every forget gate's bias, b_if + b_hf. With 1 or more, the memory is kept
+        at first. [2]_
     seed : int or numpy.random.Generator, optional
-        For the first parameters.
+        For the initial parameters.
 
     Raises
     ------
     TypeError, ValueError
-        Naming the argument, what was expected and what came.
+        The error names the argument, what was expected and what was given.
 
     Notes
     -----
@@ -53,7 +54,7 @@ class LSTM(Network):
 
     A state is a pair (h, c): ``h0`` is one, ``Output.final`` is one, `vjp` returns one.
 
-    Everything `rnncore.RNN` says about ``x``, ``lengths``, ``mask`` and threads holds here.
+    The notes of `rnncore.RNN` on ``x``, ``lengths``, ``mask`` and threads apply here too.
 
     References
     ----------

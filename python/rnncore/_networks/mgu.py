@@ -21,8 +21,8 @@ def gates(from_x: Array, from_h: Array) -> Gates:
 class MGU(Network):
     """A network of minimal gated units with an optional linear read-out and loss. [1]_
 
-    One gate does what the GRU's two do, so a unit has two thirds of a GRU's parameters: popular
-    where networks are tiny and data few.
+    It has one gate where a GRU has two, and so two thirds of the parameters: useful where networks
+    are very small and data are few.
 
     Parameters
     ----------
@@ -31,16 +31,17 @@ class MGU(Network):
     dtype, trainable_h0
         As for `rnncore.RNN`.
     init, init_scale
-        First parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
+        Initial parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
     forget_bias : float, optional
-        First value of every gate's bias, b_if + b_hf: -1 or less keeps the state at the start.
+        Initial value of every gate's bias, b_if + b_hf. With -1 or less, the state is kept at
+        first.
     seed : int or numpy.random.Generator, optional
-        For the first parameters.
+        For the initial parameters.
 
     Raises
     ------
     TypeError, ValueError
-        Naming the argument, what was expected and what came.
+        The error names the argument, what was expected and what was given.
 
     Notes
     -----
@@ -53,7 +54,7 @@ class MGU(Network):
 
     The rows of the weights are those of f, then those of n.
 
-    Everything `rnncore.RNN` says about ``x``, ``lengths``, ``mask`` and threads holds here.
+    The notes of `rnncore.RNN` on ``x``, ``lengths``, ``mask`` and threads apply here too.
 
     References
     ----------

@@ -150,7 +150,7 @@ class Network:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The arguments the network was made with, except those for its first parameters."""
+        """The arguments the network was made with, except those for its initial parameters."""
         return dict(self._model.config)
 
     @property

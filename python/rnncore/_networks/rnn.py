@@ -31,81 +31,86 @@ class RNN(Network):
     Parameters
     ----------
     input_size : int
-        Numbers per time step, D; for integer input, the size of the vocabulary.
+        D, the numbers per time step; for tokens, the size of the vocabulary.
     hidden_size : int
-        Hidden units, H.
+        H, the hidden units.
     output_size : int, optional
-        Outputs, K. Without it the network has no read-out and returns hidden states.
+        K, the outputs. Without it the network has no read-out and returns hidden states.
     nonlinearity : {"tanh", "relu", "sigmoid", "identity"}
-        f.
+        The function f.
     skip : int, optional
-        s: adds ``W_skip h_{t-s}`` inside f, a shortcut through time by which gradients reach s
-        steps back in one [4]_; with h zero before the first state.
+        s adds ``W_skip h_{t-s}`` inside f: a connection over which gradients go s steps back at
+        once [4]_. States before the first step are zero.
     num_layers : int
-        Layers; each takes the states of the one below as its input.
+        Each layer takes the states of the layer below as its input.
     bidirectional : bool
         Whether each layer also runs from the last step to the first, with parameters of its own.
-        Its states, and what the next layer and the read-out get, are then both directions' side
-        by side; the "last" read-out gets each direction's state after its own last step.
+        The next layer and the read-out then get the states of both directions side by side; with
+        ``readout="last"``, the state of each direction after its own last step.
     dropout : float
-        While the network is fitted, the share of a layer's outputs that the next layer gets as
-        zeros, the others being scaled up by 1 / (1 - dropout).
+        During a fit, the share of a layer's outputs that are zero for the next layer. The others
+        are multiplied by 1 / (1 - dropout).
     bias : bool
-        Whether recurrence and read-out have biases.
+        Whether the recurrent layers and the read-out have biases.
     readout : {"last", "all"}
         One output per sequence, from its last state, or one per time step.
     loss : {None, "bce", "mse", "cross_entropy", "huber", "poisson", "gaussian_nll"}
-        What `loss`, `loss_and_grad` and `fit` minimise: the mean, over counted targets d and
-        outputs y, of binary cross-entropy on logits; the squared error ``(d - y)**2``;
-        cross-entropy on logits, where a negative class does not count; Huber's loss, half the
-        squared error up to an error of 1 and linear beyond; ``exp(y) - d y``, for counts with the
-        log rate y; or ``(s + (d - m)**2 exp(-s)) / 2``, for numbers with mean m and log variance s:
-        the first half of the outputs are the means, the other half the log variances.
+        What `loss`, `loss_and_grad` and `fit` compute: the mean over all counted targets d, with
+        outputs y, of
+
+        * "bce": binary cross-entropy of the logit y;
+        * "mse": the squared error ``(d - y)**2``;
+        * "cross_entropy": cross-entropy of logits; a target with a negative class does not count;
+        * "huber": half the squared error up to an error of 1, and linear beyond;
+        * "poisson": ``exp(y) - d y``, for counts d, where y is the logarithm of the rate;
+        * "gaussian_nll": ``(s + (d - m)**2 exp(-s)) / 2``, for numbers d of mean m and log
+          variance s; the first half of the outputs are m, the second half s.
     dtype : {"float32", "float64"}
         Precision of parameters, computation and results.
     trainable_h0 : bool
-        Whether the state before the first step is a parameter, the same for all sequences (where
-        no h0 is given), and at first zero.
+        Whether the state before the first step is a parameter, which is initially zero. It is the
+        same for all sequences, and used where no h0 is given.
     init : {"torch", "glorot", "orthogonal", "identity", "unit"}, mapping or callable
-        First parameters. "torch": everything uniform within 1/sqrt(H). All others have zero
-        biases and Glorot's uniform weights [2]_, and "orthogonal" an orthogonal recurrent matrix,
-        "identity" the identity (with relu this is the IRNN [3]_), "unit", for one unit, w_h = 1.
-        A mapping gives arrays by name, those it lacks are as with "torch"; a callable makes them:
-        ``init(name, shape, rng)``.
+        Initial parameters. With "torch" all are uniform within 1/sqrt(H). With the other names
+        biases are zero and weights uniform as in [2]_, but the recurrent matrix is orthogonal for
+        "orthogonal", the identity for "identity" (with relu this is the IRNN [3]_) and, of a single
+        unit, 1 for "unit". A mapping has arrays by name; parameters without one are as with
+        "torch". A callable is called as ``init(name, shape, rng)`` and returns an array.
     init_scale : float
-        Times the recurrent matrix of "orthogonal", "identity" and "unit".
+        Factor of the recurrent matrix of "orthogonal", "identity" and "unit".
     seed : int or numpy.random.Generator, optional
-        For the first parameters.
+        For the initial parameters.
 
     Raises
     ------
     TypeError, ValueError
-        Naming the argument, what was expected and what came.
+        The error names the argument, what was expected and what was given.
 
     Notes
     -----
     Wherever a method takes ``x``, it is one of
 
     * a (B, T, D) array of numbers;
-    * a (B, T) array of integers: tokens, standing for one-hot rows that are never formed;
+    * a (B, T) array of integers: tokens, which are treated as one-hot vectors;
     * a list of (T_i, D) arrays, or of integer sequences, of any lengths.
 
     ``lengths`` (B,) says how many steps of each row of an array count, ``mask`` (B, T) which
-    ones; a step that does not count leaves the state as it is, gives output zero, and passes
-    no gradient to its input. Time is spent on the steps that sequences have, not on padding.
+    ones. At a step that does not count the state is carried on, the output is zero, and the
+    gradient of the input is zero. Almost no time is spent on padding.
 
-    A state, ``h0`` before the first step or ``Output.final``, is (B, R, H), with one row for each
-    layer, or of two directions for each layer's forward and then reverse one, so for a plain
-    network (B, 1, H) (as h0 also (B, H)). With a skip connection every row becomes s, the latest
-    state first, which is all that the next step needs (as h0 the latest alone will do).
+    A state, such as ``h0`` before the first step or ``Output.final``, is (B, R, H), with one row
+    for each layer, or in a bidirectional network for each layer first the forward and then the
+    reverse direction. With one layer and direction it is (B, 1, H); as h0 also (B, H). With a skip
+    connection there are s rows instead of each, the latest state first; as h0, the latest alone is
+    also accepted, and the earlier ones are then zero.
 
-    ``threads`` says how many threads may share a call; None takes as many as there are cores
-    (or as ``RNNCORE_THREADS`` in the environment says) where the work is worth sharing, and one
-    where it is not. The result does not depend on it, to the last bit.
+    ``threads`` says how many threads may share a call. None: chosen automatically, all cores (or
+    ``RNNCORE_THREADS`` of the environment) where the call is long enough, else one. Results are
+    bit-identical for any number of threads.
 
-    A network can be pickled and copied. The GIL is free while the core works, and networks can
-    be used from several threads, one network too; only while `fit` changes a network, its calls
-    from other threads raise RuntimeError.
+    A network can be pickled and copied. The GIL is released while the core works, and a network can
+    be used from several threads at once. Only while `fit` or `load_state_dict` changes it, a
+    concurrent call raises RuntimeError.
 
     References
     ----------

@@ -1,1 +1,1 @@
-"""Files: networks and checkpoints as arrays with a header, in which nothing is executed."""
+"""Files of arrays with a header, in which nothing is executed; ``net.save``."""

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnncore._bench.grid import CELLS
-from rnncore._bench.peers import Answer, Contestant, Peer
+from rnncore._bench.peers.peer import Answer, Contestant, Peer
 from rnncore._networks.network import Network
 from rnncore._types import Array
 

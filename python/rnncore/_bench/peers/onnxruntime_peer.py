@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from rnncore._bench.peers import Contestant, Peer
+from rnncore._bench.peers.peer import Contestant, Peer
 from rnncore._networks.network import Network
 from rnncore._types import Array
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from rnncore._bench.peers import Answer, Contestant, Peer
+from rnncore._bench.peers.peer import Answer, Contestant, Peer
 from rnncore._networks.network import Network
 from rnncore._types import Array
 
