@@ -54,7 +54,7 @@ KERNEL_FLAGS = (
     ]
 )  # fmt: skip
 
-#: rnncore/simd/lanes.h refuses these and their like where the compiler sees them.  But the -O3 above
+#: simd/lanes.h refuses these and their like where the compiler sees them.  But the -O3 above
 #: hides an -Ofast from it, and not from the linker, which adds to the modules what flushes
 #: subnormals in any process that loads them.
 FAST_MATH = {"-ffast-math", "-Ofast", "-funsafe-math-optimizations"}

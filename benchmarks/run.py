@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from rnncore._bench import arguments, command, grid
 from rnncore._bench.arguments import checked, some_of
 from rnncore._bench.modes import ISAS, Mode
-
-from rnncore import _builds
+from rnncore._runtime import builds as _builds
 
 
 def options(line: Sequence[str] | None) -> argparse.Namespace:

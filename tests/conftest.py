@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 import selection
+from rnncore._runtime import builds as _builds
 
 import rnncore as rc
-from rnncore import _builds
 
 
 def poisoned(function):

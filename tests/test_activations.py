@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from rnncore import _builds
+from rnncore._runtime import builds as _builds
 
 # The largest error of each, over all its arguments. 2 ulp is the promise for tanh and logistic.
 LIMITS = {

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from fits import network
 from refusals import X, unchanged
+from rnncore._checks import arguments as check
+from rnncore._data import splits
+from rnncore._data.inputs import Inputs
 
 import rnncore as rc
 
@@ -43,9 +46,9 @@ def test_bad_fits(options, error, text):
 
 @pytest.mark.parametrize("share", ["left to train on", "set apart"])
 def test_shares_of_validation_in_which_nothing_counts(share):
-    inputs = rc.RNN(3, 2, 2, loss="cross_entropy")._inputs(X)
-    data = rc._data.data_of(inputs, np.zeros(4, int))
-    apart = rc._data.held_out(0.25, "random", data, _seed(0))[1].order
+    inputs = Inputs(rc.RNN(3, 2, 2, loss="cross_entropy")._model.spec, X)
+    data = splits.data_of(inputs, np.zeros(4, int))
+    apart = splits.held_out(0.25, "random", data, check.seed("rng", 0))[1].order
     y = np.full(4, -1 if share == "left to train on" else 1)
     y[apart] = 1 if share == "left to train on" else -1
     net = rc.RNN(3, 2, 2, loss="cross_entropy", seed=0)
@@ -55,10 +58,6 @@ def test_shares_of_validation_in_which_nothing_counts(share):
         ValueError,
         f"validation: expected a target that counts among the sequences {share}, got none of",
     )
-
-
-def _seed(rng):
-    return rc._checks.seed("rng", rng)
 
 
 def test_a_share_of_validation_in_another_precision(tmp_path):

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from rnncore.__main__ import main
-from rnncore._bench import command, crew, grid, limits, modes, peers, results, timing
+from rnncore._bench import command, grid, limits, modes, processes, results, timing
 from rnncore._bench.grid import Row
 from rnncore._bench.modes import Mode
-
-from rnncore import _builds
+from rnncore._bench.peers import registry as peers
+from rnncore._runtime import builds as _builds
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,7 +27,7 @@ QUICK = {"rounds": 2, "at_least": 1e-4}
 
 def test_a_failing_process_says_why():
     with pytest.raises(RuntimeError, match="measures nobody, float32, 1 thread failed:") as error:
-        list(crew.run(Mode(), grid.QUICK, ["nobody"], **QUICK))
+        list(processes.run(Mode(), grid.QUICK, ["nobody"], **QUICK))
     assert "peers: expected some of rnncore, oracle" in str(error.value)
 
 
@@ -180,7 +180,7 @@ def test_markdown_has_a_line_for_every_row(document, tmp_path):
 
 
 def measured(row, **medians):
-    """A report as crew.run makes it, with these times."""
+    """A report as processes.run makes it, with these times."""
     contestants = {
         name: {"variant": "", "median": seconds, "spread": 0.0, "first_call": 0.1}
         for name, seconds in medians.items()
@@ -275,7 +275,7 @@ def test_modes_reach_the_child(monkeypatch):
     every = modes.environment(Mode(3))
     assert every["NUMBA_NUM_THREADS"] == "3"
     assert "XLA_FLAGS" not in every
-    reports = crew.run(Mode(1, "float64", "base"), [], [], **QUICK)
+    reports = processes.run(Mode(1, "float64", "base"), [], [], **QUICK)
     assert next(reports)["mode"] == {
         "threads": 1, "dtype": "float64", "isa": "base", "build": "base",
     }  # fmt: skip

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rnncore._runtime import builds as _builds
 
 import rnncore as rc
-from rnncore import _builds, cpu
+from rnncore import cpu
 
 
 def run(code, **environment):
@@ -85,10 +86,10 @@ def imported(where):
 @pytest.fixture
 def source(tmp_path):
     """The package in a folder of its own, without what is compiled."""
-    (tmp_path / "rnncore").mkdir()
-    for path in PACKAGE.glob("*.py*"):
-        if not COMPILED.fullmatch(path.name):
-            shutil.copy(path, tmp_path / "rnncore" / path.name)
+    shutil.copytree(
+        PACKAGE, tmp_path / "rnncore",
+        ignore=lambda _, names: [name for name in names if COMPILED.fullmatch(name)],
+    )  # fmt: skip
     return tmp_path
 
 

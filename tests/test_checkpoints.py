@@ -270,8 +270,8 @@ def test_a_checkpoint_that_is_slow_to_save_is_saved_less_often(monkeypatch, tmp_
         now += 1.0
         saves += 1
 
-    monkeypatch.setattr("rnncore._training.perf_counter", clock)
-    monkeypatch.setattr("rnncore._checkpoint.write", write)
+    monkeypatch.setattr("rnncore._training.loop.perf_counter", clock)
+    monkeypatch.setattr("rnncore._training.checkpoint.write", write)
     network().fit(*data(), epochs=3000, callback=lambda *_: None, checkpoint=tmp_path / "fit")
     worked = now - saves
     assert 2 < saves < 2 + worked / 10

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from cases import difference
 from rnncore.__main__ import main
+from rnncore._demo import plain as _plain
 
 import rnncore as rc
-from rnncore import _plain
 
 
 def test_demo_needs_numpy_alone(build, tmp_path, monkeypatch, capsys, hide):

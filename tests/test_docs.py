@@ -12,9 +12,9 @@ import rnncore
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = ["rnncore"] + [
-    f"rnncore.{module.name}"
-    for module in pkgutil.iter_modules(rnncore.__path__)
-    if not module.name.startswith(("_core_", "__main__"))
+    module.name
+    for module in pkgutil.walk_packages(rnncore.__path__, "rnncore.")
+    if not module.name.startswith(("rnncore._core_", "rnncore.__main__", "rnncore._bench."))
 ]
 
 

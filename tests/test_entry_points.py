@@ -5,8 +5,7 @@ import re
 
 import numpy as np
 import pytest
-
-from rnncore import _builds
+from rnncore._runtime import builds as _builds
 
 F32 = np.float32
 B, T, D, H, K = 4, 5, 3, 2, 1

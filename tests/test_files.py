@@ -185,7 +185,7 @@ def test_a_pipe_is_not_waited_for(tmp_path, name):
 
 def test_a_file_from_before_there_were_stacks(tmp_path):
     """Its configuration says nothing of them."""
-    from rnncore import _files
+    from rnncore._storage import files as _files
 
     net, x = rc.GRU(3, 5, 2, seed=0), np.zeros((2, 4, 3))
     net.save(tmp_path / "net.npz")

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from rnncore._remedies import remedies
+from rnncore._diagnostics.remedies import remedies
 
 import rnncore as rc
 

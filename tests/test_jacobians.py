@@ -38,7 +38,7 @@ def test_jacobians_equal_central_differences(build, kind, options, masked):
         final = out.final if kind == "LSTM" else (out.final,)
         return np.concatenate([part.reshape(-1)[-len(rows) // len(pair) :] for part in final])
 
-    rows = net._form.state_rows
+    rows = net._model.spec.state_rows
     for s in (0, 1):
         state = tuple(np.zeros((1, rows, 3)) for _ in range(2 if kind == "LSTM" else 1))
         product = np.eye(len(state) * top)

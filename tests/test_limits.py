@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from rnncore._bench import limits
 from rnncore._bench.grid import Row
-
-from rnncore import _builds
+from rnncore._runtime import builds as _builds
 
 
 @pytest.mark.parametrize("name", list(limits.ITERATIONS))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cases import difference
 from fits import flat, one_step
-from rnncore._losses import LOSSES
+from rnncore._model.losses import LOSSES
 
 import rnncore as rc
 

@@ -4,9 +4,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+from rnncore._checks import synonyms as _synonyms
+from rnncore._model import configuration as _configuration
+from rnncore._model import initial as _initial
+from rnncore._networks import rnn as _rnn
+from rnncore._runtime import builds as _builds
 
 import rnncore as rc
-from rnncore import _builds, _initial, _model, _rnn, _synonyms
 
 FOREIGN_NAMES = {
     "loss": {
@@ -67,12 +71,13 @@ def test_names_of_other_libraries(argument, value, end):
 
 def test_synonyms_are_of_names_that_exist():
     known = {
-        "loss": _model.LOSSES, "readout": _model.READOUTS, "dtype": _model.DTYPES,
+        "loss": _configuration.LOSSES, "readout": _configuration.READOUTS,
+        "dtype": _configuration.DTYPES,
         "init": _initial.NAMES, "nonlinearity": _rnn.NONLINEARITIES,
         "optimizer": _builds.core("float32").OPTIMISERS,
     }  # fmt: skip
     for argument, table in _synonyms.SYNONYMS.items():
         assert set(table) - {""} <= set(known[argument])
-        others = [_synonyms.plain(name) for names in table.values() for name in names.split()]
+        others = [_synonyms.normalised(name) for names in table.values() for name in names.split()]
         assert len(set(others)) == len(others)
-        assert set(others).isdisjoint(map(_synonyms.plain, filter(None, known[argument])))
+        assert set(others).isdisjoint(map(_synonyms.normalised, filter(None, known[argument])))

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from rnncore._diagnostics import norms as _norms
 
 import rnncore as rc
-from rnncore import _norms
 
 N = 80  # wide enough to be iterated
 rng = np.random.default_rng(0)
@@ -96,6 +96,6 @@ def test_jacobians_of_as_many_sequences_as_there_is_room_for(monkeypatch, most, 
     net = rc.RNN(2, 3, 1, loss="mse", seed=0)
     x = rng.standard_normal((6, 8, 2))
     whole = net.gradient_flow(x, np.ones(6)).jacobians
-    monkeypatch.setattr("rnncore._flow.MOST_NUMBERS", most)
+    monkeypatch.setattr("rnncore._diagnostics.jacobians.MOST_NUMBERS", most)
     jacobians = net.gradient_flow(x, np.ones(6)).jacobians
     assert jacobians.tobytes() == whole[:, :sequences].tobytes()

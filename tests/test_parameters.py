@@ -238,7 +238,7 @@ def test_loading_a_part_never_brings_back_what_another_thread_has_replaced():
             except RuntimeError as error:
                 refusals.append(str(error))
                 continue
-            if any((net._parameters[name] != k % 2).any() for name in names):
+            if any((net._model.parameters[name] != k % 2).any() for name in names):
                 wrong.append(k)
     finally:
         done.set()

@@ -3,8 +3,9 @@ caught and does not enter."""
 
 import numpy as np
 import pytest
-from rnncore._bench import command, grid, peers, race
+from rnncore._bench import command, grid, race
 from rnncore._bench.grid import Row
+from rnncore._bench.peers import registry as peers
 
 #: One of everything; one unit; several, and more sequences than numba's block holds.
 SIZES = [(1, 1, 1, 1), (1, 3, 5, 7), (6, 2, 33, 5)]

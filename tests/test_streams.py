@@ -56,12 +56,12 @@ def test_the_core_takes_many_streams_as_they_are(build, dtype):
     net = network("LSTM", 5, dtype)
     for count in (1, 16, 1000):
         x = np.zeros((count, 3), dtype)
-        result = net._stream.step(x, None, None)
-        assert net._stream.step(x, result[1], result) is result
-        assert net._stream.step(np.zeros((count, 1), np.int64), result[1], None) is not None
+        result = net._model.stream.step(x, None, None)
+        assert net._model.stream.step(x, result[1], result) is result
+        assert net._model.stream.step(np.zeros((count, 1), np.int64), result[1], None) is not None
     wide = network("RNN", 200, dtype)
-    assert wide._stream.step(np.zeros((32, 3), dtype), None, None) is not None
-    assert wide._stream.step(np.zeros((33, 3), dtype), None, None) is None
+    assert wide._model.stream.step(np.zeros((32, 3), dtype), None, None) is not None
+    assert wide._model.stream.step(np.zeros((33, 3), dtype), None, None) is None
 
 
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])

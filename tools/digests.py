@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from crossed import compare
 from crossed.draw import draw
+from rnncore._runtime import builds as _builds
 
 import rnncore as rc
-from rnncore import _builds
 
 EXAMPLES = 600
 

@@ -321,9 +321,15 @@ def main() -> None:
         return
     from types import FunctionType
 
-    from rnncore import _checkpoint, _checks, _files, _load, _parameters, _training
+    from rnncore._checks import arguments as _checks
+    from rnncore._model import parameters as _parameters
+    from rnncore._model import state as _state
+    from rnncore._networks import load as _load
+    from rnncore._storage import files as _files
+    from rnncore._training import checkpoint as _checkpoint
+    from rnncore._training import loop as _loop
 
-    ours = (_checkpoint, _checks, _files, _load, _parameters, _training)
+    ours = (_checkpoint, _checks, _files, _load, _loop, _parameters, _state)
     for module in (*ours, np.lib.format, zipfile):
         for name, value in list(vars(module).items()):
             if isinstance(value, FunctionType) and value.__module__ == module.__name__:

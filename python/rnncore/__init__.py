@@ -10,16 +10,31 @@
 >>> loss, grads = net.loss_and_grad(x, y)  # exact backpropagation through time
 """
 
+# The private packages, from the bottom up; each imports only from those before it (annotations and
+# functions that are called later may refer to others). tests/test_layout.py checks it.
+#
+#     _types _version    types that signatures have in common; the version
+#     _checks            checks of arguments, and their errors
+#     _threads _runtime  threads a call may use; the build of the compiled core in use
+#     _storage           files
+#     _model             what a network is made of
+#     _data              sequences and targets, for the compiled core
+#     _calls             methods: outputs, losses, gradients, steps
+#     _diagnostics       methods: gradients by time step, states and gates
+#     _training          methods: fit
+#     _networks          the public classes, which list the methods
+#     _demo _bench       programs for the command line
+
 from rnncore import schedules
-from rnncore._builds import show_config
-from rnncore._flow import GradientFlow
-from rnncore._function import Output
-from rnncore._gru import GRU
-from rnncore._history import History
-from rnncore._load import load
-from rnncore._lstm import LSTM
-from rnncore._mgu import MGU
-from rnncore._rnn import RNN
+from rnncore._calls.running import Output
+from rnncore._diagnostics.flow import GradientFlow
+from rnncore._networks.gru import GRU
+from rnncore._networks.load import load
+from rnncore._networks.lstm import LSTM
+from rnncore._networks.mgu import MGU
+from rnncore._networks.rnn import RNN
+from rnncore._runtime.config import show_config
+from rnncore._training.history import History
 from rnncore._version import __version__
 
 __all__ = [

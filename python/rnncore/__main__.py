@@ -16,19 +16,21 @@ def main(line: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--version", action="version", version=rnncore.__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("demo", help="a toy, a forecast and a race, in a few seconds")
+    commands.add_parser("demo", help="an example, a forecast and a comparison, in a few seconds")
     commands.add_parser("info", help="version and instruction set in use")
-    bench = commands.add_parser("bench", help="side by side with what is installed, a minute")
+    bench = commands.add_parser(
+        "bench", help="compare with other libraries that are installed, in a minute"
+    )
     arguments.add(bench)
     bench.add_argument(
         "--json", type=arguments.checked(arguments.file), metavar="FILE",
-        help="write the numbers there, too",
+        help="also write the results to this file",
     )  # fmt: skip
     options = parser.parse_args(line)
     if options.command == "demo":
-        from rnncore import _demo
+        from rnncore._demo import demo
 
-        _demo.main()
+        demo.main()
     elif options.command == "bench":
         from rnncore._bench import command
 

@@ -1,14 +1,13 @@
-# The compiled core, as Python calls it. All its builds are of one source and have this face; the
-# type checker looks at this one, which every platform has.
+# The compiled core, as Python calls it. All builds are of one source and have these functions and
+# classes. The type checker uses this one, which every platform has.
 
 from typing import Any, Self, final
 
-from rnncore._checks import Array
-from rnncore._inputs import State
+from rnncore._types import Array, State
 
-CELLS: dict[str, int]
+CELLS: dict[str, tuple[int, int, int]]  # number, blocks, states
 NONLINEARITIES: dict[str, int]
-LOSSES: dict[str | None, int]
+LOSSES: dict[str, tuple[int, bool, int, float, float]]  # number, classes, outputs, low, high
 OPTIMISERS: dict[str, int]
 
 class Batch:

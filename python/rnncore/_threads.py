@@ -1,4 +1,4 @@
-"""How many threads one call may use."""
+"""How many threads a call may use where the caller does not say. The compiled core imports it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def available() -> int:
-    """Cores this process may run on, or the limit set in ``RNNCORE_THREADS`` if that is less."""
+    """The number of cores this process may run on, or ``RNNCORE_THREADS`` if that is less."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:

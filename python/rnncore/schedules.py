@@ -7,7 +7,7 @@
 >>> history.lr.round(6).tolist()
 [0.1, 0.1, 0.01, 0.01]
 
-Epochs are counted from 1. A function of the epoch's number does as well as one of these.
+Epochs are counted from 1. A function of the number of the epoch can be given instead of a schedule.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import cos, inf, pi
 
-from rnncore import _checks as check
+from rnncore._checks import arguments as check
 
 __all__ = ["Cosine", "Plateau", "Schedule", "Step", "WarmUp"]
 
 
 class Schedule:
-    """What the schedules have in common: ``schedule(epoch, epochs)`` is a learning rate."""
+    """Base class of the schedules: ``schedule(epoch, epochs)`` is a learning rate."""
 
     @property
     def uses_total(self) -> bool:
-        """Whether rates depend on the number of epochs in all. A fit with such rates goes on from a
-        checkpoint only with the number it was begun with; a schedule of your own may say False."""
+        """Whether rates depend on the total number of epochs. A fit with such rates can be
+        continued from a checkpoint only with the same number. A schedule of your own may return
+        False."""
         return True
 
     @property
     def plateau(self) -> tuple[float, float, int, int]:
-        """What the fit itself sees to, of a `Plateau`: the factor, the least rate, the patience,
+        """What the fit itself applies for a `Plateau`: the factor, the least rate, the patience,
         and after how many epochs it begins."""
         return 0.0, 0.0, 0, 0
 
     def __call__(self, epoch: int, epochs: int) -> float:
-        """The learning rate of an epoch, from 1, of so many."""
+        """The learning rate of an epoch, counted from 1, in a fit of so many epochs."""
         raise NotImplementedError
 
 
@@ -73,8 +74,8 @@ class Step(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """From ``lr`` down to ``end`` along half a cosine, over ``epochs`` (of None: all of the fit's);
-    PyTorch's CosineAnnealingLR. [1]_
+    """From ``lr`` down to ``end`` along half a cosine, over ``epochs`` (None: all epochs of the
+    fit); PyTorch's CosineAnnealingLR. [1]_
 
     References
     ----------
@@ -109,7 +110,7 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """A straight line up to the rate of ``then`` (a number or a schedule) over ``epochs``; after
+    """A linear increase to the rate of ``then`` (a number or a schedule) over ``epochs``; after
     these, ``then`` as if the fit had begun there.
 
     Examples
@@ -146,9 +147,9 @@ class WarmUp(Schedule):
 
 @dataclass(frozen=True)
 class Plateau(Schedule):
-    """``lr``, times ``factor`` whenever the loss (of the validation data, where there are some) has
-    not become smaller by one part in 10^4 for more than ``patience`` epochs, but never from above
-    ``least`` to below it; PyTorch's ReduceLROnPlateau.
+    """``lr``, times ``factor`` whenever the loss (of the validation data, if there are any) has not
+    decreased by one part in 10^4 for more than ``patience`` epochs, but never from above ``least``
+    to below it; PyTorch's ReduceLROnPlateau.
 
     Examples
     --------

@@ -12,9 +12,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from rnncore._runtime import builds as _builds
+
 from crossed import compare
 from crossed.draw import draw
-from rnncore import _builds
 
 TOGETHER = 100
 

@@ -74,7 +74,7 @@ def expected(example):
     """The same by the reference."""
     reference = Reference(example)
     net = reference.net
-    y, states = reference.outputs, net._form.states
+    y, states = reference.outputs, net._model.spec.states
     result = {"y": y, "hidden": reference.hidden, "final": reference.final}
     result["final"] = reference.final if states == 2 else reference.final[0]
     seed = None

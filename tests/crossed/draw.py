@@ -158,13 +158,13 @@ def draw(number: int) -> Example:
         lengths[rng.integers(B)] = T
     if ragged in ("mask", "both", "list mask"):
         mask = rng.random((B, T)) < pick(0.3, 0.6, 0.9)
-    states = probe._form.state_rows
+    states = probe._model.spec.state_rows
     h0 = None
     if one_in(2):
         h0 = rng.standard_normal((B, states, H)).astype(np.float32)
         if cell == "LSTM":
             h0 = (h0, rng.standard_normal((B, states, H)).astype(np.float32))
-    width = K or probe._form.width
+    width = K or probe._model.spec.width
     leading = (B, T) if options["readout"] == "all" else (B,)
     if options["loss"] == "cross_entropy":
         y = rng.integers(-1, width, leading)

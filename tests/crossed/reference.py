@@ -30,7 +30,7 @@ def factors(net, seed, sequence, steps):
     order = [s for layer in suffixes(spec_of(net)) for s in layer]
 
     def of_step(suffix, k):
-        row = order.index(suffix) * net._form.history
+        row = order.index(suffix) * net._model.spec.history
         draw = coins(coins(coins(seed, sequence), int(steps[k])), row)
         result = []
         for i in range(net.hidden_size):
@@ -43,7 +43,7 @@ def factors(net, seed, sequence, steps):
 
 def spec_of(net):
     return {
-        "cell": net._kind, "nonlinearity": net.config.get("nonlinearity"),
+        "cell": net._cell.name, "nonlinearity": net.config.get("nonlinearity"),
         "layers": net.config["num_layers"], "bidirectional": net.config["bidirectional"],
         "skip": net.config.get("skip"), "readout": net.config["readout"],
     }  # fmt: skip
@@ -65,7 +65,7 @@ class Reference:
 
     def states(self, b):
         """The state before a sequence's first step, as the oracle takes it."""
-        example, form = self.example, self.net._form
+        example, form = self.example, self.net._model.spec
         h0 = example.h0
         if h0 is not None:
             pair = h0 if form.states == 2 else (h0,)
@@ -80,7 +80,7 @@ class Reference:
 
     def forward(self):
         """Outputs (B, K) or (B, T, K), states (B, T, width), and final states, without dropout."""
-        example, form, spec = self.example, self.net._form, spec_of(self.net)
+        example, form, spec = self.example, self.net._model.spec, spec_of(self.net)
         B, T, _ = example.rows.shape
         H = form.hidden_size
         hidden = np.zeros((B, T, form.width))
@@ -136,7 +136,7 @@ class Reference:
 
     def gradients(self, dy, truncate=None, seed=None):
         """Of sum(dy * y): every parameter's, "x" (B, T, D) and "h0" (states, B, rows, H)."""
-        example, form = self.example, self.net._form
+        example, form = self.example, self.net._model.spec
         B, T, _ = example.rows.shape
         totals: dict = {}
         dx, dh0 = [], []

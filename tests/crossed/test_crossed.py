@@ -5,10 +5,10 @@ many as wanted.
 """
 
 import pytest
+from rnncore._runtime import builds as _builds
 
 from crossed import compare
 from crossed.draw import draw
-from rnncore import _builds
 
 EXAMPLES, TOGETHER = 240, 20
 

@@ -9,7 +9,7 @@ from fuzz.promises import close, expect
 
 def known(net):
     """The parameters for the reference; None where they are too large for it to be compared."""
-    p = {name: values.astype(np.float64) for name, values in net._parameters.items()}
+    p = {name: values.astype(np.float64) for name, values in net._model.parameters.items()}
     largest = max(np.abs(v).max() for v in p.values())
     return p if largest < 4 else None
 
@@ -56,7 +56,7 @@ def flat_gradient(net, arguments):
 def flow(label, net, result, gradient):
     expect(result.verdict in ("vanishing", "exploding", "healthy"), label, result.verdict)
     for name, terms in result.terms.items():
-        expect(terms.shape == (result.steps, *net._shapes[name]), label, name, terms.shape)
+        expect(terms.shape == (result.steps, *net._model.shapes[name]), label, name, terms.shape)
         expect(np.isfinite(terms).all(), label, name, terms)
     terms = [terms.sum(axis=0).ravel() for terms in result.terms.values()]
     close(label, net, np.concatenate(terms), gradient, "terms")
@@ -64,8 +64,10 @@ def flow(label, net, result, gradient):
 
 
 def same_parameters(label, net, grads):
-    expect(list(grads) == list(net._shapes), label, list(grads))
+    expect(list(grads) == list(net._model.shapes), label, list(grads))
     for name, values in grads.items():
-        expect(values.shape == net._shapes[name] and values.dtype == net.dtype, label, name)
+        expect(values.shape == net._model.shapes[name] and values.dtype == net.dtype, label, name)
         expect(np.isfinite(values).all(), label, name, values)
-        expect(values.flags.writeable and not np.shares_memory(values, net._flat), label, name)
+        expect(
+            values.flags.writeable and not np.shares_memory(values, net._model.flat), label, name
+        )

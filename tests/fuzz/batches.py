@@ -34,7 +34,7 @@ def outputs(r, net):
     expect(not fine or not data.impossible(), label, "took what it must refuse")
     if not fine or not good(arguments):
         return
-    B, T, K, form = data.B, data.T, net._outputs, net._form
+    B, T, K, form = data.B, data.T, net._model.spec.outputs, net._model.spec
     shape = (B, T, K) if net.readout == "all" else (B, K)
     p = known(net)
     ys = None
@@ -129,12 +129,16 @@ def losses(r, net):
 
             slope(label, loss_at, [(grads[name], way[name]) for name in p])
     elif name == "objective":
-        flat = maybe(r, 0.3, Value(net._flat.copy(), True), lambda: spoil(r, net._flat))
+        flat = maybe(r, 0.3, Value(net._model.flat.copy(), True), lambda: spoil(r, net._model.flat))
         made, fine, label = attempt(net, "objective()", result, {"flat": flat})
         if not fine or not flat.good:
             return
         value, gradient = made
-        expect(gradient.shape == net._flat.shape and gradient.dtype == np.float64, label, gradient)
+        expect(
+            gradient.shape == net._model.flat.shape and gradient.dtype == np.float64,
+            label,
+            gradient,
+        )
         close(label, net, gradient, flat_gradient(net, arguments), "gradient")
     else:
         value = result.loss
@@ -161,8 +165,10 @@ def slopes(r, net):
     data = Data(r, net, bad)
     arguments = dict(data.arguments)
     every = net.readout == "all"
-    shape_of_y = (data.B, data.T, net._outputs) if every else (data.B, net._outputs)
-    narrow = net._outputs == 1 and r.random() < 0.5
+    shape_of_y = (
+        (data.B, data.T, net._model.spec.outputs) if every else (data.B, net._model.spec.outputs)
+    )
+    narrow = net._model.spec.outputs == 1 and r.random() < 0.5
     dy = numbers(r, shape_of_y[:-1] if narrow else shape_of_y)
     arguments["dy"] = data.per_output(dy)
     if bad and r.random() < 0.5:
@@ -187,10 +193,10 @@ def slopes(r, net):
     else:
         expect(dx.shape == (data.B, data.T, net.input_size), label, dx.shape)
         expect(np.isfinite(dx).all() and not dx[~data.counted].any(), label, dx)
-    for k, part in enumerate(dh0 if net._form.states == 2 else (dh0,)):
-        shape = (data.B, net._form.state_rows, net.hidden_size)
+    for k, part in enumerate(dh0 if net._model.spec.states == 2 else (dh0,)):
+        shape = (data.B, net._model.spec.state_rows, net.hidden_size)
         if h0 is not None:
-            shape = np.shape(h0.means[k] if net._form.states == 2 else h0.means)
+            shape = np.shape(h0.means[k] if net._model.spec.states == 2 else h0.means)
         expect(part.shape == shape and np.isfinite(part).all(), label, "dh0", part, shape)
     if not extra and r.random() < 0.1:
         arguments.pop("threads", None)
@@ -207,7 +213,7 @@ def slopes(r, net):
         way_x = [0] * data.B
     else:
         parts += [(dx[b][: len(of)], of) for b, of in enumerate(way_x)]
-    pair = [dh0] if net._form.states == 1 else dh0
+    pair = [dh0] if net._model.spec.states == 1 else dh0
     way_h = [numbers(r, np.shape(part)) for part in pair] if h0 is not None else []
     parts += list(zip(pair, way_h, strict=False))
 
@@ -217,7 +223,7 @@ def slopes(r, net):
             net,
             {name: p[name] + s * way[name] for name in p},
             [(x + s * of, c) for (x, c), of in zip(data.sequences, way_x, strict=True)],
-            None if not states else states if net._form.states == 2 else states[0],
+            None if not states else states if net._model.spec.states == 2 else states[0],
         )
         slopes = np.reshape(dy, shape_of_y)
         return sum((y * of[: len(y)]).sum() for y, of in zip(ys, slopes, strict=True))
@@ -227,4 +233,4 @@ def slopes(r, net):
 
 def of_state(net, means):
     """The arrays of a state, of none no arrays."""
-    return [] if means is None else means if net._form.states == 2 else [means]
+    return [] if means is None else means if net._model.spec.states == 2 else [means]

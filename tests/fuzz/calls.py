@@ -28,10 +28,10 @@ def network(r, share=0.3):
     net, fine, _ = attempt(None, kind, getattr(rc, kind), arguments, also=(Raised,))
     if not fine:
         return None
-    if net._flat.size > 10_000 or (net.config.get("skip") or 0) > 1000:
+    if net._model.flat.size > 10_000 or (net.config.get("skip") or 0) > 1000:
         return None
-    expect(np.isfinite(net._flat).all(), kind, "parameters", net._flat)
-    return net if np.abs(net._flat).max() < 4 else None
+    expect(np.isfinite(net._model.flat).all(), kind, "parameters", net._model.flat)
+    return net if np.abs(net._model.flat).max() < 4 else None
 
 
 def example(r, most=12):

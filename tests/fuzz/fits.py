@@ -83,7 +83,7 @@ def training(r, net):
         if arguments.get("lr") is not None and callable(arguments["lr"].given):
             del arguments["lr"]
     moderate = all(name not in arguments for name in ("lr", "eps", "momentum", "weight_decay"))
-    kept = net._flat.copy()
+    kept = net._model.flat.copy()
     try:
         result, fine, label = attempt(net, "fit", net.fit, arguments, tuple(also), changes=True)
     except Find as find:
@@ -94,18 +94,18 @@ def training(r, net):
     finally:
         if path is not None and os.path.exists(path):
             os.unlink(path)
-    expect(np.isfinite(net._flat).all(), "fit", "parameters", net._flat)
+    expect(np.isfinite(net._model.flat).all(), "fit", "parameters", net._model.flat)
     if fine:
         expect(0 < len(result) <= max(3, len(result) and 3), label, len(result))
         expect(np.isfinite(result.loss).all(), label, result.loss)
         repr(result), result.to_dict()
-    if np.abs(net._flat).max() > 3:
-        net.load_state_dict(dict(zip(net._shapes, views(kept, net), strict=True)))
+    if np.abs(net._model.flat).max() > 3:
+        net.load_state_dict(dict(zip(net._model.shapes, views(kept, net), strict=True)))
 
 
 def views(flat, net):
     at = 0
-    for shape in net._shapes.values():
+    for shape in net._model.shapes.values():
         size = int(np.prod(shape))
         yield flat[at : at + size].reshape(shape)
         at += size

@@ -77,7 +77,7 @@ def attempt(net, name, call, arguments, also=(), changes=False):
     succeeds may change the network.
     """
     good = all(value.good for value in arguments.values())
-    before = None if net is None else net._flat.tobytes()
+    before = None if net is None else net._model.flat.tobytes()
     label = f"{name}({', '.join(f'{k}={told(v.given)}' for k, v in arguments.items())})"
     given = {
         key: (value.given, value.given.tobytes())
@@ -109,11 +109,15 @@ def attempt(net, name, call, arguments, also=(), changes=False):
         if good:
             raise Find(f"{label}: refused: {type(error).__name__}: {text[:300]}") from error
     COUNTS.note(name, "ok" if error is None else type(error).__name__)
-    if before is not None and not (changes and error is None) and net._flat.tobytes() != before:
+    if (
+        before is not None
+        and not (changes and error is None)
+        and net._model.flat.tobytes() != before
+    ):
         late = isinstance(error, FloatingPointError | Raised) or str(error).startswith("lr(")
         if not late:
             raise Find(f"{label}: changed the network")
-        if not np.isfinite(net._flat).all():
+        if not np.isfinite(net._model.flat).all():
             raise Find(f"{label}: left a network that is not finite")
     for key, (array, numbers_before) in given.items():
         if array.tobytes() != numbers_before:

@@ -33,7 +33,7 @@ def step(kind, f, p, at, x, state):
 
 def first_states(net, p, count, h0):
     """Of every sequence and pass the list of arrays that its first step needs."""
-    form = net._form
+    form = net._model.spec
     H, s, passes = form.hidden_size, form.history, form.passes
     if form.states == 2:
         if h0 is None:
@@ -51,7 +51,7 @@ def first_states(net, p, count, h0):
 def forward(net, p, sequences, h0=None):
     """(y, hidden) per step or y per sequence, and final states: of sequences (x, counted)."""
     directions = ("", "_reverse") if net.config["bidirectional"] else ("",)
-    kind, f, H = net._kind, net.config.get("nonlinearity"), net.hidden_size
+    kind, f, H = net._cell.name, net.config.get("nonlinearity"), net.hidden_size
     ys, hiddens, finals = [], [], []
     for (x, counted), states in zip(
         sequences, first_states(net, p, len(sequences), h0), strict=True
@@ -96,7 +96,7 @@ def loss(net, p, sequences, targets, h0=None):
         if net.readout == "all":
             y, d = y[counted], np.asarray(d)[counted]
         if net.config["loss"] == "cross_entropy":
-            y, d = np.reshape(y, (-1, net._outputs)), np.reshape(d, -1)
+            y, d = np.reshape(y, (-1, net._model.spec.outputs)), np.reshape(d, -1)
             y, d = y[d >= 0], d[d >= 0]
             top = y.max(axis=-1, keepdims=True) if len(y) else 0
             log_p = y - top - np.log(np.exp(y - top).sum(axis=-1, keepdims=True))

@@ -121,13 +121,13 @@ class Data:
         counted = self.counted if self.net.readout == "all" else np.ones(self.B, bool)
         loss = self.net.config["loss"]
         if loss == "cross_entropy":
-            return beyond(y, counted, -np.inf, self.net._outputs - 1)
+            return beyond(y, counted, -np.inf, self.net._model.spec.outputs - 1)
         return beyond(y, counted, *((0, 1) if loss == "bce" else ()))
 
     def targets(self, bad):
         """y, and the targets of every sequence."""
         r, net = self.r, self.net
-        K, every, loss = net._outputs, net.readout == "all", net.config["loss"]
+        K, every, loss = net._model.spec.outputs, net.readout == "all", net.config["loss"]
         shape = (self.B, self.T) if every else (self.B,)
         if loss == "cross_entropy":
             y = numbers(r, shape, -1, K - 1, whole=True)
@@ -167,7 +167,7 @@ class Data:
 
     def state(self, bad):
         """(h0 or None, its meaning or None)"""
-        r, form = self.r, self.net._form
+        r, form = self.r, self.net._model.spec
         if r.random() < 0.6:
             return (None, None) if not bad or r.random() < 0.8 else (rubbish(r), None)
         H, passes, s = form.hidden_size, form.passes, form.history

@@ -25,10 +25,12 @@ from fuzz.strategies import (
 def state_dicts(r, net):
     """load_state_dict"""
     bad = r.random() < 0.5
-    state = {name: dress(r, numbers(r, shape)) for name, shape in net._shapes.items()}
+    state = {name: dress(r, numbers(r, shape)) for name, shape in net._model.shapes.items()}
     if bad:
         name = r.choice(list(state))
-        state[name] = spoil(r, np.zeros(net._shapes[name])) if r.random() < 0.7 else rubbish(r)
+        state[name] = (
+            spoil(r, np.zeros(net._model.shapes[name])) if r.random() < 0.7 else rubbish(r)
+        )
         if r.random() < 0.2:
             state[r.choice(["extra", 3, None])] = rubbish(r)
         if r.random() < 0.2:
@@ -57,9 +59,9 @@ def state_dicts(r, net):
     if fine and done:
         for name, values in net.state_dict().items():
             close(label, net, values, state[name].means, name)
-    expect(np.isfinite(net._flat).all(), label, "parameters", net._flat)
-    if not np.abs(net._flat).max() < 3:
-        net.load_state_dict({name: numbers(r, s) for name, s in net._shapes.items()})
+    expect(np.isfinite(net._model.flat).all(), label, "parameters", net._model.flat)
+    if not np.abs(net._model.flat).max() < 3:
+        net.load_state_dict({name: numbers(r, s) for name, s in net._model.shapes.items()})
 
 
 def files(r, net):
@@ -78,5 +80,5 @@ def files(r, net):
     else:
         again, _, label = attempt(net, "copy", copy.deepcopy, {"x": Value(net, True)})
     expect(again.config == net.config, label, again.config)
-    expect(again._flat.tobytes() == net._flat.tobytes(), label, "parameters")
+    expect(again._model.flat.tobytes() == net._model.flat.tobytes(), label, "parameters")
     repr(net), net.flat, net.parameters()

@@ -27,7 +27,7 @@ def room(shape, dtype):
 
 def streams(r, net):
     """step, run_stream"""
-    bad, form, D, K = r.random() < 0.4, net._form, net.input_size, net._outputs
+    bad, form, D, K = r.random() < 0.4, net._model.spec, net.input_size, net._model.spec.outputs
     name = r.choice(["step", "run_stream"])
     tokens = r.random() < 0.3
     count: tuple[int, ...] = ()
@@ -123,11 +123,11 @@ def streams(r, net):
         h0 = [np.reshape(s, (len(steps), rows, H)) for s in states]
         h0 = h0 if form.states == 2 else h0[0]
     ever = np.ones(steps.shape[1], bool)
-    readout, net._config["readout"] = net._config["readout"], "all"
+    readout, net._model.config["readout"] = net._model.config["readout"], "all"
     try:
         ys, _, finals = reference.forward(net, p, [(s, ever) for s in steps], h0)
     finally:
-        net._config["readout"] = readout
+        net._model.config["readout"] = readout
     close(label, net, np.reshape(y, (-1, K)), np.concatenate(ys), "y")
     for k, part in enumerate(state):
         wanted = [f[k] if form.states == 2 else f for f in finals]

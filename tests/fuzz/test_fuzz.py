@@ -77,7 +77,7 @@ def test_the_fuzzer_notices():
     value = calls.Value(1, 1)
 
     def changes(x):
-        net._flat[:] += 1
+        net._model.flat[:] += 1
 
     def fails(x):
         raise KeyError(x)

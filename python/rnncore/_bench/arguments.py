@@ -1,5 +1,5 @@
-"""What can be asked of a benchmark on the command line. Whatever is wrong with an argument ends the
-program, as argparse does it, before anything is measured."""
+"""Command-line arguments of the benchmarks. An error in one of them ends the program with a message
+of argparse, before anything is measured."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rnncore import _checks as check
 from rnncore._bench import grid
+from rnncore._checks import arguments as check
 
 T = TypeVar("T")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """What both commands have in common."""
+    """Add the arguments that both commands have."""
     parser.add_argument(
         "--rows", nargs="+", default=[], type=checked(grid.parse), metavar="H,D,B,T",
         help="only these: hidden units, inputs, sequences, steps; before them 'ragged,', "
@@ -51,7 +51,7 @@ def seconds(text: str) -> float:
 
 
 def as_number(kind: type, text: str) -> Any:
-    """The text itself where it is none, which the check then refuses."""
+    """The number; or the text itself if it is none, which the check then refuses."""
     try:
         return kind(text)
     except ValueError:
@@ -69,7 +69,7 @@ def some_of(known: Sequence[str]) -> Callable[[str], Sequence[str]]:
 
 
 def file(text: str) -> Path:
-    """A file that can be written; none is left behind."""
+    """A file that can be written. It is not created yet."""
     path = Path(text)
     new = not path.exists()
     path.open("a").close()
@@ -79,7 +79,7 @@ def file(text: str) -> Path:
 
 
 def folder(text: str) -> Path:
-    """A folder that files can be written to; it is made where there is none."""
+    """A folder that files can be written to. It is created if necessary."""
     path = Path(text)
     path.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=path).close()

@@ -1,4 +1,4 @@
-"""Run and print: what ``python -m rnncore bench`` and ``benchmarks/run.py`` have in common."""
+"""Measuring and printing, for ``python -m rnncore bench`` and ``benchmarks/run.py``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnncore import _checks as check
-from rnncore._bench import crew, grid, results
+from rnncore._bench import grid, processes, results
 from rnncore._bench.grid import Row
 from rnncore._bench.modes import Mode
-from rnncore._bench.peers import PEERS
+from rnncore._bench.peers.registry import PEERS
 from rnncore._bench.results import Document
+from rnncore._checks import arguments as check
 
-#: Everyone but rnncore, which always takes part.
+#: All but rnncore, which always takes part.
 RIVALS = tuple(name for name in PEERS if name != "rnncore")
 
 
@@ -28,9 +28,9 @@ def measure(
     kinds
         The modes.
     rows, flat
-        What all contestants are timed on, and what only rnncore is, in the first mode.
+        Rows on which all contestants are timed; rows on which only rnncore is, in the first mode.
     peers
-        Names of ``peers.PEERS``; those that are not installed are left out, and said so.
+        Names of ``peers.registry.PEERS``; the report lists those that are not installed.
     rounds, at_least
         Timings of every contestant, and seconds of each.
     """
@@ -39,7 +39,7 @@ def measure(
     at_least = check.number("seconds", at_least, 0, above=True)
     document = results.new_document(rounds, at_least)
     for kind in kinds:
-        reports = crew.run(
+        reports = processes.run(
             kind, rows, peers, rounds=rounds, at_least=at_least,
             flat=flat if kind == kinds[0] else (),
         )  # fmt: skip
@@ -56,7 +56,7 @@ def measure(
 
 
 def light(rows: Sequence[Row], dtype: str, rounds: int, file: Path | None) -> None:
-    """A handful of rows, or those given, against whatever is installed."""
+    """A few rows, or those given, with all libraries that are installed."""
     document = measure([Mode(dtype=dtype)], rows or grid.LIGHT, RIVALS, rounds=rounds)
     if file is not None:
         file.write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -64,7 +64,7 @@ def light(rows: Sequence[Row], dtype: str, rounds: int, file: Path | None) -> No
 
 
 def write(document: Document, folder: Path) -> None:
-    """results.json, results.md and, where matplotlib is installed, pictures into a folder."""
+    """Write results.json, results.md and, if matplotlib is installed, figures to a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     (folder / "results.md").write_text(results.markdown(document), encoding="utf-8")

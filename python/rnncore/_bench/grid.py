@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import rnncore as rc
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 
 class Cell(NamedTuple):
-    """How to make a network of such cells, and what one unit of it computes in a step: so many
-    rows of [W_ih W_hh] times [x ; h], and so many tanh or logistic functions."""
+    """How to make a network of such cells, and what one unit of it computes in a step: a number of
+    rows of [W_ih W_hh] times [x ; h], and of tanh or logistic functions."""
 
     make: Callable[..., Network]
     rows: int
@@ -36,16 +36,16 @@ CELLS = {
 }
 TASKS = ("train", "ragged", "forward", "step")
 
-#: Of ``ragged`` rows: the shortest sequence, and the mean of how many steps more the others would
-#: have, were none of them cut off.
+#: In ``ragged`` rows: the length of the shortest sequence, and how many steps longer a sequence is
+#: on average, before it is cut off at T.
 SHORTEST, MORE = 5, 15
 
 
 class Row(NamedTuple):
     """One line of the table: hidden units, inputs, sequences, time steps, layers, directions.
 
-    ``target`` is how many times faster than the fastest peer rnncore means to be, in float32
-    on one thread.
+    ``target`` is how many times faster than the fastest peer rnncore should be, in float32 on one
+    thread.
     """
 
     cell: str
@@ -74,12 +74,12 @@ class Row(NamedTuple):
 
     @property
     def trains(self) -> bool:
-        """Whether the task asks for gradients."""
+        """Whether the task computes gradients."""
         return self.task in ("train", "ragged")
 
     @property
     def calls(self) -> int:
-        """How many of what the table reports are in one timed call."""
+        """How many units of work, as the table reports them, are in one timed call."""
         return self.T if self.task == "step" else 1
 
     def network(self, dtype: str) -> Network:
@@ -93,15 +93,15 @@ class Row(NamedTuple):
         )  # fmt: skip
 
     def data(self, dtype: str) -> tuple[Array, Array]:
-        """x (B, T, D) and y (B,), always the same; steps after a sequence's end are there, and
-        not zero, so that an answer shows whether they were counted."""
+        """x (B, T, D) and y (B,), always the same. Steps after the end of a sequence are not zero,
+        so that a result shows whether they were counted."""
         rng = np.random.default_rng(0)
         x = rng.standard_normal((self.B, self.T, self.D), np.float32).astype(dtype)
         return x, rng.integers(0, 2, self.B).astype(dtype)
 
     def lengths(self) -> Array:
-        """How many steps each sequence has, always the same: T, but for ``ragged`` 5 and more,
-        geometrically distributed, and cut off at T (of the grid's rows, 21 on average)."""
+        """How many steps each sequence has, always the same: T; for ``ragged`` from 5 to T,
+        geometrically distributed (in the rows of the grid, 21 on average)."""
         if self.task != "ragged":
             return np.full(self.B, self.T)
         draws = np.random.default_rng(0).geometric(1 / (1 + MORE), self.B)  # from 1
@@ -109,20 +109,20 @@ class Row(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """Of all sequences."""
+        """The steps of all sequences."""
         return int(self.lengths().sum())
 
     @property
     def chain(self) -> int:
-        """How many steps have to wait for each other: those of the longest sequence, and for a
-        layer the first one below it; in both directions, all those below it."""
+        """How many steps have to follow each other: those of the longest sequence, and for each
+        further layer one more, or with both directions all of them again."""
         longest = int(self.lengths().max())
         return longest * self.layers if self.bidirectional else longest + self.layers - 1
 
     def multiply_adds(self) -> int:
-        """Of the products of one call: of [x ; h] forward, and for training of both gradients and,
-        backward, of W_hh^T and above the first layer W_ih^T; element-wise work and the read-out
-        are left out."""
+        """The multiply-adds of the products of one call: of [x ; h] forward, and for training of
+        both gradients and, backward, of W_hh^T and, above the first layer, of W_ih^T. Element-wise
+        work and the read-out are not counted."""
         directions = 1 + self.bidirectional
         states = self.layers * self.H
         above = (self.layers - 1) * directions * self.H  # inputs of all layers but the first
@@ -131,12 +131,12 @@ class Row(NamedTuple):
         return CELLS[self.cell].rows * self.H * directions * (forward + train) * self.steps
 
     def activations(self) -> int:
-        """How many times one call evaluates tanh or its like."""
+        """How many tanh or logistic functions one call evaluates."""
         units = self.layers * (1 + self.bidirectional) * self.H
         return CELLS[self.cell].activations * units * self.steps
 
 
-#: The train steps that rnncore is judged by.
+#: The train steps that have targets.
 TABLE = [
     Row("rnn", 1, 1, 1, 1000, target=4),
     Row("rnn", 1, 3, 32, 50, target=20),
@@ -175,11 +175,11 @@ RAGGED = [
     for B in (32, 256)
 ]
 
-#: The same networks at work, and one stream of steps.
+#: The same networks forward only, and one stream of steps.
 FORWARD = [row._replace(task="forward", target=None) for row in TABLE]
 STEP = [Row(cell, 16, 8, 1, 100, "step", target=15) for cell in CELLS]
 
-#: Along which the pictures are drawn: units (each row with inputs and steps of its own),
+#: The rows of the figures along one size: units (each row with inputs and steps of its own),
 #: sequences, and time steps.
 AXES = {
     "H": [row for row in TABLE if row.B in (32, 64)],
@@ -226,7 +226,7 @@ def parse(text: str, target_of: Iterable[Row] = FULL) -> Row:
 
 
 def meaning(word: str) -> dict[str, Any]:
-    """What a word before the sizes says of a row."""
+    """The field of a row that a word before the sizes sets."""
     if word in TASKS:
         return {"task": word}
     if word in CELLS:

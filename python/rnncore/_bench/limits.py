@@ -1,9 +1,9 @@
-"""What this machine could do at most, measured in the same run through the compiled core.
+"""What this machine can do at most, measured in the same run by the compiled core.
 
 Four probes (``rnncore/probes.pxi``), each on one core and with the build that is timed:
 
 ``fma``     flops per second of independent multiply-adds, operands in registers
-``tanh``    seconds per element of tanh and its slope, from cache to cache
+``tanh``    seconds per element of tanh and its derivative, from cache to cache
 ``chain``   seconds per step of ``h = tanh(w h + x)``, where every step waits for the last
 ``stream``  bytes per second read from memory much larger than any cache
 
@@ -28,18 +28,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnncore import _builds
 from rnncore._bench import timing
 from rnncore._bench.grid import Row
+from rnncore._runtime import builds
 
-#: Iterations of a probe's call, and the rounds the best of which counts.
+#: Iterations of one call of a probe, and the number of rounds, of which the best counts.
 ITERATIONS = {"fma": 100_000, "tanh": 1000, "chain": 50_000, "stream": 1}
 STREAM_BYTES = 1 << 28
 ROUNDS = 7
 
 
 class Limits(NamedTuple):
-    """Rates of one core: see above."""
+    """Rates of one core; see the docstring of the module."""
 
     flops_per_second: float
     seconds_per_tanh: float
@@ -53,12 +53,12 @@ class Limits(NamedTuple):
         return max(products + tanh, row.chain * self.seconds_per_chain_step)
 
     def fma_share(self, row: Row, seconds: float) -> float:
-        """Of the fma peak, when a call took so many seconds."""
+        """The share of the fma peak that a call of so many seconds reached."""
         return 2 * row.multiply_adds() / (seconds * self.flops_per_second)
 
 
 def rate(core: Any, name: str, iterations: int, memory: Any) -> float:
-    """Work per second of a probe: the best of a few rounds, for this is a limit."""
+    """Work per second of a probe: the best of a few rounds, since it is a limit."""
     work = core.probe(name, iterations, memory)
     seconds = (timing.total(lambda: core.probe(name, iterations, memory), 1) for _ in range(ROUNDS))
     return float(work / min(seconds))
@@ -66,7 +66,7 @@ def rate(core: Any, name: str, iterations: int, memory: Any) -> float:
 
 def measure(dtype: str, stream_bytes: int = STREAM_BYTES) -> Limits:
     """This core's limits in a precision, with the build in use."""
-    core = _builds.core(dtype)
+    core = builds.core(dtype)
     small = np.full(4096, 0.5, dtype)
     rates = {name: rate(core, name, n, small) for name, n in ITERATIONS.items() if name != "stream"}
     large = np.ones(stream_bytes // np.dtype(dtype).itemsize, dtype)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: By which libraries are told how many threads to use.
+#: Variables that set the number of threads of the libraries.
 THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -20,8 +20,8 @@ THREADS = (
     "NUMBA_NUM_THREADS",
 )
 
-#: Instruction set -> what holds rnncore and its peers to it.  Not held are onnxruntime, and the
-#: library in which XLA computes large products.
+#: Instruction set -> the variables that limit rnncore and its peers to it. They do not limit
+#: onnxruntime, nor the library in which XLA computes large products.
 ISAS = {
     "v3": {
         "RNNCORE_ISA": "v3",
@@ -37,7 +37,7 @@ ISAS = {
         "RNNCORE_ISA": "base",
         "ATEN_CPU_CAPABILITY": "default",
         "ONEDNN_MAX_CPU_ISA": "SSE41",
-        "MKL_CBWR": "COMPATIBLE",  # the one way to hold MKL on every maker's processors
+        "MKL_CBWR": "COMPATIBLE",  # the only variable that limits MKL on all processors
         "OPENBLAS_CORETYPE": "Nehalem",
         "NUMBA_CPU_NAME": "x86-64",
         "NUMBA_CPU_FEATURES": "",

@@ -1,4 +1,4 @@
-"""A document's first run as pictures, with matplotlib.
+"""The first run of a document as figures, with matplotlib.
 
 ``speedup_H.png``, ``speedup_B.png`` and ``speedup_T.png`` show how many times faster than each
 peer a train step is, along ``grid.AXES``; ``flat.png`` what one step of one sequence costs
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from rnncore._bench.grid import AXES, FLAT, Row
-from rnncore._bench.peers import PEERS
+from rnncore._bench.peers.registry import PEERS
 from rnncore._bench.results import Document, mode_of
 
 SIZE = (4.8, 3.6)  # inches: a text column, without shrinking
@@ -28,7 +28,7 @@ Measured = dict[Row, dict[str, float]]
 
 
 def draw(document: Document, folder: Path) -> None:
-    """Write those pictures for which there are two points or more."""
+    """Write the figures for which there are at least two points."""
     run = document["runs"][0]
     measured = {
         Row(**row["row"]): {name: c["median"] for name, c in row["contestants"].items()}
@@ -95,8 +95,8 @@ def flat(lines: dict[str, Measured], about: str) -> Figure:
 
 
 def share(rows: list[dict[str, Any]], about: str) -> Figure:
-    """Of each train step, the time its products would take at the peak, its tanh and logistic
-    functions at theirs, and what is left."""
+    """For each train step, the shares of time that its products would take at the peak, and its
+    tanh and logistic functions at theirs, and the rest."""
     figure = Figure(figsize=(SIZE[0], 0.6 + 0.22 * len(rows)), layout="constrained")
     axes = figure.subplots()
     axes.set_title(f"Where a train step's time goes, {about}", fontsize=10)

@@ -1,4 +1,4 @@
-"""One contestant in one row: built, checked against rnncore, made ready to be timed."""
+"""One contestant in one row: built, checked against rnncore, then timed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 
 from rnncore._bench import timing
 from rnncore._bench.grid import Row
-from rnncore._bench.peers import Answer, Contestant, Peer
 from rnncore._bench.peers.itself import Itself
+from rnncore._bench.peers.peer import Answer, Contestant, Peer
 
 #: Largest deviation that rounding may cause, relative to the largest entry of an array: sums of
-#: a hundred thousand terms in different orders.  A wrong derivative is wrong by far more.
+#: a hundred thousand terms in different orders. The error of a wrong derivative is far larger.
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
 
-#: Of a contestant's own minimum time, what goes into choosing among a peer's variants.
+#: The share of the minimum time that is used for choosing among the variants of a peer.
 TRIAL = 0.25
 
 
@@ -24,7 +24,7 @@ class DisagreementError(RuntimeError):
 
 
 def check(name: str, got: Answer, expected: Answer, dtype: str) -> None:
-    """DisagreementError unless every array of the answer is what rnncore says it is."""
+    """Raise DisagreementError unless every array of the answer equals rnncore's."""
     if set(got) != set(expected):
         raise DisagreementError(f"{name}: expected {sorted(expected)}, got {sorted(got)}")
     for what, wanted in expected.items():
@@ -43,7 +43,7 @@ def check(name: str, got: Answer, expected: Answer, dtype: str) -> None:
 
 
 class Entry(NamedTuple):
-    """A contestant that is ready to be timed, so many calls at a time."""
+    """A contestant that is timed over `calls` calls at a time."""
 
     contestant: Contestant
     calls: int
@@ -53,14 +53,14 @@ class Entry(NamedTuple):
         return {"variant": self.contestant.variant, "first_call": self.first_call}
 
     def time(self) -> float:
-        """Seconds of one call; another one before it, not timed, wakes what has gone to sleep."""
+        """Seconds of one call. One call before it is not timed: it wakes threads that sleep."""
         self.contestant.call()
         return timing.total(self.contestant.call, self.calls) / self.calls
 
 
 def enter(row: Row, dtype: str, peer: Peer, at_least: float) -> Entry | None:
-    """A peer's fastest contestant for a row, once all of them have agreed with rnncore; None
-    where it has none."""
+    """A peer's fastest contestant for a row, after all of them were checked against rnncore; None
+    if it has none."""
     net = row.network(dtype)
     x, y = row.data(dtype)
     itself = Itself(threads=1).contestants(row, net, x, y)[0]
@@ -79,7 +79,7 @@ def enter(row: Row, dtype: str, peer: Peer, at_least: float) -> Entry | None:
 
 
 def fastest(trials: dict[str, Contestant], at_least: float) -> Contestant:
-    """Of a peer's variants."""
+    """The fastest of a peer's variants."""
     if len(trials) == 1:
         return next(iter(trials.values()))
     calls = {variant: contestant.call for variant, contestant in trials.items()}

@@ -1,4 +1,4 @@
-"""What a run comes to: a document for JSON, and its tables in Markdown.
+"""The results of a run: a document for JSON, and its tables in Markdown.
 
 ``docs/benchmarks.md`` says what is in the document.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from rnncore._bench.grid import Row
 from rnncore._bench.modes import Mode
-from rnncore._bench.peers import STUDIES
+from rnncore._bench.peers.registry import STUDIES
 from rnncore._version import __version__
 
 Document = dict[str, Any]
@@ -33,7 +33,7 @@ def new_document(rounds: int, at_least: float) -> Document:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers depend on besides the code."""
+    """The machine and the versions that the numbers depend on."""
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
@@ -45,7 +45,7 @@ def machine() -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """The processor's name, as far as the system tells."""
+    """The name of the processor, if the system reports it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             lines = [line.split(":", 1) for line in file if line.startswith("model name")]
@@ -70,11 +70,13 @@ def best_peer(row: dict[str, Any]) -> tuple[str, float] | None:
 
 
 class Table:
-    """A Markdown table that can be printed line by line, as rows come."""
+    """A Markdown table that can be printed line by line, while rows are measured."""
 
     def __init__(self, run: dict[str, Any]) -> None:
         self.mode = mode_of(run)
-        self.judged = self.mode.judged and not run["missing"]  # against all peers or not at all
+        self.judged = (
+            self.mode.judged and not run["missing"]
+        )  # targets are compared only if all peers are there
         self.names = list(run["versions"])
         self.titles = [
             "task, cell, H, D, B, T", *(f"{name}, µs" for name in self.names),
@@ -120,7 +122,7 @@ def significant(number: float) -> str:
 
 
 def heading(run: dict[str, Any]) -> str:
-    """What a run is of, as lines of text."""
+    """The mode, the versions and the limits of a run, as lines of text."""
     limits = run["limits"]
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     missing = f"; not installed: {', '.join(run['missing'])}" if run["missing"] else ""
@@ -134,7 +136,7 @@ def heading(run: dict[str, Any]) -> str:
 
 
 def first_calls(run: dict[str, Any]) -> str:
-    """The longest first call of each contestant: for those that compile, compilation."""
+    """The longest first call of each contestant; of libraries that compile, mostly compilation."""
     longest: dict[str, float] = {}
     for row in run["rows"]:
         for name, entry in row["contestants"].items():

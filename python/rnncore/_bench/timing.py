@@ -1,8 +1,8 @@
-"""How a call is timed: on one core, warm, often enough, and in turns with its rivals.
+"""How a call is timed: on one core, after warming up, often enough, in turns with the others.
 
 A timing is the mean of as many calls as take a minimum time together.  Contestants take turns,
-round after round, so that a machine that slows down slows all of them; what is reported is the
-median of the rounds, with half their interquartile range as its spread.
+round after round, so that a machine that slows down slows all of them. The median of the rounds is
+reported, with half their interquartile range as its spread.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Timing(NamedTuple):
 
 @contextmanager
 def pinned() -> Iterator[None]:
-    """This process on one core, where the system lets us choose; afterwards as before."""
+    """Run on one core, where the system allows it; afterwards on all cores as before."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -40,14 +40,14 @@ def pinned() -> Iterator[None]:
 
 
 def first_call(call: Call) -> tuple[float, Any]:
-    """Seconds of a call, and its result: for those that compile on it, mostly compilation."""
+    """Seconds of a call, and its result. Libraries that compile do so in the first call."""
     begun = perf_counter()
     result = call()
     return perf_counter() - begun, result
 
 
 def total(call: Call, calls: int) -> float:
-    """Seconds of so many calls, while the garbage collector waits."""
+    """Seconds of so many calls, with the garbage collector off."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -61,7 +61,7 @@ def total(call: Call, calls: int) -> float:
 
 
 def enough(call: Call, at_least: float) -> int:
-    """How many calls take `at_least` seconds; finding out warms them up."""
+    """How many calls take `at_least` seconds. Measuring that also warms up."""
     calls = 1
     while True:
         spent = total(call, calls)

@@ -1,8 +1,8 @@
 """The process of one contestant: ``python -m rnncore._bench.worker MODE PEER``.
 
-MODE is a ``modes.Mode`` as JSON.  It introduces itself, then does what it is told, one JSON object
-a line on standard input, one on standard output in return; see ``crew``.  Whatever a library
-prints goes to standard error.
+MODE is a ``modes.Mode`` as JSON. The process writes one JSON object about itself; then it reads one
+command per line of standard input and writes one reply per line of standard output, both as JSON
+(see ``processes``). Whatever a library prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ def serve(
     mode: Mode, name: str, commands: Iterable[str], say: Callable[[dict[str, Any]], None]
 ) -> None:
     # Imported after pinning: some libraries count cores when they are imported.
-    from rnncore import _builds
-    from rnncore._bench import limits, peers, race
+    from rnncore._bench import limits, race
     from rnncore._bench.grid import Row
+    from rnncore._bench.peers.registry import load
+    from rnncore._runtime import builds
 
     try:
-        peer = peers.load(name, mode.threads)
+        peer = load(name, mode.threads)
     except ImportError:
         say({"version": None})
         return
-    say({"version": peer.version, "build": _builds.selected})
+    say({"version": peer.version, "build": builds.selected})
     entry = None
     for line in commands:
         command = json.loads(line)

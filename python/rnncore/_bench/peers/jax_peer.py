@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnncore._bench.grid import CELLS
-from rnncore._bench.peers import Answer, Contestant, Peer
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._bench.peers.peer import Answer, Contestant, Peer
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 
 class Jax(Peer):

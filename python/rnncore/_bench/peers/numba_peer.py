@@ -14,10 +14,10 @@ import numba
 import numpy as np
 import scipy
 
-from rnncore._bench.peers import Answer, Contestant, Peer
 from rnncore._bench.peers import numba_kernels as kernels
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._bench.peers.peer import Answer, Contestant, Peer
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 #: Sequences of a block: enough to fill vectors, few enough for the cache.
 WIDTH = 32
@@ -34,11 +34,11 @@ class Numba(Peer):
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
 
     def kernel(self, function: Any) -> Any:
-        """For the threads we have."""
+        """Compiled for the number of threads."""
         return function if self.threads == 1 else kernels.compiled_parallel(function)
 
     def blocks(self, count: int) -> int:
-        """How many blocks need room of their own: all of them if they run at once."""
+        """How many blocks need arrays of their own: all of them if they run at once."""
         return 1 if self.threads == 1 else count
 
     def train(self, net: Network, x: Array, y: Array) -> list[Contestant]:
@@ -91,7 +91,7 @@ class Numba(Peer):
 
 
 class NumbaLanes(Numba):
-    """rnncore's layout, without its kernels: what is between the two is what those are worth."""
+    """rnncore's layout without its kernels: the difference to rnncore is what those gain."""
 
     name = "numba-lanes"
 
@@ -159,7 +159,7 @@ def transposed(matrix: Array) -> Array:
 
 
 def named(count: int, loss: Any, g_ih: Array, g_hh: Array, g_b: Array, g_y: Array) -> Answer:
-    """An answer from what the kernels sum up."""
+    """An answer from the sums of the kernels."""
     return {
         "loss": loss / count,
         "weight_ih_l0": g_ih,

@@ -1,18 +1,18 @@
 """numpy: batched BPTT by hand, every product a BLAS call into memory allocated beforehand.
 
 The best practice of numpy: time first, so that every step is one contiguous matrix; the input
-product, the slopes and the weight gradients over all steps at once; in the two loops over time
-only what depends on the step before.  ``np.dot`` calls BLAS with less ado than ``np.matmul``,
-which tells where matrices are small.
+product, the derivatives of tanh and the weight gradients over all steps at once; in the two loops
+over time only what depends on the step before. ``np.dot`` calls BLAS with less overhead than
+``np.matmul``, which matters where matrices are small.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from rnncore._bench.peers import Answer, Contestant, Peer
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._bench.peers.peer import Answer, Contestant, Peer
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 
 class Numpy(Peer):
@@ -55,7 +55,7 @@ class Numpy(Peer):
 
 
 class Tape:
-    """Parameters, data, and room for everything that a pass computes; (T, B, ...) throughout."""
+    """Parameters, data, and arrays for everything that a pass computes; all are (T, B, ...)."""
 
     def __init__(self, net: Network, x: Array) -> None:
         p = net.state_dict()

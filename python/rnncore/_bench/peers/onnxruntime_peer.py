@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from rnncore._bench.peers import Contestant, Peer
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._bench.peers.peer import Contestant, Peer
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 #: Of the model's format: old enough for every version that knows numpy 2.
 OPSET, IR_VERSION = 17, 8

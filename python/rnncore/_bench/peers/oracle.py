@@ -4,8 +4,8 @@
     dL/da_t = (1 - h_t^2) dL/dh_t,   dL/dh_{t-1} = W_hh^T dL/da_t
     dL/dW = sum_t dL/da_t [x_t ; h_{t-1}]^T
 
-Not a rival but what rnncore has to agree with, and what a loop in Python costs.  It is slow, so
-it takes part in small rows only.
+It is a reference that rnncore has to agree with, and shows what a loop in Python costs. It is
+slow, so it takes part in small rows only.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from math import exp, log1p, tanh
 
 import numpy as np
 
-from rnncore._bench.peers import Answer, Contestant, Peer
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._bench.peers.peer import Answer, Contestant, Peer
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 Vector = list[float]
 
-#: What a step costs besides its multiplications, in those; and how many of them in a call are
-#: too many to ask for: some 30 ms.
+#: The overhead of a step, in multiplications; and how many multiplications a call may have, about
+#: 30 ms.
 STEP, MOST = 10, 300_000
 
 
@@ -112,9 +112,9 @@ class Elman:
             for t in range(len(sequence), 0, -1):
                 da = [(1 - v * v) * s for v, s in zip(h[t], dh, strict=True)]
                 u = sequence[t - 1] + h[t - 1]
-                for row, slope in zip(g_w, da, strict=True):
-                    row[:] = [g + slope * v for g, v in zip(row, u, strict=True)]
-                g_b = [g + slope for g, slope in zip(g_b, da, strict=True)]
+                for row, d in zip(g_w, da, strict=True):
+                    row[:] = [g + d * v for g, v in zip(row, u, strict=True)]
+                g_b = [g + d for g, d in zip(g_b, da, strict=True)]
                 dh = [dot(column, da) for column in self.w_hh_t]
         return loss, g_w, g_b, g_y, g_by
 

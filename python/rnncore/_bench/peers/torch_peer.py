@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from rnncore._bench.peers import Answer, Contestant, Peer
-from rnncore._checks import Array
-from rnncore._network import Network
+from rnncore._bench.peers.peer import Answer, Contestant, Peer
+from rnncore._networks.network import Network
+from rnncore._types import Array
 
 #: From a recurrent module to the states that the head reads.
 Run = Callable[[Any], Any]

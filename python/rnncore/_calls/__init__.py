@@ -1,0 +1,1 @@
+"""The methods that run a network: outputs, losses, gradients, and inference step by step."""

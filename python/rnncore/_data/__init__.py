@@ -1,0 +1,1 @@
+"""Sequences and targets: from what a caller passes to what the compiled core takes, and back."""

@@ -1,0 +1,1 @@
+"""``python -m rnncore demo``, and its data."""

@@ -1,0 +1,1 @@
+"""Inspection of a network: gradients by time step, states and gates, figures."""

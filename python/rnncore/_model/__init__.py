@@ -1,0 +1,2 @@
+"""What a network is made of: its cell, configuration and parameters, and the compiled objects that
+work on them."""

@@ -1,0 +1,79 @@
+"""What describes a cell. The classes of networks in `rnncore._networks` each have one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnncore._runtime.builds import core
+from rnncore._types import Array
+
+#: By name: the number of the cell in the core, its blocks, and its states; see `Cell`.
+IN_CORE: dict[str, tuple[int, int, int]] = core("float32").CELLS
+
+Gates = dict[str, Array]
+
+
+class KeepingBias(NamedTuple):
+    """The bias of a gate with which a cell keeps its state from step to step."""
+
+    argument: str  # of the constructor, that sets it
+    sign: int  # of a bias that keeps the state
+    state: str  # "h" or "c"
+
+
+def no_gates(from_x: Array, from_h: Array) -> Gates:
+    return {}
+
+
+def no_options(config: dict[str, Any]) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A kind of recurrent unit.
+
+    Attributes
+    ----------
+    name : str
+        In the core, in saved files and in errors.
+    options : callable
+        ``options(config) -> dict``: the constructor's arguments that only this cell has, checked.
+    gates : callable
+        ``gates(W_ih x_t + b_ih, W_hh h_{t-1} + b_hh) -> dict``: the values of the gates by name, in
+        numpy. Used to show them; the core forms them itself.
+    next_memory : callable or None
+        ``next_memory(gates, c_{t-1}) -> c_t``, of a cell whose state is a pair (h, c).
+    keeping : KeepingBias or None
+    """
+
+    name: str
+    options: Callable[[dict[str, Any]], dict[str, Any]] = no_options
+    gates: Callable[[Array, Array], Gates] = no_gates
+    next_memory: Callable[[Gates, Array], Array] | None = None
+    keeping: KeepingBias | None = None
+
+    @property
+    def number(self) -> int:
+        """By which the core knows it."""
+        return IN_CORE[self.name][0]
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of H rows in its weights."""
+        return IN_CORE[self.name][1]
+
+    @property
+    def states(self) -> int:
+        """Arrays that its state consists of: 1 for h, 2 for the pair (h, c)."""
+        return IN_CORE[self.name][2]
+
+
+def logistic(a: Array) -> Array:
+    """1 / (1 + exp(-a)) in numpy, without overflow."""
+    result: Array = np.exp(-np.logaddexp(0, -a))
+    return result

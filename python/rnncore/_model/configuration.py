@@ -1,0 +1,85 @@
+"""The arguments that a network is made with, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnncore._checks import arguments as check
+from rnncore._model.cells import Cell
+from rnncore._model.losses import LOSSES, Loss
+
+READOUTS = ("last", "all")
+DTYPES = ("float32", "float64")
+
+#: Layers that the core allows, times directions.
+MOST_LAYERS = 64
+
+
+def checked(cell: Cell, given: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a network: all arguments but those for its first parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument.
+    """
+    outputs = given["output_size"]
+    config = {
+        "input_size": check.whole("input_size", given["input_size"], 1),
+        "hidden_size": check.whole("hidden_size", given["hidden_size"], 1),
+        "output_size": None if outputs is None else check.whole("output_size", outputs, 1),
+        **cell.options(given),
+        **checked_layers(given),
+        "bias": check.flag("bias", given["bias"]),
+        "readout": check.choice("readout", given["readout"], READOUTS),
+        "loss": check.choice("loss", given["loss"], [None, *LOSSES]),
+        "dtype": dtype_name(given["dtype"]),
+    }
+    if config["loss"] is not None:
+        check_outputs(LOSSES[config["loss"]], outputs or state_width(config), config)
+    return config
+
+
+def checked_layers(given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that say how layers are put together."""
+    bidirectional = check.flag("bidirectional", given["bidirectional"])
+    most = MOST_LAYERS // 2 if bidirectional else MOST_LAYERS
+    layers = check.whole("num_layers", given["num_layers"], 1, most)
+    dropout = check.number("dropout", given["dropout"], 0, 1, above=False)
+    if dropout and layers == 1:
+        raise ValueError(
+            f"dropout: expected 0 with num_layers=1, got {dropout!r}: it acts between layers"
+        )
+    return {
+        "num_layers": layers,
+        "bidirectional": bidirectional,
+        "dropout": dropout,
+        "trainable_h0": check.flag("trainable_h0", given["trainable_h0"]),
+    }
+
+
+def check_outputs(loss: Loss, outputs: int, config: dict[str, Any]) -> None:
+    """Raise an error where a loss cannot be computed from so many outputs."""
+    if loss.classes and config["dtype"] == "float32":
+        check.whole("output_size", outputs, 1, 2**24)  # the core compares class numbers as floats
+    if outputs % loss.outputs:
+        raise ValueError(
+            f"output_size: expected a multiple of {loss.outputs} for loss={loss.name!r}, which "
+            f"takes {loss.outputs} outputs for each target, got {outputs}"
+        )
+
+
+def state_width(config: dict[str, Any]) -> int:
+    """How many numbers the read-out gets of each step: H, or of two directions 2 H."""
+    directions = 2 if config["bidirectional"] else 1
+    return directions * int(config["hidden_size"])
+
+
+def dtype_name(dtype: Any) -> str:
+    try:
+        name = None if dtype is None else np.dtype(dtype).name
+    except Exception:  # raised by numpy, or by the object itself
+        name = dtype if isinstance(dtype, str) else check.shown(dtype)
+    return check.choice("dtype", name, DTYPES)  # type: ignore[no-any-return]

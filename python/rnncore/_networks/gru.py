@@ -1,0 +1,83 @@
+"""The GRU."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import numpy as np
+
+from rnncore._model.cells import Cell, Gates, KeepingBias, logistic
+from rnncore._model.initial import set_gate_bias
+from rnncore._networks.network import Common, Network
+from rnncore._types import Array
+
+
+def gates(from_x: Array, from_h: Array) -> Gates:
+    (r_x, z_x, n_x), (r_h, z_h, n_h) = (np.split(of, 3, axis=-1) for of in (from_x, from_h))
+    r = logistic(r_x + r_h)
+    return {"r": r, "z": logistic(z_x + z_h), "n": np.tanh(n_x + r * n_h)}
+
+
+class GRU(Network):
+    """A network of gated recurrent units with an optional linear read-out and loss.
+
+    Parameters
+    ----------
+    input_size, hidden_size, output_size, num_layers, bidirectional, dropout, bias, readout, loss
+        As for `rnncore.RNN`.
+    dtype, trainable_h0
+        As for `rnncore.RNN`.
+    init, init_scale
+        Initial parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
+    update_bias : float, optional
+        Initial value of every update gate's bias, b_iz + b_hz. With 1 or more, the state is kept
+        at first.
+    seed : int or numpy.random.Generator, optional
+        For the initial parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The error names the argument, what was expected and what was given.
+
+    Notes
+    -----
+    In PyTorch's formula, gate order and names, with s the logistic function (the reset gate
+    works on the product, as in cuDNN)::
+
+        r = s(W_ir x_t + b_ir + W_hr h_{t-1} + b_hr)
+        z = s(W_iz x_t + b_iz + W_hz h_{t-1} + b_hz)
+        n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn))
+        h_t = (1 - z) n + z h_{t-1}
+
+    The notes of `rnncore.RNN` on ``x``, ``lengths``, ``mask`` and threads apply here too.
+
+    References
+    ----------
+    .. [1] K. Cho et al., "Learning phrase representations using RNN encoder-decoder for
+       statistical machine translation", EMNLP 2014.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> x = np.random.default_rng(0).standard_normal((64, 10, 2))
+    >>> y = x[:, 0, 0] > 0  # the first of ten steps
+    >>> net = rc.GRU(2, 8, 1, loss="bce", seed=0)
+    >>> history = net.fit(x, y, epochs=60, lr=0.03, rng=0)
+    >>> bool((net.predict(x) == y).mean() > 0.9)
+    True
+    """
+
+    _cell = Cell("GRU", gates=gates, keeping=KeepingBias("update_bias", sign=1, state="h"))
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int | None = None,
+        *,
+        update_bias: float | None = None,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(input_size, hidden_size, output_size, **common)
+        set_gate_bias(self._model, "update_bias", 1, update_bias)

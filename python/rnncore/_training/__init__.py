@@ -1,0 +1,1 @@
+"""Fitting: the options, the loop over epochs, checkpoints, and the history."""

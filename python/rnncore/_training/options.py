@@ -1,0 +1,162 @@
+"""The options of a fit, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnncore._checks import arguments as check
+from rnncore._model.model import Model
+from rnncore._types import Array
+from rnncore.schedules import Schedule
+
+
+class Options(NamedTuple):
+    """The arguments of a fit, checked."""
+
+    trainer: dict[str, Any]  # arguments of the core's Trainer
+    settings: dict[str, Any]  # what a checkpoint of the fit is recognised by
+    rates: Callable[[int, int], Any]  # (first, count) -> the learning rates of `count` epochs
+    epochs: int
+    threads: int | None
+    progress: bool
+    callback: Callable[[int, float], object] | None
+    checkpoint: str | None
+
+
+def checked_options(
+    model: Model, *,
+    epochs: Any, batch_size: Any, optimizer: Any, lr: Any, momentum: Any, alpha: Any, betas: Any,
+    eps: Any, clip_norm: Any, clip_value: Any, weight_decay: Any, l1: Any, activation: Any,
+    truncate: Any, patience: Any, shuffle: Any, threads: Any, progress: Any, callback: Any,
+    checkpoint: Any,
+) -> Options:  # fmt: skip
+    """The arguments of `fit` that are not data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument.
+    """
+    core, dtype = model.spec.core, model.spec.dtype
+    try:
+        beta1, beta2 = betas
+    except Exception:  # whatever unpacking raises
+        raise TypeError(f"betas: expected two numbers, got {check.shown(betas)}") from None
+    eps = check.number("eps", eps, 0, above=True)
+    with np.errstate(over="ignore"):
+        rounded = dtype.type(eps)
+    if not 0 < rounded < np.inf:
+        raise ValueError(f"eps: expected more than 0 and finite in {dtype}, got {eps!r}")
+    epochs = check.whole("epochs", epochs, 1)
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback: expected a function, got {check.shown(callback)}")
+    schedule = lr if isinstance(lr, Schedule) else Schedule()
+    settings = {
+        "batch_size": check.whole("batch_size", batch_size, 1),
+        "optimizer": check.choice("optimizer", optimizer, core.OPTIMISERS),
+        "lr": rate_settings(lr, epochs),
+        "momentum": check.number("momentum", momentum, 0, 1, above=False),
+        "alpha": check.number("alpha", alpha, 0, 1, above=False),
+        "betas": [
+            check.number("betas", beta1, 0, 1, above=False),
+            check.number("betas", beta2, 0, 1, above=False),
+        ],
+        "eps": eps,
+        "clip_norm": limit("clip_norm", clip_norm),
+        "clip_value": limit("clip_value", clip_value),
+        "weight_decay": strength_settings("weight_decay", weight_decay),
+        "l1": strength_settings("l1", l1),
+        "activation": check.number("activation", activation, 0, above=False),
+        "truncate": 0 if truncate is None else check.whole("truncate", truncate, 1),
+        "shuffle": check.flag("shuffle", shuffle),
+        "patience": 0 if patience is None else check.whole("patience", patience, 1),
+    }
+    unchanged = {
+        name: settings[name]
+        for name in ("momentum", "alpha", "eps", "clip_norm", "clip_value", "activation",
+                     "truncate", "patience")
+    }  # fmt: skip
+    return Options(
+        {
+            **unchanged,
+            "rule": core.OPTIMISERS[settings["optimizer"]],
+            "beta1": settings["betas"][0],
+            "beta2": settings["betas"][1],
+            "decay": strengths("weight_decay", settings["weight_decay"], model),
+            "l1": strengths("l1", settings["l1"], model),
+            "shuffled": settings["shuffle"],
+            "plateau": schedule.plateau,
+        },
+        settings,
+        rates_of(lr, epochs),
+        epochs,
+        check.threads(threads),
+        check.flag("progress", False if progress is None else progress),
+        callback,
+        None if checkpoint is None else check.path(checkpoint, "checkpoint"),
+    )
+
+
+def limit(name: str, value: Any) -> float:
+    """A clipping limit for the core, where 0 is none."""
+    return 0.0 if value is None else check.number(name, value, 0, above=True)
+
+
+def rate_settings(lr: Any, epochs: int) -> Any:
+    """The learning rate in the settings: a number, or a text that identifies the schedule."""
+    if isinstance(lr, Schedule):
+        has_text = type(lr).__repr__ is not object.__repr__  # not the default one with an address
+        text = check.shown(lr) if has_text else check.kind(lr)
+        return f"{text} over {epochs} epochs" if lr.uses_total else text
+    return "a function" if callable(lr) else check.number("lr", lr, 0, above=True)
+
+
+def rates_of(lr: Any, epochs: int) -> Callable[[int, int], Any]:
+    """(first, count) -> the learning rates of some epochs; a number if it is the same for all."""
+    if not callable(lr):
+        return lambda _first, _count: float(lr)
+
+    def rates(first: int, count: int) -> list[float]:
+        numbers = range(first, first + count)
+        if isinstance(lr, Schedule):
+            return [lr(epoch, epochs) for epoch in numbers]
+        return [check.number(f"lr({epoch})", lr(epoch), 0, above=False) for epoch in numbers]
+
+    return rates
+
+
+def strength_settings(name: str, value: Any) -> Any:
+    """A penalty in the settings: a number, or a dict of numbers by the beginnings of names."""
+    if isinstance(value, Mapping):
+        return {
+            key if isinstance(key, str) else check.shown(key): check.number(
+                f"{name}[{check.shown(key)}]", strength, 0, above=False
+            )
+            for key, strength in check.entries(name, value).items()
+        }
+    return check.number(name, value, 0, above=False)
+
+
+def strengths(name: str, value: Any, model: Model) -> Array | None:
+    """One number for every entry of the flat vector. In a mapping, the longest key with which the
+    name of the parameter begins decides. None where all numbers are zero."""
+    parameters, dtype = model.parameters, model.spec.dtype
+    given = value if isinstance(value, dict) else {"": value}
+    for key in given:
+        if not any(parameter.startswith(key) for parameter in parameters):
+            raise ValueError(
+                f"{name}: expected beginnings of {', '.join(parameters)}; got {check.shown(key)}"
+            )
+    parts = []
+    for parameter, values in parameters.items():
+        keys = [key for key in given if parameter.startswith(key)]
+        strength = given[max(keys, key=len)] if keys else 0
+        with np.errstate(over="ignore"):
+            parts.append(np.full(values.size, strength, dtype))
+        if not np.isfinite(parts[-1]).all():
+            raise ValueError(f"{name}: expected a finite number in {dtype}, got {strength!r}")
+    result = np.concatenate(parts)
+    return result if result.any() else None
