@@ -97,18 +97,18 @@ SENTENCE = re.compile(r"(Start|Take|Pass) [^.]*(\.\S[^.]*)*\.")
 @pytest.mark.parametrize("kind", VANISHING)
 def test_remedies_are_sentences_that_say_how_much(kind):
     net = getattr(rc, kind)(1, 4, 1, seed=0)
-    found = remedies("vanishing", net, 100)
+    found = remedies("vanishing", net._model, 100)
     assert len(found) == len(VANISHING[kind])
     for remedy, part in zip(found, VANISHING[kind], strict=True):
         assert part in remedy
     without = getattr(rc, kind)(1, 4, 1, bias=False, readout="all")
-    assert "bias=True and " in remedies("vanishing", without, 100)[0]
-    assert not any("readout" in remedy for remedy in remedies("vanishing", without, 100))
+    assert "bias=True and " in remedies("vanishing", without._model, 100)[0]
+    assert not any("readout" in remedy for remedy in remedies("vanishing", without._model, 100))
     others = [rc.RNN(1, 1, skip=3, nonlinearity="relu"), rc.RNN(1, 2, nonlinearity="sigmoid")]
     for verdict in ("vanishing", "exploding"):
         for one in (net, without, *others):
-            for remedy in remedies(verdict, one, 100):
+            for remedy in remedies(verdict, one._model, 100):
                 assert SENTENCE.fullmatch(remedy), remedy
-    assert "a skip= larger than 3" in remedies("vanishing", others[0], 100)[-1]
-    assert 'init="unit"' in remedies("exploding", others[0], 100)[-1]
-    assert remedies("healthy", net, 100) == []
+    assert "a skip= larger than 3" in remedies("vanishing", others[0]._model, 100)[-1]
+    assert 'init="unit"' in remedies("exploding", others[0]._model, 100)[-1]
+    assert remedies("healthy", net._model, 100) == []

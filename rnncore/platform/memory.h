@@ -41,7 +41,7 @@ static inline void *aligned_block(size_t size, char **aligned)
 static inline void poison(void *memory, size_t size)
 {
 #ifdef RNN_POISON
-    memset(memory, 0xFF, size);
+    if (size) memset(memory, 0xFF, size);
 #else
     (void)memory;
     (void)size;
