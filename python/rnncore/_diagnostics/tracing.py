@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore._calls.running import forward
 from rnncore._data.inputs import Inputs
-from rnncore._model.model import Model
+from rnncore._model.model import HasModel, Model
 from rnncore._types import Array
-
-if TYPE_CHECKING:
-    from rnncore._networks.network import Network
 
 
 class Trace(NamedTuple):
@@ -39,7 +36,7 @@ class Trace(NamedTuple):
 
 
 def trace(
-    self: Network,
+    self: HasModel,
     x: npt.ArrayLike,
     h0: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
