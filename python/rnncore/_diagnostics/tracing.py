@@ -139,16 +139,16 @@ def trace_of(
 ) -> Trace:  # fmt: skip
     """Of one direction of a layer, the d-th."""
     H, history = layer.spec.hidden_size, layer.spec.history
-    way = slice(None, None, -1 if suffix else 1)  # through time
+    order = slice(None, None, -1 if suffix else 1)  # in which the layer runs through time
     counted, own = inputs.counted, hidden[..., d * H : (d + 1) * H]
     latest = [part[:, d * history] for part in first]
-    gates, c = gates_of(layer, suffix, below[:, way], own[:, way], latest, counted[:, way])
+    gates, c = gates_of(layer, suffix, below[:, order], own[:, order], latest, counted[:, order])
     shown = {
-        name: np.where(counted[..., None], values[:, way], 0).astype(layer.spec.dtype)
+        name: np.where(counted[..., None], values[:, order], 0).astype(layer.spec.dtype)
         for name, values in gates.items()
     }
     if c is not None:
-        c = np.where(inputs.past_end[..., None], 0, c[:, way]).astype(layer.spec.dtype)
+        c = np.where(inputs.past_end[..., None], 0, c[:, order]).astype(layer.spec.dtype)
     return Trace(own.copy(), shown, c)
 
 
