@@ -16,14 +16,15 @@
 #     _types _version    types that signatures have in common; the version
 #     _checks            checks of arguments, and their errors
 #     _threads _runtime  threads a call may use; the build of the compiled core in use
-#     _storage           files
-#     _model             what a network is made of
+#     schedules          learning rates
+#     _model             what a network is made of; methods for its parameters
+#     _storage           files; the method save
 #     _data              sequences and targets, for the compiled core
-#     _calls             methods: outputs, losses, gradients, steps
-#     _diagnostics       methods: gradients by time step, states and gates
-#     _training          methods: fit
-#     _networks          the public classes, which list the methods
-#     _demo _bench       programs for the command line
+#     _calls             methods for outputs, losses and gradients, steps
+#     _diagnostics       methods for inspection: gradients by time step, states and gates
+#     _training          methods for training
+#     _networks          the public classes, which list the methods; load
+#     _demo _bench       programs of the command line
 
 from rnncore import schedules
 from rnncore._calls.running import Output

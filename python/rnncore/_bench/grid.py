@@ -205,7 +205,7 @@ QUICK = [
 
 def parse(text: str, target_of: Iterable[Row] = FULL) -> Row:
     """A row from "H,D,B,T", before them a task, a cell, "x2" for two layers and "bi" for both
-    directions, or none of these; with the target of its like in the grid."""
+    directions, or none of these; with the target of the same row in the grid."""
     words = text.split(",")
     row = Row("rnn", 0, 0, 0, 0)
     try:

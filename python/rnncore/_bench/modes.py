@@ -62,11 +62,11 @@ class Mode(NamedTuple):
 
     def __str__(self) -> str:
         many = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{self.dtype}, {many}" + (f", held to {self.isa}" if self.isa else "")
+        return f"{self.dtype}, {many}" + (f", limited to {self.isa}" if self.isa else "")
 
     @property
-    def judged(self) -> bool:
-        """Whether the targets of the grid are meant for this mode."""
+    def has_targets(self) -> bool:
+        """Whether the targets of the grid are for this mode."""
         return self == Mode()
 
 

@@ -44,9 +44,9 @@ def draw(document: Document, folder: Path) -> None:
         if len(points) > 1 and len(run["versions"]) > 1:
             speedup(points, axis, about).savefig(folder / f"speedup_{axis}.png", dpi=DPI)
     trained = [row for row in run["rows"] if row["row"]["task"] == "train" and row["share"] <= 1]
-    judged = [row for row in trained if row["row"]["target"] is not None]
-    if judged:
-        share(judged, about).savefig(folder / "share.png", dpi=DPI)
+    with_targets = [row for row in trained if row["row"]["target"] is not None]
+    if with_targets:
+        share(with_targets, about).savefig(folder / "share.png", dpi=DPI)
     lines = {axis: among(rows) for axis, rows in FLAT.items()}
     if all(lines.values()):
         flat(lines, about).savefig(folder / "flat.png", dpi=DPI)

@@ -74,9 +74,8 @@ class Table:
 
     def __init__(self, run: dict[str, Any]) -> None:
         self.mode = mode_of(run)
-        self.judged = (
-            self.mode.judged and not run["missing"]
-        )  # targets are compared only if all peers are there
+        # Targets are meant against the fastest of all peers.
+        self.shows_targets = self.mode.has_targets and not run["missing"]
         self.names = list(run["versions"])
         self.titles = [
             "task, cell, H, D, B, T", *(f"{name}, µs" for name in self.names),
@@ -93,7 +92,7 @@ class Table:
         best = best_peer(row)
         cells = [str(what), *(self.time(row, name) for name in self.names)]
         cells.append(f"{best[1]:.3g} ({best[0]})" if best else "")
-        if best and self.judged and what.target is not None:
+        if best and self.shows_targets and what.target is not None:
             cells.append(f"{what.target:g} {'met' if best[1] >= what.target else 'missed'}")
         else:
             cells.append("")

@@ -6,7 +6,7 @@ The functions with a ``self`` are methods of a network; see `rnncore._networks.n
 from __future__ import annotations
 
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,12 @@ import numpy.typing as npt
 from rnncore._checks import arguments as check
 from rnncore._data import outputs
 from rnncore._data.inputs import Inputs
+from rnncore._model.model import HasModel
 from rnncore._types import Array, State
-
-if TYPE_CHECKING:
-    from rnncore._networks.network import Network
 
 
 def loss(
-    self: Network,
+    self: HasModel,
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     h0: npt.ArrayLike | None = None,
@@ -95,7 +93,7 @@ def loss(
 
 
 def loss_and_grad(
-    self: Network,
+    self: HasModel,
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     h0: npt.ArrayLike | None = None,
@@ -168,7 +166,7 @@ def loss_and_grad(
 
 
 def vjp(
-    self: Network,
+    self: HasModel,
     x: npt.ArrayLike,
     dy: npt.ArrayLike,
     h0: npt.ArrayLike | None = None,

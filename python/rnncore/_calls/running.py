@@ -5,18 +5,15 @@ The functions with a ``self`` are methods of a network; see `rnncore._networks.n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore._checks import arguments as check
 from rnncore._data.inputs import Inputs
-from rnncore._model.model import Model
+from rnncore._model.model import HasModel, Model
 from rnncore._types import Array, State
-
-if TYPE_CHECKING:
-    from rnncore._networks.network import Network
 
 
 class Output(NamedTuple):
@@ -43,7 +40,7 @@ class Output(NamedTuple):
 
 
 def __call__(
-    self: Network,
+    self: HasModel,
     x: npt.ArrayLike,
     h0: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
@@ -87,7 +84,7 @@ def __call__(
 
 
 def predict(
-    self: Network,
+    self: HasModel,
     x: npt.ArrayLike,
     h0: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
@@ -127,7 +124,7 @@ def predict(
 
 
 def predict_proba(
-    self: Network,
+    self: HasModel,
     x: npt.ArrayLike,
     h0: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,

@@ -8,23 +8,20 @@ The functions with a ``self`` are methods of a network; see `rnncore._networks.n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore._checks import arguments as check
 from rnncore._data.inputs import Inputs, as_index
-from rnncore._model.model import Model
+from rnncore._model.model import HasModel, Model
 from rnncore._model.spec import Spec
 from rnncore._types import Array, State
 
-if TYPE_CHECKING:
-    from rnncore._networks.network import Network
-
 
 def step(
-    self: Network,
+    self: HasModel,
     x_t: npt.ArrayLike,
     state: Any = None,
     out: tuple[Array, State] | None = None,
@@ -90,7 +87,7 @@ def step(
 
 
 def run_stream(
-    self: Network,
+    self: HasModel,
     x: npt.ArrayLike,
     state: Any = None,
     out: tuple[Array, State] | None = None,

@@ -251,7 +251,7 @@ class Inputs:
         return np.concatenate(rows)
 
     def until(self, lengths: Array) -> Batch:
-        """The same sequences, of each only the first steps: lengths (B,), at most its own."""
+        """The same sequences cut off after `lengths` (B,) steps each, at most their own."""
         start = self.start
         if start is None:
             start = np.arange(self.count, dtype=np.int64) * self.time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,8 @@ from rnncore._diagnostics.jacobians import jacobians_of, products_of
 from rnncore._diagnostics.norms import norms_of, radii_of
 from rnncore._diagnostics.remedies import remedies
 from rnncore._diagnostics.terms import norms_by_parameter, terms_of
-from rnncore._model.model import Model
+from rnncore._model.model import HasModel, Model
 from rnncore._types import Array
-
-if TYPE_CHECKING:
-    from rnncore._networks.network import Network
 
 #: Lags up to this count as short: most of the gradient of a plain network lies within them.
 SHORT = 10
@@ -250,7 +247,7 @@ class GradientFlow:
 
 
 def gradient_flow(
-    self: Network,
+    self: HasModel,
     x: npt.ArrayLike,
     y: npt.ArrayLike | None = None,
     h0: npt.ArrayLike | None = None,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore._calls.running import forward
 from rnncore._data.inputs import Inputs
-from rnncore._model.model import Model
+from rnncore._model.model import HasModel, Model
 from rnncore._types import Array
-
-if TYPE_CHECKING:
-    from rnncore._networks.network import Network
 
 
 class Trace(NamedTuple):
@@ -39,7 +36,7 @@ class Trace(NamedTuple):
 
 
 def trace(
-    self: Network,
+    self: HasModel,
     x: npt.ArrayLike,
     h0: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
@@ -142,16 +139,16 @@ def trace_of(
 ) -> Trace:  # fmt: skip
     """Of one direction of a layer, the d-th."""
     H, history = layer.spec.hidden_size, layer.spec.history
-    way = slice(None, None, -1 if suffix else 1)  # through time
+    order = slice(None, None, -1 if suffix else 1)  # in which the layer runs through time
     counted, own = inputs.counted, hidden[..., d * H : (d + 1) * H]
     latest = [part[:, d * history] for part in first]
-    gates, c = gates_of(layer, suffix, below[:, way], own[:, way], latest, counted[:, way])
+    gates, c = gates_of(layer, suffix, below[:, order], own[:, order], latest, counted[:, order])
     shown = {
-        name: np.where(counted[..., None], values[:, way], 0).astype(layer.spec.dtype)
+        name: np.where(counted[..., None], values[:, order], 0).astype(layer.spec.dtype)
         for name, values in gates.items()
     }
     if c is not None:
-        c = np.where(inputs.past_end[..., None], 0, c[:, way]).astype(layer.spec.dtype)
+        c = np.where(inputs.past_end[..., None], 0, c[:, order]).astype(layer.spec.dtype)
     return Trace(own.copy(), shown, c)
 
 

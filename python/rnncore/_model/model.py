@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -103,3 +103,9 @@ class Model:
         """Raise a ValueError where a parameter is not finite."""
         for name, values in self.parameters.items():
             check.all_finite(f"parameters()[{name!r}]", values)
+
+
+class HasModel(Protocol):
+    """A network, for the functions that are its methods."""
+
+    _model: Model

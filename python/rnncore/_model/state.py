@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore._checks import arguments as check
+from rnncore._model.model import HasModel
 from rnncore._model.parameters import Parameters, Shapes, checked_array, views
 from rnncore._types import Array
-
-if TYPE_CHECKING:
-    from rnncore._networks.network import Network
 
 
 class Loaded(NamedTuple):
@@ -31,7 +29,7 @@ class Loaded(NamedTuple):
     unexpected_keys: list[str]
 
 
-def parameters(self: Network) -> dict[str, Array]:
+def parameters(self: HasModel) -> dict[str, Array]:
     """Parameters by PyTorch's names: views into `flat`, so writing to them changes the network.
 
     Both ``p[name][:] = values`` and ``p[name] = values`` do; the latter checks name, shape and
@@ -61,7 +59,7 @@ def parameters(self: Network) -> dict[str, Array]:
     return Parameters(model.parameters)
 
 
-def state_dict(self: Network) -> dict[str, Array]:
+def state_dict(self: HasModel) -> dict[str, Array]:
     """Copies of the parameters by name, in the form `load_state_dict` takes.
 
     Examples
@@ -74,7 +72,7 @@ def state_dict(self: Network) -> dict[str, Array]:
 
 
 def load_state_dict(
-    self: Network,
+    self: HasModel,
     state_dict: Mapping[str, npt.ArrayLike],
     strict: bool = True,
     prefix: str = "",

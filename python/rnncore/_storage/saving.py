@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
+from rnncore._model.model import HasModel
 from rnncore._storage import files
-
-if TYPE_CHECKING:
-    from rnncore._networks.network import Network
 
 #: The version of saved files; raised when an older reader would misunderstand newer files.
 FORMAT = 1
 
 
-def save(self: Network, path: str | os.PathLike[str]) -> None:
+def save(self: HasModel, path: str | os.PathLike[str]) -> None:
     """Write the network to a file, from which `rnncore.load` makes it again.
 
     The file is an uncompressed ``.npz`` archive without pickled objects or, where the name ends

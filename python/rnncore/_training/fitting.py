@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +12,15 @@ import numpy.typing as npt
 from rnncore._checks import arguments as check
 from rnncore._data.inputs import Inputs
 from rnncore._data.splits import data_of
+from rnncore._model.model import HasModel
 from rnncore._training.history import History
 from rnncore._training.loop import Fit
 from rnncore._training.options import checked_options
 from rnncore.schedules import Schedule
 
-if TYPE_CHECKING:
-    from rnncore._networks.network import Network
-
 
 def fit(
-    self: Network,
+    self: HasModel,
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     *,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +12,21 @@ import numpy.typing as npt
 from rnncore._checks import arguments as check
 from rnncore._types import Array
 
-if TYPE_CHECKING:
-    from rnncore._networks.network import Network
+
+class Differentiable(Protocol):
+    """A network, as far as an objective needs it."""
+
+    @property
+    def flat(self) -> Array: ...
+
+    @property
+    def loss_and_grad(self) -> Callable[..., tuple[float, dict[str, Array]]]: ...
 
 
 class Objective:
     """``objective(flat) -> (loss, gradient)``; see `rnncore.RNN.objective`."""
 
-    def __init__(self, net: Network, x: Any, y: Any, options: dict[str, Any]) -> None:
+    def __init__(self, net: Differentiable, x: Any, y: Any, options: dict[str, Any]) -> None:
         self._net = copy.deepcopy(net)
         self._x, self._y, self._options = x, y, options
         self(self._net.flat)  # raises the errors for x and y here and not within an optimiser
@@ -33,7 +41,7 @@ class Objective:
 
 
 def objective(
-    self: Network,
+    self: Differentiable,
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     h0: npt.ArrayLike | None = None,

@@ -47,7 +47,7 @@ def tanh(a):
 
 @compiled
 def compare(z, target, count):
-    """Binary cross-entropy of one logit, and the slope of the mean of `count` of them."""
+    """Binary cross-entropy of one logit, and its derivative divided by `count`."""
     loss = log1p(exp(-abs(z))) + max(z, 0) - target * z
     return loss, (1 / (1 + exp(-z)) - target) / count
 
@@ -120,7 +120,7 @@ def backward_lanes(x, y, first, n, w_hh, w_y, b_y, h, da, dh, g_ih, g_hh, g_b, g
 
 @compiled
 def train_lanes(x, y, w_ih, w_hh, b, w_y, b_y, h, da, dh, losses, g_ih, g_hh, g_b, g_y):
-    """Room and gradients have one more axis in front: one entry per block, or one for all."""
+    """The tape and the gradients have a first axis with one entry per block, or one for all."""
     width, B = h.shape[-1], len(y)
     for k in numba.prange((B + width - 1) // width):
         at, first = k % len(h), k * width

@@ -48,9 +48,11 @@ class Numba(Peer):
         w_ih, w_hh, *rest = weights(net)
         w_ih_t, w_hh_t = transposed(w_ih), transposed(w_hh)
         B, T, D = x.shape
-        H, room = net.hidden_size, self.blocks(B)
-        tape = [np.zeros((room, *shape), x.dtype) for shape in ((T + 1, H), (H,), (H,))]
-        sums = [np.zeros((room, *shape), x.dtype) for shape in ((), (D, H), (H, H), (H,), (H + 1,))]
+        H, blocks = net.hidden_size, self.blocks(B)
+        tape = [np.zeros((blocks, *shape), x.dtype) for shape in ((T + 1, H), (H,), (H,))]
+        sums = [
+            np.zeros((blocks, *shape), x.dtype) for shape in ((), (D, H), (H, H), (H,), (H + 1,))
+        ]
         train = self.kernel(kernels.train_units)
 
         def run() -> Answer:
@@ -99,10 +101,12 @@ class NumbaLanes(Numba):
         w_ih, w_hh, *rest = weights(net)
         B, T, D = x.shape
         H, n = net.hidden_size, min(WIDTH, B)
-        room = self.blocks(-(-B // n))
+        blocks = self.blocks(-(-B // n))
         inner = np.ascontiguousarray(x.transpose(1, 2, 0))
-        tape = [np.zeros((room, *shape), x.dtype) for shape in ((T + 1, H, n), (H, n), (H, n))]
-        sums = [np.zeros((room, *shape), x.dtype) for shape in ((), (H, D), (H, H), (H,), (H + 1,))]
+        tape = [np.zeros((blocks, *shape), x.dtype) for shape in ((T + 1, H, n), (H, n), (H, n))]
+        sums = [
+            np.zeros((blocks, *shape), x.dtype) for shape in ((), (H, D), (H, H), (H,), (H + 1,))
+        ]
         train = self.kernel(kernels.train_lanes)
 
         def run() -> Answer:
@@ -137,12 +141,12 @@ def train_blas(net: Network, x: Array, y: Array) -> Contestant:
     H = net.hidden_size
     outer = np.ascontiguousarray(x.swapaxes(0, 1)).reshape(T * B, D)
     shapes = ((T + 1, B, H), (T, B, H), (B, H), (B,), (H, D), (H, H), (H,), (H + 1,))
-    room = [np.zeros(shape, x.dtype) for shape in shapes]
+    arrays = [np.zeros(shape, x.dtype) for shape in shapes]
     w_ih_t, w_hh_t = transposed(w_ih), transposed(w_hh)
 
     def run() -> Answer:
-        loss = kernels.train_blas(outer, y, w_ih_t, w_hh, w_hh_t, *rest, *room)
-        return named(1, loss, *room[-4:])
+        loss = kernels.train_blas(outer, y, w_ih_t, w_hh, w_hh_t, *rest, *arrays)
+        return named(1, loss, *arrays[-4:])
 
     return Contestant("blas", run, dict)
 

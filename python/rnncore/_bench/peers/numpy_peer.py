@@ -69,7 +69,7 @@ class Tape:
         self.w_y, self.b_y = p["head.weight"][0], p["head.bias"][0]
         self.h = np.zeros((T + 1, B, H), dtype)
         self.a = np.empty((T, B, H), dtype)  # W_ih x + b forward, dL/da backward
-        self.slope = np.empty((T, B, H), dtype)
+        self.derivative = np.empty((T, B, H), dtype)
         self.part = np.empty((B, H), dtype)
         self.ones = np.ones(T * B, dtype)
 
@@ -88,16 +88,16 @@ class Tape:
     def loss_and_grad(self, y: Array) -> Answer:
         """Binary cross-entropy and its gradients."""
         z = self.forward()
-        h, da, slope, part = self.h, self.a, self.slope, self.part
+        h, da, f_prime, part = self.h, self.a, self.derivative, self.part
         T, B, H = da.shape
         # log(1 + exp(-|z|)) + max(z, 0) - y z cannot overflow
         loss = (np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0) - y * z).mean()
         dz = (1 / (1 + np.exp(-z)) - y) / B
-        np.multiply(h[1:], h[1:], out=slope)
-        np.subtract(1, slope, out=slope)
+        np.multiply(h[1:], h[1:], out=f_prime)
+        np.subtract(1, f_prime, out=f_prime)
         dh = np.multiply(dz[:, None], self.w_y, out=part)
         for t in range(T - 1, -1, -1):
-            np.multiply(dh, slope[t], out=da[t])
+            np.multiply(dh, f_prime[t], out=da[t])
             np.dot(da[t], self.w_hh, out=dh)
         flat = da.reshape(T * B, H)
         bias = self.ones @ flat
