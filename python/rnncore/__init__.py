@@ -29,6 +29,7 @@
 from rnncore import schedules
 from rnncore._calls.running import Output
 from rnncore._diagnostics.flow import GradientFlow
+from rnncore._diagnostics.tracing import Trace
 from rnncore._networks.gru import GRU
 from rnncore._networks.load import load
 from rnncore._networks.lstm import LSTM
@@ -46,6 +47,7 @@ __all__ = [
     "GradientFlow",
     "History",
     "Output",
+    "Trace",
     "__version__",
     "load",
     "schedules",
