@@ -14,7 +14,7 @@ FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 #: Each imports only from those before it, apart from modules of its own.
 ORDER = [
-    "_types", "_version", "_checks", "_threads", "_runtime", "schedules", "_model", "_storage",
+    "_types", "_version", "_checks", "_runtime", "schedules", "_model", "_storage",
     "_data", "_calls", "_diagnostics", "_training", "_networks", "__init__", "_demo", "_bench",
     "__main__",
 ]  # fmt: skip

@@ -15,7 +15,7 @@
 #
 #     _types _version    types that signatures have in common; the version
 #     _checks            checks of arguments, and their errors
-#     _threads _runtime  threads a call may use; the build of the compiled core in use
+#     _runtime           the build of the compiled core in use; threads a call may use
 #     schedules          learning rates
 #     _model             what a network is made of; methods for its parameters
 #     _storage           files; the method save

@@ -61,7 +61,7 @@ cdef class ThreadPool:
         if threads is None:
             if cost(self.plan, self.count, self.seqs.time) < worth or self.blocks() < 2:
                 return 0
-            from rnncore._threads import available
+            from rnncore._runtime.threads import available
             threads = available()
         wanted = min(<Py_ssize_t>threads, self.blocks()) - 1
         self.pattern = self.plan[0]

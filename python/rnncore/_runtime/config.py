@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnncore._runtime import builds
-from rnncore._threads import available as available_threads
+from rnncore._runtime.threads import available as available_threads
 from rnncore._version import __version__
 
 
