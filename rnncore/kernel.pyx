@@ -1,5 +1,5 @@
 """The compiled core, one build of it: this source is compiled once per precision and
-instruction set (see setup.py), and ``rnncore._builds`` picks the one to use.
+instruction set (see setup.py), and ``rnncore._runtime.builds`` picks the one to use.
 
 Entry points take numpy arrays, check their types and sizes, release the GIL, and hand the
 loops plain buffers.  Checks that need names and explanations are left to the Python side,

@@ -53,6 +53,7 @@ threads)
 valgrind)
     build ""
     [ $# -gt 0 ] || set -- tests/test_stack.py tests/test_cells.py tests/test_flow.py \
+        tests/test_dropout.py tests/test_jacobians.py \
         -k "v3 and (masked or skip_network or dropped or length or closed)"
     # It knows no AVX-512. What it says of the interpreter is not ours.
     RNNCORE_ISA=v3 valgrind --error-limit=no --log-file=valgrind.log $tests "$@"
