@@ -1,11 +1,16 @@
 # Calls that need no conversion, from Python's arguments to the result in one compiled function.
 #
 # At one hidden unit the checks in Python, and a view of every array, took longer than the network.
-# So a call is tried here first: with arrays of the core's own type and no options. Anything else
-# gives None, with nothing done; so do numbers that the core cannot work with. Python then goes the
-# way through the checks that explain.
+# So a call is tried here first: with arrays of the core's own type and no options but `threads`.
+# Anything else gives None, with nothing done; so do numbers that the core cannot work with. Python
+# then goes the way through the checks that explain.
 
 cdef str MEAN = "mean"
+
+
+cdef bint is_thread_count(threads):
+    """Whether it is a number of threads that needs no conversion."""
+    return threads is None or type(threads) is int and 1 <= threads < 1000
 
 
 cdef bint take_plain(Engine engine, Sequences* seqs, x) noexcept:
@@ -67,7 +72,7 @@ def plain_forward(Engine engine not None, x, h0, lengths, mask, threads, bint st
     cdef Plan plan
     cdef Sequences seqs
     cdef cnp.ndarray y, hidden = None, final = None
-    if not (h0 is None and lengths is None and mask is None and threads is None):
+    if not (h0 is None and lengths is None and mask is None and is_thread_count(threads)):
         return None
     if not take_plain(engine, &seqs, x):
         return None
@@ -81,7 +86,7 @@ def plain_forward(Engine engine not None, x, h0, lengths, mask, threads, bint st
         final = new_states(&engine.net, &seqs)
         seqs.hidden, seqs.final = data_of(hidden), data_of(final)
     engine.prepare(&plan, &seqs, seqs.count, False, False)
-    engine.run(&plan, &seqs, NULL, None)
+    engine.run(&plan, &seqs, NULL, threads)
     if plan.result.faults:
         return None
     return (y, hidden, final) if states else y
@@ -96,7 +101,7 @@ def plain_loss(
     cdef cnp.ndarray targets
     cdef double count
     if not (
-        h0 is None and lengths is None and mask is None and threads is None
+        h0 is None and lengths is None and mask is None and is_thread_count(threads)
         and target_mask is None and sample_weight is None and reduction is MEAN
     ):
         return None
@@ -106,7 +111,7 @@ def plain_loss(
     if targets is None:
         return None
     engine.prepare(&plan, &seqs, seqs.count, False, False)
-    engine.run(&plan, &seqs, NULL, None)
+    engine.run(&plan, &seqs, NULL, threads)
     count = count_targets(&engine.net, &seqs, 0, seqs.count)
     if plan.result.faults or not count or not isfinite(plan.result.loss):
         return None
@@ -123,7 +128,7 @@ def plain_gradient(
     cdef cnp.ndarray targets, grad
     cdef double count
     if not (
-        h0 is None and lengths is None and mask is None and threads is None and rng is None
+        h0 is None and lengths is None and mask is None and is_thread_count(threads) and rng is None
         and truncate is None and target_mask is None and sample_weight is None
         and reduction is MEAN
     ):
@@ -139,7 +144,7 @@ def plain_gradient(
     grad = cnp.PyArray_ZEROS(1, [engine.net.size], REAL_NUMBER, 0)
     engine.prepare(&plan, &seqs, seqs.count, True, False)
     plan.job.scale = 1 / count
-    engine.run(&plan, &seqs, data_of(grad), None)
+    engine.run(&plan, &seqs, data_of(grad), threads)
     if plan.result.faults or not isfinite(plan.result.loss):
         return None
     return plan.result.loss / count, views_like(engine.views, engine.vector, grad)
