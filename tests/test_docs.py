@@ -38,6 +38,18 @@ def test_readme(tmp_path, monkeypatch):
         assert names.get("accuracy", 1) > 0.95  # an example that learns
 
 
+def test_files_named_in_documents_exist():
+    folders = "rnncore", "python", "tests", "tools", "examples", "benchmarks"
+    there = ["/setup.py"] + [
+        f"/{path.relative_to(ROOT).as_posix()}"
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.*")
+    ]
+    for path in (*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
+        for name in re.findall(r"`([\w./-]+\.(?:py|pyx|pxd|pxi|h|sh))`", path.read_text("utf-8")):
+            assert any(file.endswith(f"/{name}") for file in there), f"{path.name} names {name}"
+
+
 @pytest.mark.parametrize("name", ["RNN", "load", "show_config", "History"])
 def test_public_names_have_examples(name):
     public = getattr(rnncore, name)
