@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rnncore._checks import arguments as check
 from rnncore._data.inputs import Inputs, as_index
+from rnncore._data.states import shape_of_state, state_array
 from rnncore._model.model import HasModel, Model
 from rnncore._model.spec import Spec
 from rnncore._types import Array, State
@@ -239,28 +240,6 @@ def converted_state(spec: Spec, state: Any, count: tuple[int, ...]) -> State | N
         raise TypeError(f"state: expected a pair (h, c) for an LSTM, got {check.kind(state)}")
     h, c = (state_array(spec, f"state[{k}]", part, count) for k, part in enumerate(parts))
     return h, c
-
-
-def state_array(spec: Spec, name: str, given: Any, count: tuple[int, ...]) -> Array:
-    """h or c with all its rows. As in ``h0=``, the axis of rows may be left out where there is one
-    row, and so may the states before each layer's latest, which are then zeros."""
-    H, values = spec.hidden_size, check.array(name, given)
-    shapes = [shape_of_state(spec, count)]
-    if spec.history > 1:
-        shapes.append((*count, spec.passes, H))
-    if spec.passes == 1:
-        shapes.append((*count, H))
-    check.same_shape(name, values, *shapes)
-    values = check.as_real(values, spec.dtype)
-    if values.shape != shapes[0]:
-        latest = values.reshape(*count, spec.passes, H)
-        values = np.zeros((*count, spec.passes, spec.history, H), spec.dtype)
-        values[..., 0, :] = latest
-    return values.reshape(shapes[0])
-
-
-def shape_of_state(spec: Spec, count: tuple[int, ...]) -> tuple[int, ...]:
-    return (*count, spec.state_rows, spec.hidden_size)
 
 
 def check_out(spec: Spec, out: Any, y: tuple[int, ...], count: tuple[int, ...]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnncore._checks import arguments as check
+from rnncore._data.states import state_array
 from rnncore._model.spec import Spec
 from rnncore._types import Array, State
 
@@ -187,24 +188,13 @@ class Inputs:
         return np.stack(pair)
 
     def _one_state(self, name: str, given: Any) -> Array:
-        values = check.array(name, given)
-        spec, B, H = self.spec, self.count, self.spec.hidden_size
-        shapes: list[tuple[int, ...]] = [(B, spec.state_rows, H)]
-        if spec.passes == 1:
-            shapes.append((B, H))
-        elif spec.history > 1:
-            shapes.append((B, spec.passes, H))
-        if spec.passes == 1 < spec.history:
-            shapes.insert(1, (B, 1, H))
-        check.same_shape(name, values, *shapes)
-        values = check.as_real(values, spec.dtype)
-        self.latest = values.size < B * spec.state_rows * H
-        if self.latest:  # the states before the latest are zeros
-            self.latest_shape = values.shape
-            values, given = np.zeros((B, spec.passes, spec.history, H), spec.dtype), values
-            values[:, :, 0] = given.reshape(B, spec.passes, H)
-            values = values.reshape(B, spec.state_rows, H)
-        return values
+        given = check.array(name, given)
+        values = state_array(self.spec, name, given, (self.count,))
+        self.latest = given.size < values.size
+        if self.latest:
+            self.latest_shape = given.shape
+            return values
+        return values.reshape(given.shape)
 
     def new_final(self) -> Array:
         """An array for the final state of every sequence."""
