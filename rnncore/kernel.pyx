@@ -1,8 +1,8 @@
 """The compiled core, one build of it: this source is compiled once per precision and
 instruction set (see setup.py), and ``rnncore._runtime.builds`` picks the one to use.
 
-Entry points take numpy arrays, check their types and sizes, release the GIL, and hand the
-loops plain buffers.  Checks that need names and explanations are left to the Python side,
+Entry points take arrays as typed memoryviews, check their sizes, release the GIL, and hand
+the loops plain buffers.  Checks that need names and explanations are left to the Python side,
 which also sees to it that nobody else holds the arrays of indices it passes.
 """
 
@@ -76,6 +76,7 @@ include "sequence/backward.pxi"
 include "sequence/stack.pxi"
 include "sequence/packing.pxi"
 include "sequence/block.pxi"
+include "sequence/order.pxi"
 include "sequence/chunks.pxi"
 include "sequence/work.pxi"
 
@@ -83,6 +84,7 @@ include "sequence/memory.pxi"
 include "sequence/thread_pool.pxi"
 
 include "bindings/arrays.pxi"
+include "bindings/plain_arrays.pxi"
 include "bindings/tables.pxi"
 include "bindings/batch.pxi"
 include "bindings/engine.pxi"

@@ -9,7 +9,7 @@ def results(net, x, y, **options):
     """Everything a network says about a batch, as bytes by name."""
     out = net(x, **options)
     loss, grads = net.loss_and_grad(x, y, **options)
-    dy = np.linspace(-1, 1, out.y.size).reshape(out.y.shape)
+    dy = np.linspace(-1, 1, out.y.size, dtype=out.y.dtype).reshape(out.y.shape)
     own, dx, dh0 = net.vjp(x, dy, **options)
     arrays = {"y": out.y, "hidden": out.hidden, "final": out.final, "dx": dx, "dh0": dh0}
     arrays |= grads | {f"own {name}": values for name, values in own.items()}

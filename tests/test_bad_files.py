@@ -49,7 +49,7 @@ def test_checkpoints_that_cannot_be_written_are_known_before_anything_is_trained
         ({"parameters": np.full(17, np.nan, "f4")}, "its parameters: expected finite numbers"),
         ({"best": np.zeros(17, "U1")}, "its best: expected real numbers"),
         ({"order": np.full(4, 9)}, "order: no sequence 9"),
-        ({"progress": np.zeros(3, "u1")}, "progress: expected size 64, got 3"),
+        ({"progress": np.zeros(3, "u1")}, "progress: expected size 64 along axis 0, got 3"),
     ],
 )
 def test_forged_checkpoints(tmp_path, change, text):

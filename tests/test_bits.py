@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from answers import problem, results
 
+import rnncore as rc
+
 # H, D, B, T: blocks of one, two and four vectors, wide weights, one long sequence in chunks
 SIZES = [
     (1, 1, 300, 9), (1, 6, 70, 9), (2, 3, 200, 7), (4, 8, 130, 12), (16, 8, 100, 11),
@@ -29,6 +31,15 @@ def test_fits_with_any_number_of_threads(build, dtype, size):
         net.fit(x, y, epochs=5, batch_size=70, rng=3, threads=threads)
         ends.add(net.flat.tobytes())
     assert len(ends) == 1
+
+
+@pytest.mark.parametrize("cell", [rc.RNN, rc.LSTM, rc.GRU, rc.MGU])
+@pytest.mark.parametrize("options", [{}, {"readout": "all", "num_layers": 2}], ids=str)
+def test_arrays_that_need_conversion_and_those_that_do_not(build, dtype, cell, options):
+    net = cell(3, 4, 2, loss="mse", seed=0, dtype=dtype, bidirectional=True, **options)
+    x = np.random.default_rng(0).standard_normal((5, 7, 3)).astype(dtype)
+    y = net(x).y + 1
+    assert results(net, x, y) == results(net, np.asfortranarray(x), y)
 
 
 def test_ragged_batches_with_any_number_of_threads(build):

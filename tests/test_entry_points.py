@@ -9,9 +9,10 @@ from rnncore._runtime import builds as _builds
 
 F32 = np.float32
 B, T, D, H, K = 4, 5, 3, 2, 1
-X = np.zeros((B, T, D), F32)
+X = np.zeros((B * T, D), F32)
 Y = np.zeros((B, K), F32)
-TOKENS = np.zeros((B, T), np.int64)
+STATE = np.zeros((B, 1, H), F32)
+TOKENS = np.zeros(B * T, np.int64)
 ORDER = np.arange(B)
 LOCKED = np.zeros((B, K), F32)
 LOCKED.setflags(write=False)
@@ -28,16 +29,24 @@ def engine(core, flat=None, outputs=K, views=None, **options):
     return core.Engine(flat, views or {}, D, H, outputs, **PLAIN | options)
 
 
-def batch(core, x=X, tokens=None, start=None, length=None, order=None, mask=None, h0=None, time=T):
-    return core.Batch(B, time, x, tokens, start, length, order, mask, h0)
+def misaligned(array):
+    """A copy whose numbers do not begin at a multiple of their size."""
+    memory = np.zeros(array.nbytes + 1, np.uint8)
+    result = memory[1:].view(array.dtype).reshape(array.shape)
+    result[...] = array
+    return result
+
+
+def batch(core, x=X, tokens=None, time=T, **options):
+    return core.Batch(B, time, x, tokens, **options)
 
 
 def ragged(core):
     return batch(core, start=T * ORDER, length=np.array([5, 4, 5, 5]))
 
 
-def forward(core, y=Y, hidden=None, final=None, **options):
-    return engine(core).forward(batch(core, **options), y, hidden, final)
+def forward(core, y=Y, hidden=None, final=None, final_c=None, net=None, **options):
+    return engine(core, **net or {}).forward(batch(core, **options), y, hidden, final, final_c)
 
 
 def loss(core, target=Y, classes=None, loss=2, weight=None, losses=None):
@@ -46,6 +55,11 @@ def loss(core, target=Y, classes=None, loss=2, weight=None, losses=None):
 
 def gradient(core, given, dy=None, **options):
     return engine(core, loss=2).gradient(given, Y, None, None, dy, **options)
+
+
+def lstm():
+    """What makes the engine an LSTM's."""
+    return {"cell": 1, "flat": np.zeros(4 * (SIZE - K * H - K) + K * H + K, F32)}
 
 
 def terms(core, given, order=ORDER, terms=None, squares=None, dy=None):
@@ -79,18 +93,22 @@ def restored(core, **change):
 
 
 BAD = [
-    (lambda c: engine(c, np.zeros(SIZE - 1, F32)), f"flat: expected size {SIZE}, got {SIZE - 1}"),
-    (lambda c: engine(c, np.zeros(SIZE)), "flat: expected a C-ordered array of f4"),
+    (lambda c: engine(c, np.zeros(SIZE - 1, F32)), f"flat: expected size {SIZE}"),
+    (lambda c: engine(c, np.zeros(SIZE)), "Buffer dtype mismatch, expected 'real'"),
     (lambda c: engine(c, layers=65), "layers: expected up to 64 in all, got 65"),
     (lambda c: engine(c, layers=0), "layers: expected up to 64 in all, got 0"),
     (lambda c: engine(c, np.zeros(14, F32), 1, head=False), "outputs: expected size 2, got 1"),
     (lambda c: c.Batch(0, T, X, None), "a batch needs sequences, steps, and either x or tokens"),
     (lambda c: batch(c, tokens=TOKENS), "a batch needs sequences, steps, and either x or tokens"),
-    (lambda c: batch(c, X[:, :, ::-1]), "x: expected a C-ordered array of f4"),
-    (lambda c: batch(c, X.astype(">f4")), "x: expected a C-ordered array of f4"),
-    (lambda c: batch(c, None, TOKENS.astype(np.int32)), "tokens: expected a C-ordered array of i8"),
+    (lambda c: batch(c, X[:, ::-1]), "ndarray is not C-contiguous"),
+    (lambda c: batch(c, X.astype(">f4")), "Big-endian buffer not supported on little-endian"),
+    (lambda c: batch(c, X[None]), "Buffer has wrong number of dimensions (expected 2, got 3)"),
+    (lambda c: batch(c, misaligned(X)), "x: expected an aligned array"),
+    (lambda c: batch(c, None, misaligned(TOKENS)), "tokens: expected an aligned array"),
+    (lambda c: forward(c, h0=misaligned(STATE)), "h0: expected an aligned"),
+    (lambda c: batch(c, None, TOKENS.astype("i4")), "Buffer dtype mismatch, expected 'const"),
     (lambda c: batch(c, time=T + 1), "rows: expected size 24, got 20"),
-    (lambda c: batch(c, mask=np.ones((B, T - 1), np.uint8)), "mask: expected size 20, got 16"),
+    (lambda c: batch(c, mask=np.ones(16, np.uint8)), "mask: expected size 20 along axis 0, got 16"),
     (lambda c: batch(c, start=ORDER), "start and length go together"),
     (lambda c: batch(c, start=ORDER, length=ORDER), "sequence 0: its rows are not among"),
     (lambda c: batch(c, start=ORDER - 1, length=ORDER + 1), "sequence 0: its rows are not among"),
@@ -98,48 +116,52 @@ BAD = [
     (lambda c: batch(c, start=ORDER, length=2 * ORDER + 1), "sequence 3: its rows are not among"),
     (lambda c: batch(c, order=ORDER + 1), "order: no sequence 4"),
     (lambda c: batch(c, order=ORDER - 1), "order: no sequence -1"),
-    (lambda c: forward(c, LOCKED), "y: expected an array to write to"),
-    (lambda c: forward(c, Y[:3].copy()), "y: expected size 4, got 3"),
-    (lambda c: forward(c, hidden=np.zeros((B, H), F32)), "hidden: expected size 40, got 8"),
-    (lambda c: forward(c, final=np.zeros((B, 1), F32)), "final: expected size 8, got 4"),
-    (lambda c: forward(c, h0=np.zeros((B, 1), F32)), "h0: expected size 8, got 4"),
-    (lambda c: forward(c, x=np.zeros((B, T, D - 1), F32)), "x: expected size 3, got 2"),
+    (lambda c: forward(c, LOCKED), "buffer source array is read-only"),
+    (lambda c: forward(c, Y[:3].copy()), "y: expected size 4 along axis 0, got 3"),
+    (lambda c: forward(c, hidden=np.zeros((B, H), F32)), "hidden: expected size 20"),
+    (lambda c: forward(c, final=STATE[:2].copy()), "final: expected size 4 along axis 0, got 2"),
+    (lambda c: forward(c, final=STATE, net=lstm()), "final_c: expected an array, got None"),
+    (lambda c: forward(c, h0=STATE, net=lstm()), "c0: expected an array, got None"),
+    (lambda c: forward(c, h0=STATE[:3].copy()), "h0: expected size 4 along axis 0, got 3"),
+    (lambda c: forward(c, x=X[:, :2].copy()), "x: expected size 3 along axis 1, got 2"),
     (lambda c: loss(c, loss=0), "this network has no loss"),
-    (lambda c: loss(c, None), "target: expected a C-ordered array of f4"),
-    (lambda c: loss(c, Y[:3].copy()), "target: expected size 4, got 3"),
-    (lambda c: loss(c, classes=ORDER[:3].copy(), loss=3), "classes: expected size 4, got 3"),
-    (lambda c: loss(c, weight=Y[:3].copy()), "weight: expected size 4, got 3"),
-    (lambda c: loss(c, losses=Y[:3].copy()), "losses: expected size 4, got 3"),
-    (lambda c: loss(c, losses=LOCKED), "losses: expected an array to write to"),
-    (lambda c: gradient(c, batch(c), dy=Y[:3].copy()), "dy: expected size 4, got 3"),
-    (lambda c: gradient(c, batch(c), dx=X[:3].copy()), "dx: expected size 60, got 45"),
-    (lambda c: gradient(c, batch(c), dh0=Y), "dh0: expected size 8, got 4"),
+    (lambda c: loss(c, None), "target: expected an array, got None"),
+    (lambda c: loss(c, Y[:3].copy()), "target: expected size 4 along axis 0, got 3"),
+    (lambda c: loss(c, classes=ORDER[:3].copy(), loss=3), "classes: expected size 4"),
+    (lambda c: loss(c, weight=Y[:3].copy()), "weight: expected size 4 along axis 0, got 3"),
+    (lambda c: loss(c, losses=Y[:3].copy()), "losses: expected size 4 along axis 0, got 3"),
+    (lambda c: loss(c, losses=LOCKED), "buffer source array is read-only"),
+    (lambda c: gradient(c, batch(c), dy=Y[:3].copy()), "dy: expected size 4 along axis 0, got 3"),
+    (lambda c: gradient(c, batch(c), dx=X[:3].copy()), "dx: expected size 20 along axis 0, got 3"),
+    (lambda c: gradient(c, batch(c), dh0=STATE[:3].copy()), "dh0: expected size 4 along"),
     (lambda c: gradient(c, batch(c, None, TOKENS), dx=X), "dx: tokens have no gradient"),
     (lambda c: terms(c, ragged(c)), "order: expected sequences of one length"),
     (lambda c: jacobians(c, given=ragged(c)), "order: expected sequences of one length"),
-    (lambda c: engine(c).assign("me", Y, GIVEN), f"parameters: expected size {SIZE}, got 4"),
+    (lambda c: engine(c).assign("me", X[0], GIVEN), f"parameters: expected size {SIZE}"),
     (lambda c: engine(c).assign("me", np.zeros(SIZE, F32), GIVEN[1:]), "given: expected size"),
     (lambda c: terms(c, batch(c), ORDER[:0]), "order: expected at least one sequence"),
     (lambda c: terms(c, batch(c), ORDER + 1), "order: no sequence 4"),
-    (lambda c: terms(c, batch(c), terms=np.zeros(SIZE, F32)), f"terms: expected size {T * SIZE}"),
-    (lambda c: terms(c, batch(c), squares=np.zeros(3)), "squares: expected size 18, got 3"),
-    (lambda c: terms(c, batch(c), dy=Y[:3]), "dy: expected size"),
+    (lambda c: terms(c, batch(c), terms=Y), "terms: expected size 5 along axis 0, got 4"),
+    (lambda c: terms(c, batch(c), squares=np.zeros((1, T, 3))), "squares: expected size 6 along"),
+    (lambda c: terms(c, batch(c), dy=Y[:3]), "dy: expected size 4 along axis 0, got 3"),
     (lambda c: jacobians(c, which=1), "which: no layer 1"),
     (lambda c: jacobians(c, which=-1), "which: no layer -1"),
-    (lambda c: jacobians(c, out=np.zeros(1, F32)), "out: expected size 80, got 1"),
+    (lambda c: jacobians(c, out=np.zeros((T, B, H, 1), F32)), "out: expected size 2 along axis 3"),
     (lambda c: jacobians(c, np.zeros(65, int)), "sequences, got 65"),
     (lambda c: trainer(c, size=0), "batch_size: expected at least 1, got 0"),
     (lambda c: trainer(c, ORDER - 1), "order: no sequence -1"),
-    (lambda c: trainer(c, decay=np.zeros(1, F32)), f"decay: expected size {SIZE}, got 1"),
-    (lambda c: trainer(c, l1=np.zeros(1, F32)), f"l1: expected size {SIZE}, got 1"),
+    (lambda c: trainer(c, decay=np.zeros(1, F32)), f"decay: expected size {SIZE}"),
+    (lambda c: trainer(c, l1=np.zeros(1, F32)), f"l1: expected size {SIZE} along axis 0, got 1"),
     (lambda c: trainer(c).run(np.zeros((1, 4))), "records: expected size 5, got 4"),
     (lambda c: restored(c, order=ORDER + 1), "order: no sequence 4"),
-    (lambda c: restored(c, best=np.zeros(1, F32)), f"best: expected size {SIZE}, got 1"),
-    (lambda c: restored(c, progress=np.zeros(1, np.uint8)), "progress: expected size 64, got 1"),
+    (lambda c: restored(c, best=np.zeros(1, F32)), f"best: expected size {SIZE}"),
+    (lambda c: restored(c, progress=np.zeros(1, np.uint8)), "progress: expected size 64"),
     (lambda c: held(c, ORDER[:0]), "order: expected at least one sequence"),
-    (lambda c: held(c, weight=Y[:3].copy()), "weight: expected size 4, got 3"),
-    (lambda c: held(c, y=Y[:3].copy()), "target: expected size 4, got 3"),
+    (lambda c: held(c, weight=Y[:3].copy()), "weight: expected size 4 along axis 0, got 3"),
+    (lambda c: held(c, y=Y[:3].copy()), "target: expected size 4 along axis 0, got 3"),
     (lambda c: c.evaluate("exp", Y, Y[:3].copy()), "out: expected size 4, got 3"),
+    (lambda c: c.evaluate("exp", X[:, ::-1], X), "exp: expected two C-ordered arrays"),
+    (lambda c: c.evaluate("exp", Y, LOCKED), "exp: expected two C-ordered arrays"),
 ]  # fmt: skip
 
 
@@ -159,7 +181,7 @@ def test_gradients_are_views_only_of_what_are_views_of_the_parameters(build):
 
 def test_a_tape_beyond_all_addresses_is_refused_before_anything_is_read(build):
     core = _builds.core("float32")
-    x = np.lib.stride_tricks.as_strided(np.zeros(1, F32), (1, 2**56, D), (0, 4 * D, 4))
+    x = np.lib.stride_tricks.as_strided(np.zeros(1, F32), (2**56, D), (4 * D, 4))
     net = engine(core, np.zeros(2 * (SIZE - K) + K, F32), bidirectional=True)
     with pytest.raises(MemoryError, match=r"^x: \S+e\+19 bytes for the tape of this call$"):
         net.gradient(core.Batch(1, 2**56, x, None), None, None, None, Y[:1])

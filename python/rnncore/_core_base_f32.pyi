@@ -22,6 +22,7 @@ class Batch:
         order: Array | None = None,
         mask: Array | None = None,
         h0: Array | None = None,
+        c0: Array | None = None,
     ) -> Self: ...
     @property
     def count(self) -> int: ...
@@ -59,6 +60,7 @@ class Engine:
         y: Array,
         hidden: Array | None,
         final: Array | None,
+        final_c: Array | None,
         threads: int | None = 1,
     ) -> int: ...
     def loss(
@@ -79,6 +81,7 @@ class Engine:
         dy: Array | None,
         dx: Array | None = None,
         dh0: Array | None = None,
+        dc0: Array | None = None,
         threads: int | None = 1,
         dropout_seed: int | None = None,
         truncate: int = 0,
@@ -170,6 +173,17 @@ def plain_gradient(
     reduction: Any,
     sample_weight: Any,
 ) -> tuple[float, dict[str, Array]] | None: ...
+def plain_vjp(
+    engine: Engine,
+    x: Any,
+    dy: Any,
+    h0: Any,
+    lengths: Any,
+    mask: Any,
+    threads: Any,
+    rng: Any,
+    truncate: Any,
+) -> tuple[dict[str, Array], Array, State] | None: ...
 def terms(
     engine: Engine,
     batch: Batch,

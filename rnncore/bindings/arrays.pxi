@@ -1,23 +1,7 @@
-# The arrays of a call, taken as pointers. A memoryview would cost some 80 ns each, as much
-# as a step of a small network; numpy's own view of its arrays costs a few.
-
-cnp.import_array()
-
-cdef int REAL_NUMBER = cnp.NPY_FLOAT32 if sizeof(real) == 4 else cnp.NPY_FLOAT64
-
-
-cdef bint is_plain_of(cnp.ndarray array, char kind, Py_ssize_t item_size) noexcept:
-    """Whether it is C-ordered, aligned, in the machine's byte order, and of that type."""
-    return (
-        cnp.PyArray_ISCARRAY_RO(array)
-        and array.descr.kind == kind
-        and cnp.PyArray_ITEMSIZE(array) == item_size
-    )
-
-
-cdef bint is_plain(values) noexcept:
-    """Whether the core can work on them as they are: an array of its precision, C-ordered."""
-    return cnp.PyArray_CheckExact(values) and is_plain_of(values, c"f", sizeof(real))
+# The arrays of a call, taken as typed memoryviews: the signatures of the entry points say how many
+# axes they have, of what type they are and whether they are written to, and Cython checks that.
+# What is left to check is how long the axes are, and that the numbers are aligned, which the buffer
+# protocol does not say. (A memoryview is not passed on as such: that copies 200 bytes.)
 
 
 cdef int expect(str name, Py_ssize_t got, Py_ssize_t wanted) except -1:
@@ -26,93 +10,47 @@ cdef int expect(str name, Py_ssize_t got, Py_ssize_t wanted) except -1:
     return 0
 
 
-cdef void* contents(
-    str name, cnp.ndarray array, char kind, Py_ssize_t item_size, Py_ssize_t size,
+cdef int expect_shape(
+    str name, const void* data, size_t item, const Py_ssize_t* shape, const Py_ssize_t* wanted,
+) except -1:
+    """An aligned array of the wanted shape, which ends with a negative number."""
+    cdef Py_ssize_t i = 0
+    if data == NULL:
+        raise ValueError(f"{name}: expected an array, got None")
+    if <size_t>data % item:
+        raise ValueError(f"{name}: expected an aligned array")
+    while wanted[i] >= 0:
+        if shape[i] != wanted[i]:
+            raise ValueError(f"{name}: expected size {wanted[i]} along axis {i}, got {shape[i]}")
+        i += 1
+    return 0
+
+
+cdef real* reals(
+    str name, const real* data, const Py_ssize_t* shape, Py_ssize_t first, Py_ssize_t second=-1,
 ) except NULL:
-    if array is None or not is_plain_of(array, kind, item_size):
-        raise ValueError(f"{name}: expected a C-ordered array of {chr(kind)}{item_size}")
-    expect(name, cnp.PyArray_SIZE(array), size)
-    return cnp.PyArray_DATA(array)
+    """Not const, for arrays that are written to as well: the type of the memoryview is checked."""
+    expect_shape(name, data, sizeof(real), shape, [first, second, -1])
+    return <real*>data
 
 
-cdef const real* reals(str name, cnp.ndarray array, Py_ssize_t size) except NULL:
-    return <const real*>contents(name, array, c"f", sizeof(real), size)
+cdef real* states(
+    str name, const real* data, const Py_ssize_t* shape, Py_ssize_t count, const Network* net,
+) except NULL:
+    """h or c of so many sequences, (B, states, H)."""
+    expect_shape(name, data, sizeof(real), shape, [count, state_rows(net), net.hidden, -1])
+    return <real*>data
 
 
-cdef real* writable(str name, cnp.ndarray array, Py_ssize_t size) except NULL:
-    """Reals that the core writes to."""
-    if array is not None and not cnp.PyArray_ISWRITEABLE(array):
-        raise ValueError(f"{name}: expected an array to write to")
-    return <real*>contents(name, array, c"f", sizeof(real), size)
+cdef const int64_t* indices(
+    str name, const int64_t* data, const Py_ssize_t* shape, Py_ssize_t size,
+) except NULL:
+    expect_shape(name, data, sizeof(int64_t), shape, [size, -1])
+    return data
 
 
-cdef const int64_t* indices(str name, cnp.ndarray array, Py_ssize_t size) except NULL:
-    return <const int64_t*>contents(name, array, c"i", sizeof(int64_t), size)
-
-
-cdef bint is_shaped(cnp.ndarray array, int ndim, Py_ssize_t first, Py_ssize_t second) noexcept:
-    return (
-        cnp.PyArray_NDIM(array) == ndim
-        and cnp.PyArray_DIM(array, 0) == first
-        and (ndim == 1 or cnp.PyArray_DIM(array, 1) == second)
-    )
-
-
-cdef bint is_either_real(cnp.ndarray array) noexcept:
-    return is_plain_of(array, c"f", sizeof(float)) or is_plain_of(array, c"f", sizeof(double))
-
-
-cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
-    return (
-        cnp.PyArray_BYTES(a) < cnp.PyArray_BYTES(b) + cnp.PyArray_NBYTES(b)
-        and cnp.PyArray_BYTES(b) < cnp.PyArray_BYTES(a) + cnp.PyArray_NBYTES(a)
-    )
-
-
-cdef cnp.ndarray new_array(int ndim, cnp.npy_intp* shape):
-    cdef cnp.ndarray result = cnp.PyArray_SimpleNew(ndim, shape, REAL_NUMBER)
-    poison(cnp.PyArray_DATA(result), cnp.PyArray_NBYTES(result))
-    return result
-
-
-cdef cnp.ndarray new_reals(int ndim, Py_ssize_t first, Py_ssize_t second):
-    return new_array(ndim, [first, second])
-
-
-cdef inline real* data_of(array) noexcept:
-    return <real*>cnp.PyArray_DATA(array) if array is not None else NULL
-
-
-def as_plain(values):
-    """Values as the core can work on them: plain ones as they are, a copy of an array of
-    integers or booleans.  None for anything that has to be looked at more closely."""
-    cdef char kind
-    if not cnp.PyArray_CheckExact(values):
-        return None
-    if is_plain(values):
-        return values
-    kind = (<cnp.ndarray>values).descr.kind
-    if kind != c"b" and kind != c"i" and kind != c"u":
-        return None
-    return cnp.PyArray_FROMANY(
-        values, REAL_NUMBER, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST
-    )
-
-
-cdef dict views_like(dict views, cnp.ndarray flat, cnp.ndarray other):
-    """Views into `other`, by the names and in the shapes and places of `views` into `flat`."""
-    cdef Py_ssize_t start, size = cnp.PyArray_NBYTES(flat)
-    cdef cnp.ndarray view, part
-    cdef dict parts = {}
-    for name, view in views.items():
-        start = cnp.PyArray_BYTES(view) - cnp.PyArray_BYTES(flat)
-        reals(name, view, cnp.PyArray_SIZE(view))
-        if not 0 <= start <= size - cnp.PyArray_NBYTES(view):
-            raise ValueError(f"{name}: expected a view into flat")
-        part = cnp.PyArray_SimpleNewFromData(
-            cnp.PyArray_NDIM(view), cnp.PyArray_DIMS(view), REAL_NUMBER,
-            cnp.PyArray_BYTES(other) + start,
-        )
-        cnp.set_array_base(part, other)
-        parts[name] = part
-    return parts
+cdef const unsigned char* flags(
+    str name, const unsigned char* data, const Py_ssize_t* shape, Py_ssize_t size,
+) except NULL:
+    expect_shape(name, data, 1, shape, [size, -1])
+    return data

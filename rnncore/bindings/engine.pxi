@@ -9,7 +9,6 @@ cdef class Engine:
     cdef Arena layer_memory
     cdef Layer* layers           # (layers times directions) where their parameters are
     cdef real[::1] flat
-    cdef cnp.ndarray vector
     cdef dict views
     cdef Arena arena             # of the last call, for the next; None while one uses it
     # Calls that read the parameters just now; -1: one writes. See `users_of`.
@@ -20,7 +19,7 @@ cdef class Engine:
     cdef shared_int exposed
 
     def __cinit__(
-        self, cnp.ndarray flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
+        self, real[::1] flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
         Py_ssize_t outputs, *, int cell, Py_ssize_t layers, bint bidirectional, Py_ssize_t skip,
         bint bias, bint head, bint start, bint every_step, Nonlinearity nonlinearity, int loss,
         double dropout,
@@ -45,10 +44,10 @@ cdef class Engine:
         self.layers = <Layer*>self.layer_memory.base
         memset(self.layers, 0, layers * net.directions * sizeof(Layer))
         self.place_parameters()
-        writable("flat", flat, net.size)
+        reals("flat", &flat[0], flat.shape, net.size)
         if not head:
             expect("outputs", outputs, net.directions * hidden)
-        self.flat, self.vector, self.views = flat, flat, views
+        self.flat, self.views = flat, views
 
     cdef void place_parameters(self) noexcept:
         """Where each block of parameters is in the flat vector: layer after layer, of each the
@@ -86,9 +85,11 @@ cdef class Engine:
         """The sequences of a batch, which must be of this network's sizes."""
         seqs[0] = batch.seqs
         if seqs.x != NULL:
-            expect("x", batch.inputs, self.net.inputs)
-        if seqs.h0 != NULL:
-            expect("h0", batch.state_size, self.states(seqs.count))
+            reals("x", &batch.x[0, 0], batch.x.shape, batch.rows, self.net.inputs)
+        if batch.h0 is not None:
+            seqs.h0 = states("h0", &batch.h0[0, 0, 0], batch.h0.shape, seqs.count, &self.net)
+            if self.net.cell.memory:
+                seqs.c0 = states("c0", &batch.c0[0, 0, 0], batch.c0.shape, seqs.count, &self.net)
         return 0
 
     cdef int prepare(
@@ -96,7 +97,7 @@ cdef class Engine:
         Py_ssize_t truncate=0, double activation=0, Py_ssize_t term=0,
     ) except -1:
         """A plan for blocks of `count` of the sequences, but for its memory."""
-        cdef double reals
+        cdef double tape
         cdef Py_ssize_t passes = self.net.layers * self.net.directions
         memset(&plan.job, 0, sizeof(Job))
         memset(&plan.block, 0, sizeof(Block))
@@ -110,14 +111,11 @@ cdef class Engine:
         plan.want_dx, plan.tracing = want_dx, False
         plan.truncate, plan.job.activation, plan.term = truncate, activation, term
         choose_block(plan, count, seqs.time)
-        reals = <double>(plan.slots + plan.net.skip) * plan.lanes * (tape_rows(plan) + 2)
-        if reals * sizeof(real) > <double>(PY_SSIZE_T_MAX // 4):
-            raise MemoryError(f"x: {reals * sizeof(real):.3g} bytes for the tape of this call")
+        tape = <double>(plan.slots + plan.net.skip) * plan.lanes * (tape_rows(plan) + 2)
+        tape *= sizeof(real)
+        if tape > <double>(PY_SSIZE_T_MAX // 4):
+            raise MemoryError(f"x: {tape:.3g} bytes for the tape of this call")
         return 0
-
-    cdef Py_ssize_t states(self, Py_ssize_t count) noexcept:
-        """Reals in the states of so many sequences: h, and after all of these c of an LSTM."""
-        return (2 if self.net.cell.memory else 1) * count * state_rows(&self.net) * self.net.hidden
 
     cdef int run(self, Plan* plan, Sequences* seqs, real* grad, object threads) except -1:
         cdef Arena arena = self.swap_arena(None)
@@ -125,8 +123,6 @@ cdef class Engine:
             arena = Arena()
         plan.parameters = &self.flat[0]
         set_out(arena, plan, seqs)
-        if self.net.cell.memory:
-            split_states(seqs, self.states(seqs.count) // 2)
         if blocks_of(plan, seqs.count) == 1:
             self.run_alone(plan, seqs, grad)
         else:
@@ -210,19 +206,18 @@ cdef class Engine:
         return 0
 
     def assign(
-        self, str who not None, cnp.ndarray parameters not None, cnp.ndarray given not None,
+        self, str who not None, const real[::1] parameters not None,
+        const unsigned char[::1] given not None,
     ):
-        """Other parameters (size), as `who` wants; those for which `given` (size bytes) is 0 stay
-        as they are."""
-        cdef const real* numbers = reals("parameters", parameters, self.net.size)
-        cdef const unsigned char* which = <const unsigned char*>contents(
-            "given", given, c"u", 1, self.net.size
-        )
+        """Other parameters (size), as `who` wants; those for which `given` (size) is 0 stay as they
+        are."""
         cdef Py_ssize_t i
+        reals("parameters", &parameters[0], parameters.shape, self.net.size)
+        flags("given", &given[0], given.shape, self.net.size)
         self.begin_writing(who)
         for i in range(self.net.size):
-            if which[i]:
-                self.flat[i] = numbers[i]
+            if given[i]:
+                self.flat[i] = parameters[i]
         self.end_writing()
 
     def note_exposure(self):
@@ -230,69 +225,78 @@ cdef class Engine:
         shared_write(&self.exposed, 1)
 
     cdef int set_targets(
-        self, Sequences* seqs, Batch batch, cnp.ndarray target, cnp.ndarray classes,
-        cnp.ndarray weight,
+        self, Sequences* seqs, Batch batch, const real[:, ::1] target,
+        const int64_t[::1] classes, const real[:, ::1] weight,
     ) except -1:
-        cdef Py_ssize_t count = batch.rows if self.net.every_step else batch.seqs.count
+        cdef Py_ssize_t count = self.outputs_of(batch), width = target_width(&self.net)
         if self.net.loss.evaluate == NULL:
             raise ValueError("this network has no loss")
         if self.net.loss.classes:
-            seqs.classes = indices("classes", classes, count)
+            seqs.classes = indices("classes", &classes[0], classes.shape, count)
         else:
-            seqs.target = reals("target", target, count * target_width(&self.net))
+            seqs.target = reals("target", &target[0, 0], target.shape, count, width)
         if weight is not None:
-            seqs.target_weight = reals("weight", weight, count * target_width(&self.net))
+            seqs.target_weight = reals("weight", &weight[0, 0], weight.shape, count, width)
         return 0
 
+    cdef Py_ssize_t outputs_of(self, Batch batch) noexcept:
+        """How many outputs there are: one for every row, or for every sequence."""
+        return batch.rows if self.net.every_step else batch.seqs.count
+
     def forward(
-        self, Batch batch not None, cnp.ndarray y not None, cnp.ndarray hidden, cnp.ndarray final,
-        threads=1,
+        self, Batch batch not None, real[:, ::1] y not None, real[:, ::1] hidden,
+        real[:, :, ::1] final, real[:, :, ::1] final_c, threads=1,
     ):
-        """Outputs into y (B or rows, K), states into hidden (rows, directions H) and final
-        (B, states, H; of an LSTM (2, B, states, H), h before c).  Rows of steps that do not
-        count are left alone.
+        """Outputs into y (B or rows, K), states into hidden (rows, directions H), final and, of an
+        LSTM, final_c (B, states, H).  Rows of steps that do not count are left alone.
         Returns the faults met."""
         cdef Plan plan
         cdef Sequences seqs
-        cdef Py_ssize_t count = batch.count
+        cdef Network* net = &self.net
         self.take_batch(&seqs, batch)
-        seqs.y = writable("y", y, (batch.rows if self.net.every_step else count) * self.net.outputs)
+        seqs.y = reals("y", &y[0, 0], y.shape, self.outputs_of(batch), net.outputs)
         if hidden is not None:
-            seqs.hidden = writable(
-                "hidden", hidden, batch.rows * self.net.directions * self.net.hidden
+            seqs.hidden = reals(
+                "hidden", &hidden[0, 0], hidden.shape, batch.rows, net.directions * net.hidden
             )
         if final is not None:
-            seqs.final = writable("final", final, self.states(count))
-        self.prepare(&plan, &seqs, count, False, False)
+            seqs.final = states("final", &final[0, 0, 0], final.shape, seqs.count, net)
+            if net.cell.memory:
+                seqs.final_c = states("final_c", &final_c[0, 0, 0], final_c.shape, seqs.count, net)
+        self.prepare(&plan, &seqs, seqs.count, False, False)
         self.run(&plan, &seqs, NULL, threads)
         return plan.result.faults
 
     def loss(
-        self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray weight,
-        threads=1, cnp.ndarray losses=None,
+        self, Batch batch not None, const real[:, ::1] target, const int64_t[::1] classes,
+        const real[:, ::1] weight, threads=1, real[:, ::1] losses=None,
     ):
         """(sum of the losses, times weights where these are given; what it is to be divided by
         for the mean; faults).  The loss of each target goes into losses (B or rows, K; of classes
         1), but those of steps that do not count are left alone."""
         cdef Plan plan
         cdef Sequences seqs
-        cdef Py_ssize_t outputs = batch.rows if self.net.every_step else batch.count
         self.take_batch(&seqs, batch)
         self.set_targets(&seqs, batch, target, classes, weight)
         if losses is not None:
-            seqs.losses = writable("losses", losses, outputs * target_width(&self.net))
+            seqs.losses = reals(
+                "losses", &losses[0, 0], losses.shape, self.outputs_of(batch),
+                target_width(&self.net),
+            )
         self.prepare(&plan, &seqs, seqs.count, False, False)
         self.run(&plan, &seqs, NULL, threads)
         return plan.result.loss, count_targets(&self.net, &seqs, 0, seqs.count), plan.result.faults
 
     def gradient(
-        self, Batch batch not None, cnp.ndarray target, cnp.ndarray classes, cnp.ndarray weight,
-        cnp.ndarray dy, cnp.ndarray dx=None, cnp.ndarray dh0=None, threads=1, dropout_seed=None,
+        self, Batch batch not None, const real[:, ::1] target, const int64_t[::1] classes,
+        const real[:, ::1] weight, const real[:, ::1] dy, real[:, ::1] dx=None,
+        real[:, :, ::1] dh0=None, real[:, :, ::1] dc0=None, threads=1, dropout_seed=None,
         Py_ssize_t truncate=0, bint mean=True,
     ):
         """Gradients of the mean or the sum of the losses against the targets or, given dy (B or
-        rows, K), of sum(dy * y); those with respect to x into dx (rows, D), to h0 into dh0, shaped
-        as h0.  With a dropout_seed there is dropout; truncate: steps of a truncation window.
+        rows, K), of sum(dy * y); those with respect to x into dx (rows, D), to the first states
+        into dh0 and, of an LSTM, dc0 (B, states, H).  With a dropout_seed there is dropout;
+        truncate: steps of a truncation window.
         Rows of dx that no gradient comes to, of steps that do not count or lie outside the last
         window, are left alone.
 
@@ -302,27 +306,28 @@ cdef class Engine:
         cdef Sequences seqs
         cdef double count = 1
         cdef cnp.ndarray grad = cnp.PyArray_ZEROS(1, [self.net.size], REAL_NUMBER, 0)
-        cdef Py_ssize_t outputs = batch.rows if self.net.every_step else batch.count
         self.take_batch(&seqs, batch)
         if dy is None:
             self.set_targets(&seqs, batch, target, classes, weight)
             if mean:
                 count = count_targets(&self.net, &seqs, 0, seqs.count)
         else:
-            seqs.dy = reals("dy", dy, outputs * self.net.outputs)
+            seqs.dy = reals("dy", &dy[0, 0], dy.shape, self.outputs_of(batch), self.net.outputs)
         if dx is not None:
             if seqs.x == NULL:
                 raise ValueError("dx: tokens have no gradient")
-            seqs.dx = writable("dx", dx, batch.rows * self.net.inputs)
+            seqs.dx = reals("dx", &dx[0, 0], dx.shape, batch.rows, self.net.inputs)
         if dh0 is not None:
-            seqs.dh0 = writable("dh0", dh0, self.states(seqs.count))
+            seqs.dh0 = states("dh0", &dh0[0, 0, 0], dh0.shape, seqs.count, &self.net)
+            if self.net.cell.memory:
+                seqs.dc0 = states("dc0", &dc0[0, 0, 0], dc0.shape, seqs.count, &self.net)
         self.prepare(&plan, &seqs, seqs.count, True, dx is not None, truncate)
         plan.job.scale = 1 / count if count else 0
         if dropout_seed is not None:
             plan.job.dropout, plan.job.dropout_seed = self.net.dropout, dropout_seed
-        self.run(&plan, &seqs, <real*>cnp.PyArray_DATA(grad), threads)
+        self.run(&plan, &seqs, data_of(grad), threads)
         return (
             plan.result.loss / count if count else float("nan"),
-            views_like(self.views, self.vector, grad),
+            views_like(self.views, self.flat, grad),
             plan.result.faults,
         )

@@ -5,11 +5,14 @@ def evaluate(str name not None, cnp.ndarray x not None, cnp.ndarray out not None
     """One of the core's own functions, element by element: "exp", "log" (x >= 1), "log1p"
     (0 <= x <= 1), "tanh", "logistic", and the slopes "dtanh" and "dlogistic"."""
     cdef Py_ssize_t i = 0, j, n = cnp.PyArray_SIZE(x)
-    cdef const real* source = reals("x", x, n)
-    cdef real* target = writable("out", out, n)
+    cdef const real* source = data_of(x)
+    cdef real* target = data_of(out)
     cdef real chunk[MAX_LANES]
     cdef vreal a, y, slope
     cdef int which = ["exp", "log", "log1p", "tanh", "logistic", "dtanh", "dlogistic"].index(name)
+    if not is_plain(x) or not is_plain(out) or not cnp.PyArray_ISWRITEABLE(out):
+        raise ValueError(f"{name}: expected two C-ordered arrays of the core's type")
+    expect("out", cnp.PyArray_SIZE(out), n)
     with nogil:
         while i < n:
             for j in range(LANES):

@@ -1,4 +1,4 @@
-# The memory of a call, and the halves of an LSTM's states.
+# The memory of a call.
 
 
 cdef int set_out(Arena arena, Plan* plan, const Sequences* seqs) except -1:
@@ -11,13 +11,3 @@ cdef int set_out(Arena arena, Plan* plan, const Sequences* seqs) except -1:
     lay_out_weights(plan, arena.base)
     lay_out_block(plan, arena.base + weights)
     return 0
-
-
-cdef void split_states(Sequences* seqs, Py_ssize_t size) noexcept:
-    """Find c after h in the states of an LSTM."""
-    if seqs.h0 != NULL:
-        seqs.c0 = seqs.h0 + size
-    if seqs.final != NULL:
-        seqs.final_c = seqs.final + size
-    if seqs.dh0 != NULL:
-        seqs.dc0 = seqs.dh0 + size

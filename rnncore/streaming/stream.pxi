@@ -8,11 +8,6 @@ cdef bint any_not_finite(const real* numbers, Py_ssize_t n) noexcept nogil:
     return bad != 0
 
 
-cdef struct State:
-    real* h                    # (states, H), of many streams (n, states, H); NULL: as one begins
-    real* c                    # (layers, H) or (n, layers, H), of an LSTM
-
-
 cdef inline void start_from(real* row, const real* given, Py_ssize_t n) noexcept nogil:
     """A row of a state; NULL: zeros."""
     if given != NULL:

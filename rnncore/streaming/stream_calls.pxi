@@ -8,55 +8,6 @@ cdef inline double multiply_adds(const Network* net, Py_ssize_t steps) noexcept:
     return <double>steps * net.hidden * net.layers * (net.hidden + net.inputs)
 
 
-# Of a single stream `count` is 0 here, and its arrays have no such axis.
-
-cdef bint is_part(part, Py_ssize_t count, const Network* net):
-    """Whether it is h or c as the core takes it: rows of H."""
-    cdef Py_ssize_t rows = state_rows(net)
-    if not is_plain(part):
-        return False
-    if count == 0:
-        return is_shaped(part, 2, rows, net.hidden)
-    return (
-        cnp.PyArray_NDIM(part) == 3 and cnp.PyArray_DIM(part, 0) == count
-        and cnp.PyArray_DIM(part, 1) == rows and cnp.PyArray_DIM(part, 2) == net.hidden
-    )
-
-
-cdef bint is_state(state, Py_ssize_t count, const Network* net):
-    """Whether it is a state as the core takes it, of an LSTM a pair."""
-    if not net.cell.memory:
-        return is_part(state, count, net)
-    return (
-        type(state) is tuple and len(state) == 2
-        and is_part(state[0], count, net) and is_part(state[1], count, net)
-    )
-
-
-cdef State state_of(state):
-    """Its numbers; none of None."""
-    cdef State result
-    result.h = result.c = NULL
-    if type(state) is tuple:
-        result.h, result.c = data_of(state[0]), data_of(state[1])
-    elif state is not None:
-        result.h = data_of(state)
-    return result
-
-
-cdef cnp.ndarray new_part(Py_ssize_t count, const Network* net):
-    cdef cnp.npy_intp[3] shape = [count, state_rows(net), net.hidden]
-    if count == 0:
-        return cnp.PyArray_SimpleNew(2, shape + 1, REAL_NUMBER)
-    return cnp.PyArray_SimpleNew(3, shape, REAL_NUMBER)
-
-
-cdef object new_state(Py_ssize_t count, const Network* net):
-    if not net.cell.memory:
-        return new_part(count, net)
-    return new_part(count, net), new_part(count, net)
-
-
 cdef list parts_of(tuple results, const Network* net):
     """The arrays of (y, state)."""
     return [results[0], *results[1]] if net.cell.memory else [results[0], results[1]]

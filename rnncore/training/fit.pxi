@@ -16,23 +16,6 @@ cdef bint all_finite(const real* numbers, Py_ssize_t vectors) noexcept nogil:
     return vsum(check) == 0
 
 
-cdef int by_key(const void* a, const void* b) noexcept nogil:
-    cdef int64_t one = (<const int64_t*>a)[0], other = (<const int64_t*>b)[0]
-    return (one > other) - (one < other)
-
-
-cdef void sort_by_length(
-    int64_t* order, Py_ssize_t count, const int64_t* length, int64_t* keys,
-) noexcept nogil:
-    """Sequences of like length next to each other: a block takes as long as its longest."""
-    cdef Py_ssize_t i
-    for i in range(count):
-        keys[i] = (length[order[i]] << 32) | order[i]
-    qsort(keys, count, sizeof(int64_t), by_key)
-    for i in range(count):
-        order[i] = keys[i] & ((<int64_t>1 << 32) - 1)
-
-
 # What of an epoch is recorded.
 cdef enum:
     LOSS, VALIDATION, NORM, RATE, SECONDS, COLUMNS
@@ -60,7 +43,8 @@ cdef class Held:
     """Sequences that are only looked at, after every epoch."""
 
     cdef Batch batch
-    cdef cnp.ndarray target, classes, weight, order
+    cdef const real[:, ::1] target, weight
+    cdef const int64_t[::1] classes, order
     cdef Arena block
     cdef Plan plan
     cdef Sequences seqs
@@ -68,22 +52,20 @@ cdef class Held:
     cdef double counted
 
     def __cinit__(
-        self, Engine engine not None, Batch batch not None, cnp.ndarray target,
-        cnp.ndarray classes, cnp.ndarray weight, cnp.ndarray order not None,
+        self, Engine engine not None, Batch batch not None, const real[:, ::1] target,
+        const int64_t[::1] classes, const real[:, ::1] weight, const int64_t[::1] order not None,
     ):
         """order: which of the sequences, in which order."""
         self.batch, self.target, self.classes, self.weight = batch, target, classes, weight
         self.order, self.block = order, Arena()
-        self.count = cnp.PyArray_SIZE(order)
+        self.count = order.shape[0]
         engine.take_batch(&self.seqs, batch)
-        self.seqs.order = indices("order", order, self.count)
+        self.seqs.order = indices("order", &order[0], order.shape, self.count)
         check_order(self.seqs.order, self.count, batch.seqs.count)
         engine.set_targets(&self.seqs, batch, target, classes, weight)
         engine.prepare(&self.plan, &self.seqs, self.count, False, False)
         set_out(self.block, &self.plan, &self.seqs)
         self.counted = count_targets(&self.plan.net, &self.seqs, 0, self.count)
-        if engine.net.cell.memory:
-            split_states(&self.seqs, engine.states(batch.seqs.count) // 2)
 
     cdef double loss(self, const real* parameters) noexcept nogil:
         self.plan.parameters = parameters
@@ -130,7 +112,9 @@ cdef class Trainer:
 
     cdef Engine engine
     cdef Batch batch
-    cdef cnp.ndarray target, classes, weight, order
+    cdef const real[:, ::1] target, weight
+    cdef const int64_t[::1] classes
+    cdef int64_t[::1] order
     cdef int64_t* sequences        # what order holds
     cdef Py_ssize_t count          # of sequences to train on
     cdef Arena keys, block, vectors
@@ -148,11 +132,11 @@ cdef class Trainer:
     cdef ThreadPool pool
 
     def __cinit__(
-        self, Engine engine not None, Batch batch not None, cnp.ndarray target,
-        cnp.ndarray classes, cnp.ndarray weight, cnp.ndarray order not None,
+        self, Engine engine not None, Batch batch not None, const real[:, ::1] target,
+        const int64_t[::1] classes, const real[:, ::1] weight, int64_t[::1] order not None,
         Py_ssize_t batch_size, *,
         int rule, double momentum, double alpha, double beta1, double beta2, double eps,
-        double clip_norm, double clip_value, cnp.ndarray decay, cnp.ndarray l1,
+        double clip_norm, double clip_value, const real[::1] decay, const real[::1] l1,
         double activation, Py_ssize_t truncate, bint shuffled, uint64_t seed, Held held,
         int64_t patience, tuple plateau,
     ):
@@ -165,8 +149,8 @@ cdef class Trainer:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
         if batch.seqs.count >> 31:
             raise ValueError("a batch has at most 2**31 - 1 sequences")
-        self.count = cnp.PyArray_SIZE(order)
-        self.sequences = <int64_t*>indices("order", order, self.count)
+        self.count = order.shape[0]
+        self.sequences = <int64_t*>indices("order", &order[0], order.shape, self.count)
         check_order(self.sequences, self.count, batch.seqs.count)
         self.engine, self.batch, self.target, self.classes = engine, batch, target, classes
         self.weight = weight
@@ -194,10 +178,10 @@ cdef class Trainer:
         self.best = o.gradient + (1 + o.rule.states) * padded
         if decay is not None:
             o.decay = self.best + padded
-            memcpy(o.decay, reals("decay", decay, size), size * sizeof(real))
+            memcpy(o.decay, reals("decay", &decay[0], decay.shape, size), size * sizeof(real))
         if l1 is not None:
             o.l1 = self.best + 2 * padded
-            memcpy(o.l1, reals("l1", l1, size), size * sizeof(real))
+            memcpy(o.l1, reals("l1", &l1[0], l1.shape, size), size * sizeof(real))
 
     def run(self, double[:, ::1] records not None, threads=1):
         """As many epochs as there are records, (epochs, COLUMNS); of each the learning rate is
@@ -218,8 +202,6 @@ cdef class Trainer:
             &plan, &seqs, self.batch_size, True, False, self.truncate, self.activation
         )
         set_out(self.block, &plan, &seqs)
-        if self.engine.net.cell.memory:
-            split_states(&seqs, self.engine.states(seqs.count) // 2)
         plan.parameters = self.optimiser.parameters
         plan.job.dropout = plan.net.dropout
         seqs.order = self.sequences
@@ -252,8 +234,10 @@ cdef class Trainer:
     def state(self):
         """All that the next epoch depends on, as arrays by name."""
         cdef cnp.ndarray progress = cnp.PyArray_ZEROS(1, [sizeof(Progress)], cnp.NPY_UINT8, 0)
+        cdef cnp.ndarray order = cnp.PyArray_ZEROS(1, [self.count], cnp.NPY_INT64, 0)
         memcpy(cnp.PyArray_DATA(progress), &self.now, sizeof(Progress))
-        arrays = {"progress": progress, "order": self.order.copy()}
+        memcpy(cnp.PyArray_DATA(order), self.sequences, cnp.PyArray_NBYTES(order))
+        arrays = {"progress": progress, "order": order}
         for name in self.vector_names():
             vector = new_reals(1, self.engine.net.size, 0)
             memcpy(cnp.PyArray_DATA(vector), self.vector(name), cnp.PyArray_NBYTES(vector))
@@ -262,17 +246,21 @@ cdef class Trainer:
 
     def restore(self, dict arrays not None):
         """Go on from what `state` returned; the network becomes the one it had then."""
-        cdef cnp.ndarray progress = arrays["progress"], order = arrays["order"]
-        cdef const int64_t* sequences = indices("order", order, self.count)
+        cdef const unsigned char[::1] progress = arrays["progress"]
+        cdef const int64_t[::1] order = arrays["order"]
+        cdef const real[::1] vector
+        cdef const int64_t* sequences = indices("order", &order[0], order.shape, self.count)
         cdef Py_ssize_t size = self.engine.net.size
-        contents("progress", progress, c"u", 1, sizeof(Progress))
+        flags("progress", &progress[0], progress.shape, sizeof(Progress))
         check_order(sequences, self.count, self.batch.seqs.count)
         for name in self.vector_names():
-            reals(name, arrays[name], size)
-        memcpy(&self.now, cnp.PyArray_DATA(progress), sizeof(Progress))
+            vector = arrays[name]
+            reals(name, &vector[0], vector.shape, size)
+        memcpy(&self.now, &progress[0], sizeof(Progress))
         memcpy(self.sequences, sequences, self.count * sizeof(int64_t))
         for name in self.vector_names():
-            memcpy(self.vector(name), reals(name, arrays[name], size), size * sizeof(real))
+            vector = arrays[name]
+            memcpy(self.vector(name), &vector[0], size * sizeof(real))
         self.engine.overwrite("fit", self.optimiser.parameters)
 
     cdef list vector_names(self):

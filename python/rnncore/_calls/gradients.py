@@ -79,7 +79,7 @@ def loss(
     if value is not None:
         return value
     inputs = Inputs(model.spec, x, h0, lengths, mask)
-    targets = outputs.targets(inputs, y, target_mask, sample_weight)
+    targets = outputs.for_core(inputs, outputs.targets(inputs, y, target_mask, sample_weight))
     losses = None
     if reduction != "mean":
         check.choice("reduction", reduction, ("mean", "sum", "none"))
@@ -153,12 +153,12 @@ def loss_and_grad(
     if plain is not None:
         return plain
     inputs = Inputs(model.spec, x, h0, lengths, mask)
-    targets = outputs.targets(inputs, y, target_mask, sample_weight)
+    targets = outputs.for_core(inputs, outputs.targets(inputs, y, target_mask, sample_weight))
     if reduction != "mean":
         check.choice("reduction", reduction, ("mean", "sum"))
     value, grads, faults = model.engine.gradient(
-        inputs.batch, *targets, None, None, None, check.threads(threads),
-        dropout_seed(rng), window(truncate), reduction == "mean",
+        inputs.batch, *targets, None, threads=check.threads(threads),
+        dropout_seed=dropout_seed(rng), truncate=window(truncate), mean=reduction == "mean",
     )  # fmt: skip
     if faults or not isfinite(value):
         outputs.explain(inputs, y, target_mask, sample_weight)
@@ -213,6 +213,11 @@ def vjp(
     ((4, 5, 2), (4, 1, 3))
     """
     model = self._model
+    plain: tuple[dict[str, Array], Array, State] | None = model.spec.core.plain_vjp(
+        model.engine, x, dy, h0, lengths, mask, threads, rng, truncate
+    )
+    if plain is not None:
+        return plain
     inputs = Inputs(model.spec, x, h0, lengths, mask)
     dy = outputs.reals(inputs, "dy", dy, model.spec.outputs)
     dx = None
@@ -220,8 +225,9 @@ def vjp(
         dx = inputs.new_rows(model.spec.input_size, partly=truncate is not None)
     dh0 = inputs.new_state_gradient()
     _, grads, faults = model.engine.gradient(
-        inputs.batch, None, None, None, dy, dx, dh0, check.threads(threads),
-        dropout_seed(rng), window(truncate),
+        inputs.batch, None, None, None, dy.reshape(-1, model.spec.outputs),
+        None if dx is None else dx.reshape(-1, model.spec.input_size), *inputs.parts(dh0),
+        check.threads(threads), dropout_seed(rng), window(truncate),
     )  # fmt: skip
     if faults:
         inputs.explain()

@@ -75,8 +75,7 @@ def __call__(
     spec = model.spec
     plain = spec.core.plain_forward(model.engine, x, h0, lengths, mask, threads, True)
     if plain is not None:
-        y, hidden, final = plain
-        return Output(y, hidden, final if spec.states == 1 else (final[0], final[1]))
+        return Output(*plain)
     inputs = Inputs(spec, x, h0, lengths, mask)
     hidden, final = inputs.new_rows(spec.width), inputs.new_final()
     y = forward(model, inputs, hidden, final, threads)
@@ -191,6 +190,11 @@ def forward(
         y = inputs.new_rows(spec.outputs)
     else:
         y = np.empty((inputs.count, spec.outputs), spec.dtype)
-    if model.engine.forward(inputs.batch, y, hidden, final, check.threads(threads)):
+    faults = model.engine.forward(
+        inputs.batch, y.reshape(-1, spec.outputs),
+        None if hidden is None else hidden.reshape(-1, spec.width), *inputs.parts(final),
+        check.threads(threads),
+    )  # fmt: skip
+    if faults:
         inputs.explain()
     return inputs.padded(y) if spec.every_step else y

@@ -216,7 +216,7 @@ def step_as_batch(model: Model, x: Array, h: State | None) -> tuple[Array, State
     spec = model.spec
     inputs = Inputs(spec, x, h)
     y, final = np.empty((inputs.count, spec.outputs), spec.dtype), inputs.new_final()
-    faults = model.engine.forward(inputs.batch, y, None, final)
+    faults = model.engine.forward(inputs.batch, y, None, *inputs.parts(final))
     return None if faults else (y, inputs.state_of(final))
 
 

@@ -76,13 +76,25 @@ class Inputs:
         self.ragged = self.lengths is not None or self.mask is not None
         if h0 is not None:
             self.h0 = self._state(h0)
-        start, lengths, order = self.start, self.lengths, None
-        if lengths is not None and lengths.min() == self.time:  # all equal: no padding between rows
-            start = lengths = None
-        elif lengths is not None:  # sequences of similar length share a block of the core
+        if self.lengths is None or self.lengths.min() == self.time:  # no padding between rows
+            return self._batch(self.time, None, None)
+        return self._batch(self.time, self.start, self.lengths)
+
+    def _batch(self, time: int, start: Array | None, lengths: Array | None) -> Batch:
+        """The sequences for the core, or their first `lengths` (B,) steps: at most `time`."""
+        width, order = self.spec.input_size, None
+        if lengths is not None:  # sequences of similar length share a block of the core
             order = np.argsort(lengths, kind="stable").astype(np.int64)
         batch: Batch = self.spec.core.Batch(
-            self.count, self.time, self.x, self.tokens, start, lengths, order, self.mask, self.h0
+            self.count,
+            time,
+            None if self.x is None else self.x.reshape(-1, width),
+            None if self.tokens is None else self.tokens.reshape(-1),
+            start,
+            lengths,
+            order,
+            None if self.mask is None else self.mask.reshape(-1),
+            *self.parts(self.h0),
         )
         return batch
 
@@ -196,6 +208,14 @@ class Inputs:
             return values
         return values.reshape(given.shape)
 
+    def parts(self, state: Array | None) -> tuple[Array | None, Array | None]:
+        """h and c of a state as the core takes them, each (B, R, H); c is None of a cell that has
+        none."""
+        if state is None:
+            return None, None
+        parts = state.reshape(-1, self.count, self.spec.state_rows, self.spec.hidden_size)
+        return parts[0], parts[1] if self.spec.states == 2 else None
+
     def new_final(self) -> Array:
         """An array for the final state of every sequence."""
         pair = (2,) if self.spec.states == 2 else ()
@@ -245,12 +265,7 @@ class Inputs:
         start = self.start
         if start is None:
             start = np.arange(self.count, dtype=np.int64) * self.time
-        order = np.argsort(lengths, kind="stable").astype(np.int64)
-        batch: Batch = self.spec.core.Batch(
-            self.count, int(lengths.max()), self.x, self.tokens, start, lengths, order, self.mask,
-            self.h0,
-        )  # fmt: skip
-        return batch
+        return self._batch(int(lengths.max()), start, lengths)
 
     @property
     def steps(self) -> Array:

@@ -80,6 +80,17 @@ def targets(inputs: Inputs, y: Any, target_mask: Any = None, sample_weight: Any 
     return reals(inputs, "y", y, loss.targets(inputs.spec.outputs)), None, None
 
 
+def for_core(inputs: Inputs, of: Targets) -> Targets:
+    """The same as rows: numbers and weights (rows, targets of an output), classes (rows)."""
+    target, classes, weight = of
+    width = width_of(inputs)
+    return (
+        None if target is None else target.reshape(-1, width),
+        None if classes is None else classes.reshape(-1),
+        None if weight is None else weight.reshape(-1, width),
+    )
+
+
 def class_numbers(values: Array) -> Array:
     if values.dtype.kind not in "iu":
         raise TypeError(f"y: expected integer class numbers, got dtype {values.dtype}")

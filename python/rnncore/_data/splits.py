@@ -29,7 +29,7 @@ class Data(NamedTuple):
     order: Array  # numbers of the sequences that belong to it
 
     def for_core(self) -> tuple[Batch, Array | None, Array | None, Array | None, Array]:
-        return self.batch, *self.targets, self.order
+        return self.batch, *outputs.for_core(self.inputs, self.targets), self.order
 
 
 def data_of(inputs: Inputs, y: Any, target_mask: Any = None, sample_weight: Any = None) -> Data:

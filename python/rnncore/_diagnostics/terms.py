@@ -51,7 +51,7 @@ def terms_of(
     targets: outputs.Targets = (None, None, None)
     scale = 1.0
     if dy is not None:
-        dy = outputs.reals(inputs, "dy", dy, model.spec.outputs)
+        dy = outputs.reals(inputs, "dy", dy, model.spec.outputs).reshape(-1, model.spec.outputs)
     else:
         targets = outputs.targets(inputs, *given)
         number = outputs.weights(inputs, targets).sum()
@@ -60,6 +60,8 @@ def terms_of(
         scale = 1 / number
     if last_only:
         targets, dy = outputs.of_last_steps(inputs, targets, dy)
+    if dy is None:
+        targets = outputs.for_core(inputs, targets)
     total, faulty, T = 0.0, False, int(lengths.max())
     values, squares = np.zeros((T, model.flat.size)), np.zeros((T + 1, 3))
     for n in np.unique(lengths):  # the core takes sequences of one length at a time
