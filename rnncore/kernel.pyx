@@ -29,23 +29,26 @@ from rnncore.platform.atomics cimport (
     watch_forks,
 )
 from rnncore.products.lanes_of_sequences cimport (
-    affine, contract, lanes_to_rows, outer_sum, pack, row_sums,
+    CHUNK, affine, contract, lanes_to_rows, outer_sum, pack, row_sums,
 )
-from rnncore.products.lanes_of_units cimport affine_units, pack_units, padded, units_tile
+from rnncore.products.lanes_of_units cimport (
+    affine_units, pack_blocks, pack_units, padded, units_tile,
+)
 from rnncore.simd.lanes cimport (
     LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vless, vload,
     vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
     vstore_any, vsum, vtanh, vtranspose,
 )
 from rnncore.spec.layout cimport (
-    carve_reals, choose_block, lay_out_block, lay_out_weights, tape_rows,
+    carve_reals, choose_block, lay_out_block, lay_out_weights, most_rows, sum_width, tape_rows,
 )
 from rnncore.spec.network cimport (
     BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, state_rows, target_width,
 )
 from rnncore.spec.plan cimport (
     MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, gradients_at,
-    has_plain_backward, is_scalar, mask_of, memory, needs_mask_first, saved_at, slot_of, state,
+    has_plain_backward, index_read, is_scalar, mask_of, memory, most_in_block, needs_mask_first,
+    saved_at, slot_of, state,
     tape_index, top_layer,
 )
 from rnncore.platform.random cimport next_random, shuffle
@@ -67,10 +70,15 @@ watch_forks()
 # From here on every file may use those before it.
 include "platform/arena.pxi"
 
+include "sequence/rows.pxi"
 include "sequence/gather.pxi"
+include "sequence/targets.pxi"
 include "sequence/scalar.pxi"
 include "sequence/truncate.pxi"
 include "sequence/skip.pxi"
+include "sequence/units_packing.pxi"
+include "sequence/units_forward.pxi"
+include "sequence/units_backward.pxi"
 include "sequence/forward.pxi"
 include "sequence/backward.pxi"
 include "sequence/stack.pxi"

@@ -84,3 +84,49 @@ def test_a_long_sequence_alone_and_among_others(build, dtype, T, readout, case):
         _, dx_alone, dh0_alone = net.vjp(x[one], dy[one], h0=h0[one])
         assert dx_alone.tobytes() == dx[one].tobytes()
         assert dh0_alone.tobytes() == dh0[one].tobytes()
+
+
+ALONE = [
+    {"hidden": 4, "T": 20},
+    {"hidden": 16, "T": 300, "readout": "all", "loss": "mse"},
+    {"hidden": 9, "T": 13, "num_layers": 3, "bidirectional": True, "output_size": None},
+    {"hidden": 33, "T": 7, "readout": "all", "num_layers": 2, "bias": False, "tokens": True},
+    {"hidden": 5, "T": 40, "bidirectional": True, "readout": "all", "lengths": True},
+    {"hidden": 1, "T": 11, "trainable_h0": True, "num_layers": 2},
+    {"hidden": 70, "T": 6, "output_size": 40},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", [rc.RNN, rc.LSTM, rc.GRU, rc.MGU])
+@pytest.mark.parametrize("case", ALONE, ids=str)
+def test_a_sequence_alone_and_among_others(build, dtype, cell, case):
+    """A sequence alone is worked on with units in lanes: the bits are those of a batch."""
+    options = {"output_size": 3, "dtype": dtype, "seed": 0} | case
+    H, T = options.pop("hidden"), options.pop("T")
+    tokens, ragged = options.pop("tokens", False), options.pop("lengths", False)
+    net, rng = cell(6, H, **options), np.random.default_rng(0)
+    x = rng.integers(0, 6, (40, T)) if tokens else rng.standard_normal((40, T, 6)).astype(dtype)
+    lengths = rng.integers(1, T + 1, 40) if ragged else None
+    out = net(x, lengths=lengths)
+    dy = rng.standard_normal(out.y.shape).astype(dtype)
+    _, dx, dh0 = net.vjp(x, dy, h0=out.final, lengths=lengths)
+    for s in (0, 39):
+        one = slice(s, s + 1)
+        of_one = {"lengths": None if lengths is None else lengths[one]}
+        alone = net(x[one], **of_one)
+        assert alone.y.tobytes() == out.y[one].tobytes()
+        assert alone.hidden.tobytes() == out.hidden[one].tobytes()
+        first = parts(out.final, one)
+        assert_same(alone.final, first)
+        _, dx_alone, dh0_alone = net.vjp(x[one], dy[one], h0=first, **of_one)
+        assert_same(dh0_alone, parts(dh0, one))
+        assert tokens or dx_alone.tobytes() == dx[one].tobytes()
+
+
+def parts(state, which):
+    """The states of some sequences."""
+    return tuple(h[which] for h in state) if isinstance(state, tuple) else state[which]
+
+
+def assert_same(state, other):
+    assert np.asarray(state).tobytes() == np.asarray(other).tobytes()

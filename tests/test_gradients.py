@@ -1,6 +1,7 @@
 """Outputs, losses and gradients of every build against the oracle and central differences."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import oracle
@@ -92,7 +93,24 @@ LARGE = [
 ]
 
 
-EVERY = SMALL + LARGE + GATED + LARGE_GATED + STACKED + LARGE_STACKED
+# One sequence, and two of more units, are worked on one by one, with units in lanes.
+ALONE = [
+    replace(case, batch=1)
+    for case in SMALL + GATED + STACKED
+    if case.ragged != "mask" and not case.skip and (case.hidden > 1 or case.cell != "RNN")
+]
+ALONE = list({str(case): case for case in ALONE}.values())
+ALONE += [
+    Case(cell, batch=2, time=40, hidden=hidden, inputs=9, outputs=7, **options)
+    for cell, hidden in (("RNN", 17), ("LSTM", 16), ("GRU", 19), ("MGU", 24))
+    for options in (
+        {"readout": "all", "loss": "cross_entropy", "ragged": "lengths", "h0": True},
+        {"layers": 2, "bidirectional": True, "trainable": True, "tokens": True},
+        {"layers": 3, "readout": "all", "bidirectional": True, "ragged": "list", "loss": "bce"},
+    )
+]
+
+EVERY = SMALL + LARGE + GATED + LARGE_GATED + STACKED + LARGE_STACKED + ALONE
 
 
 def derived(case):

@@ -21,7 +21,7 @@ from rnncore.simd.lanes cimport (
 cdef enum:
     PANEL = 384               # vectors of u worked on at a time: they fit the L1
     MOST_SUMS = 24            # of any register tile
-    CHUNK = 256               # terms of a gradient summed in one go, for speed and precision
+    CHUNK = 256               # terms of a gradient to sum in one go, for speed and precision
 
 
 cdef inline Py_ssize_t tile_rows(Py_ssize_t left, int vectors) noexcept nogil:
@@ -219,16 +219,17 @@ cdef inline void contract_columns(
 
 
 cdef inline void contract(
-    Py_ssize_t steps, Py_ssize_t lanes, Py_ssize_t used, real* grad, Py_ssize_t width,
-    Py_ssize_t columns, Py_ssize_t n_u, const real* u, Py_ssize_t u_step, const real* a,
+    Py_ssize_t chunk, Py_ssize_t steps, Py_ssize_t lanes, Py_ssize_t used, real* grad,
+    Py_ssize_t width, Py_ssize_t columns, Py_ssize_t n_u, const real* u, Py_ssize_t u_step,
+    const real* a,
 ) noexcept nogil:
     """grad[j, i] += sum over steps and used lanes of u[t, j, lane] a[t, lane, i], for the
-    first `columns` of i.
+    first `columns` of i, summed in one go for so many steps.
 
     grad (n_u, width); u: rows of lanes, a step every u_step reals; a (steps, lanes, width);
     width and columns are multiples of LANES.
     """
-    cdef Py_ssize_t i, t = 0, n, chunk = max(1, CHUNK // lanes)
+    cdef Py_ssize_t i, t = 0, n
     while t < steps:
         n = min(chunk, steps - t)
         i = 0

@@ -3,7 +3,7 @@
     out[t, i] = start + sum_j W[i, j] u[t, j]
 
 A column of W is as many vectors as its units fill, the last one padded with zeros.
-Each sum is formed in the order of j, as by `affine` in products.pxd: both give the
+Each sum is formed in the order of j, as by `affine` of lanes_of_sequences.pxd: both give the
 same bits.
 """
 
@@ -24,18 +24,37 @@ cdef inline int tile_vectors(Py_ssize_t left) noexcept nogil:
 
 
 cdef inline void pack_units(
-    real* packed, const real* matrix, Py_ssize_t n_out, Py_ssize_t n_in,
+    real* packed, const real* matrix, Py_ssize_t n_out, Py_ssize_t n_in, Py_ssize_t out_stride,
+    Py_ssize_t in_stride,
 ) noexcept nogil:
-    """Copy matrix (n_out, n_in) in the order in which `affine_units` reads it: tile after
-    tile of units, in each column after column."""
-    cdef Py_ssize_t i = 0, j, k, width
-    while i < n_out:
-        width = tile_vectors((n_out - i + LANES - 1) // LANES) * LANES
-        for j in range(n_in):
-            for k in range(width):
-                packed[j * width + k] = matrix[(i + k) * n_in + j] if i + k < n_out else 0
+    """Copy matrix[i * out_stride + j * in_stride], (n_out, n_in), in the order in which
+    `affine_units` reads it: tile after tile of units, in each column after column."""
+    pack_blocks(packed, &matrix, 1, n_out, n_in, out_stride, in_stride)
+
+
+cdef inline void pack_blocks(
+    real* packed, const real** blocks, Py_ssize_t n_blocks, Py_ssize_t n_out, Py_ssize_t n_in,
+    Py_ssize_t out_stride, Py_ssize_t in_stride,
+) noexcept nogil:
+    """The same for several matrices one below the other, each padded to whole vectors."""
+    cdef Py_ssize_t P = padded(n_out), left = n_blocks * P, block = 0, row = 0, j, k, width
+    cdef const real* entry
+    while left > 0:
+        width = tile_vectors(left // LANES) * LANES
+        for k in range(width):
+            if row < n_out:
+                entry = blocks[block] + row * out_stride
+                for j in range(n_in):
+                    packed[j * width + k] = entry[j * in_stride]
+            else:
+                for j in range(n_in):
+                    packed[j * width + k] = 0
+            row += 1
+            if row == P:
+                row = 0
+                block += 1
         packed += n_in * width
-        i += width
+        left -= width
 
 
 cdef inline void units_tile(

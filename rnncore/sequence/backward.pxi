@@ -20,12 +20,15 @@ cdef inline void cell_back(
     cdef Py_ssize_t H = plan.net.hidden
     cdef bint onto = mask != NULL or plan.net.cell.carries
     cdef const real* recurrent = da + plan.net.cell.apart * H * plan.lanes
-    plan.net.cell.backward(H * plan.lanes, saved_at(plan, layer, at), layer.dh, layer.dc, da)
+    plan.net.cell.backward(plan.h_size, saved_at(plan, layer, at), layer.dh, layer.dc, da)
     if plan.net.skip:
         skip_backward(plan, layer, da, at)
     if mask != NULL and not plan.net.cell.carries:
         clear_carried(plan, layer.dh, mask)
     # dL/dh_{t-1} = W_hh^T dL/da_t, and what reaches h_{t-1} directly
+    if plan.units_in_lanes:
+        units_back(plan, layer, da)
+        return
     affine(
         plan.vectors, layer.dh, layer.back_weight, plan.no_bias, recurrent, H,
         plan.net.gates * H, onto,
@@ -36,7 +39,7 @@ cdef inline void keep_gradient(
     const Plan* plan, const Layer* layer, Py_ssize_t slot,
 ) noexcept nogil:
     """dL/dh, and dL/dc, of the state in a slot into the trace."""
-    cdef Py_ssize_t n = plan.net.hidden * plan.lanes
+    cdef Py_ssize_t n = plan.h_size
     cdef real* kept = layer.trace + slot * (1 + plan.net.cell.memory) * n
     memcpy(kept, layer.dh, n * sizeof(real))
     if plan.net.cell.memory:
@@ -51,6 +54,10 @@ cdef void add_activation(
     cdef const real* h = state(plan, layer, after(layer, tape_index(plan, t0) + t))
     cdef real factor[MAX_LANES]
     cdef Py_ssize_t i, lane
+    if plan.units_in_lanes:
+        for i in range(plan.net.hidden):
+            layer.dh[i] += <real>plan.job.activation * h[i]
+        return
     for lane in range(plan.lanes):
         factor[lane] = 0
         if lane < plan.block.used and (mask == NULL or mask[t * plan.lanes + lane] > 0):
@@ -106,13 +113,12 @@ cdef inline const real* gradients_above(
 ) noexcept nogil:
     """dL/dh_t from the layer above for the steps from t0, the first of a segment, on; NULL where it
     is none, or still in plan.block.out."""
-    cdef Py_ssize_t H = plan.net.hidden
     if layer.number == plan.net.layers - 1 and not (
         plan.net.every_step and plan.net.directions == 2
     ):
         return NULL
-    return gradients_at(plan, plan.block.grad_out, plan.net.directions * H, t0) + (
-        H * plan.lanes if layer.reverse else 0
+    return gradients_at(plan, plan.block.grad_out, plan.net.directions * plan.h_size, t0) + (
+        plan.h_size if layer.reverse else 0
     )
 
 
@@ -121,7 +127,7 @@ cdef void steps_back(
 ) noexcept nogil:
     """dL/da_t into plan.block.da for steps t0 .. t0 + n, and layer.dh from after them to before
     them."""
-    cdef Py_ssize_t H = plan.net.hidden, first = tape_index(plan, t0), t, k, free = 0
+    cdef Py_ssize_t first = tape_index(plan, t0), t, k, free = 0
     cdef const real* grad_out = gradients_above(plan, layer, t0)
     cdef bint out = (
         grad_out == NULL and plan.net.every_step and layer.number == plan.net.layers - 1
@@ -137,15 +143,15 @@ cdef void steps_back(
         if out:
             out_to_state(plan, layer, layer.dh, t)
         elif grad_out != NULL:
-            add_rows(plan, layer.dh, grad_out + t * plan.net.directions * H * plan.lanes, H)
+            add_rows(layer.dh, grad_out + t * plan.net.directions * plan.h_size, plan.h_size)
         if plan.job.activation != 0:
             add_activation(plan, layer, t0, t)
         if plan.net.skip:
-            add_rows(plan, layer.dh, skip_dh_at(plan, layer, after(layer, first + t)), H)
+            add_rows(layer.dh, skip_dh_at(plan, layer, after(layer, first + t)), plan.h_size)
         if layer.trace != NULL:
             keep_gradient(plan, layer, after(layer, first + t))
         mask = mask_of(plan, t0) + t * plan.lanes if plan.masked else NULL
-        cell_back(plan, layer, first + t, plan.block.da + t * plan.gate_rows * plan.lanes, mask)
+        cell_back(plan, layer, first + t, plan.block.da + t * plan.a_size, mask)
         if plan.truncate:
             truncate_after(plan, layer, t0 + t)
     if free > 0:
@@ -159,12 +165,14 @@ cdef inline void out_to_state(
     """dL/dh_t += W_y^T dL/dy_t, for the t-th step in plan.block.out"""
     cdef Py_ssize_t H = plan.net.hidden
     cdef const real* dy = plan.block.out + t * plan.net.outputs * plan.lanes
-    if plan.net.has_head:
+    if plan.units_in_lanes:
+        out_to_units(plan, layer, dh, t)
+    elif plan.net.has_head:
         affine(
             plan.vectors, dh, layer.head_back_weight, plan.no_bias, dy, H, plan.net.outputs, True
         )
     else:
-        add_rows(plan, dh, dy + (H * plan.lanes if layer.reverse else 0), H)
+        add_rows(dh, dy + (plan.h_size if layer.reverse else 0), plan.h_size)
 
 
 cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
@@ -174,12 +182,15 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
     cdef const Layer* layer
     if not plan.net.has_head:
         return
+    if plan.units_in_lanes:
+        units_head_gradient(plan, grad, first, n)
+        return
     for d in range(plan.net.directions):
         layer = &top_layer(plan)[d]
         outer_sum(
             plan.vectors, n, grad + layer.head_weight, plan.net.directions * H, K, H,
             plan.block.out, step, state(plan, layer, after(layer, index_read(plan, layer, first))),
-            layer.rows * plan.lanes,
+            layer.slot_size,
         )
     if plan.net.has_bias:
         row_sums(plan.vectors, n, grad + plan.net.head_bias, K, plan.block.out, step)
@@ -190,18 +201,20 @@ cdef void contract_gates(
 ) noexcept nogil:
     """The sums of n steps' outer products into layer.grad_rows."""
     cdef Py_ssize_t H = plan.net.hidden, D = layer.input_rows, W = plan.width
-    cdef Py_ssize_t step = layer.rows * plan.lanes
+    cdef Py_ssize_t step = layer.slot_size
     cdef Py_ssize_t entered = plan.net.gates * H, apart = plan.net.cell.apart * H
     cdef Py_ssize_t L = plan.lanes, used = plan.block.used
     cdef const real* da = plan.block.da_rows
+    cdef Py_ssize_t chunk = max(1, CHUNK // L)
     if apart and H % LANES == 0:
         # x_t enters the first blocks and h_{t-1} the last ones
-        contract(n, L, used, layer.grad_rows, W, entered, D, u, step, da)
+        contract(chunk, n, L, used, layer.grad_rows, W, entered, D, u, step, da)
         contract(
-            n, L, used, layer.grad_rows + D * W + apart, W, entered, H, u + D * L, step, da + apart
+            chunk, n, L, used, layer.grad_rows + D * W + apart, W, entered, H, u + D * L, step,
+            da + apart,
         )
     else:
-        contract(n, L, used, layer.grad_rows, W, W, layer.rows, u, step, da)
+        contract(chunk, n, L, used, layer.grad_rows, W, W, layer.rows, u, step, da)
 
 
 cdef void step_gradient(
@@ -209,8 +222,11 @@ cdef void step_gradient(
 ) noexcept nogil:
     """dL/dW = sum_t dL/da_t [x_t ; h_{t-1}]^T and dL/db = sum_t dL/da_t over the segment."""
     cdef Py_ssize_t t
-    cdef Py_ssize_t width = plan.gate_rows * plan.lanes
+    cdef Py_ssize_t width = plan.a_size
     cdef const real* u = slot_of(plan, layer, before(layer, tape_index(plan, t0)))
+    if plan.units_in_lanes:
+        units_gradient(plan, layer, grad, t0, n)
+        return
     if layer.tokens:
         token_gradient(plan, layer, grad, t0, n)
     if is_scalar(plan) and layer.input_rows <= 4:
@@ -234,8 +250,8 @@ cdef void narrow_gradient(
 ) noexcept nogil:
     """The same where a row of dW is too short for vectors of its own."""
     cdef Py_ssize_t H = plan.net.hidden, D = layer.inputs, gate
-    cdef Py_ssize_t width = plan.gate_rows * plan.lanes, step = layer.rows * plan.lanes
-    cdef const real* h = u + layer.input_rows * plan.lanes
+    cdef Py_ssize_t width = plan.a_size, step = layer.slot_size
+    cdef const real* h = u + layer.x_size
     for gate in range(plan.net.gates):
         outer_sum(
             plan.vectors, n, grad + layer.weight_hh + gate * H * H, H, H, H,
@@ -249,7 +265,7 @@ cdef void narrow_gradient(
     if plan.net.skip:
         outer_sum(
             plan.vectors, n, grad + layer.weight_skip, H, H, H, plan.block.da, width,
-            h + H * plan.lanes, step,
+            h + plan.h_size, step,
         )
 
 
@@ -265,18 +281,18 @@ cdef void token_gradient(
         da = plan.block.da + (input_block(&plan.net.cell, i // H) * H + i % H) * plan.lanes
         for t in range(n):
             for lane in range(plan.block.used):
-                row[token[t * plan.lanes + lane]] += da[t * plan.gate_rows * plan.lanes + lane]
+                row[token[t * plan.lanes + lane]] += da[t * plan.a_size + lane]
         row += plan.net.inputs
 
 
 cdef void finish_gradient(const Plan* plan, const Layer* layer, real* grad) noexcept nogil:
     """What was summed in the order of dL/da_t, and with its rows side by side, to where it
     belongs."""
-    cdef Py_ssize_t H = plan.net.hidden, D = layer.input_rows, W = plan.width
+    cdef Py_ssize_t H = plan.net.hidden, D = layer.input_rows, W = sum_width(plan)
     cdef Py_ssize_t i, j, of_input, of_state
     for i in range(plan.net.gates * H):
-        of_input = input_block(&plan.net.cell, i // H) * H + i % H
-        of_state = state_block(&plan.net.cell, i // H) * H + i % H
+        of_input = input_block(&plan.net.cell, i // H) * plan.gate_step + i % H
+        of_state = state_block(&plan.net.cell, i // H) * plan.gate_step + i % H
         if plan.net.has_bias:
             grad[layer.bias_ih + i] += layer.grad_bias[of_input]
             grad[layer.bias_hh + i] += layer.grad_bias[of_state]
@@ -288,6 +304,13 @@ cdef void finish_gradient(const Plan* plan, const Layer* layer, real* grad) noex
             grad[layer.weight_hh + i * H + j] += layer.grad_rows[(D + j) * W + of_state]
             if plan.net.skip:
                 grad[layer.weight_skip + i * H + j] += layer.grad_rows[(D + H + j) * W + i]
+    if layer.grad_head == NULL:
+        return
+    for i in range(plan.net.outputs):
+        for j in range(H):
+            grad[layer.head_weight + i * plan.net.directions * H + j] += (
+                layer.grad_head[i * plan.h_size + j]
+            )
 
 
 cdef void input_gradients(
@@ -295,10 +318,13 @@ cdef void input_gradients(
 ) noexcept nogil:
     """dL/dx_t = W_ih^T dL/da_t into plan.block.grad_in; of two directions the sum."""
     cdef Py_ssize_t t, D = layer.inputs
-    cdef real* grad_in = gradients_at(plan, plan.block.grad_in, D, t0)
+    cdef real* grad_in = gradients_at(plan, plan.block.grad_in, layer.grad_size, t0)
+    if plan.units_in_lanes:
+        units_input_gradients(plan, layer, grad_in, n)
+        return
     for t in range(n):
         affine(
-            plan.vectors, grad_in + t * D * plan.lanes, layer.input_back_weight, plan.no_bias,
-            plan.block.da + t * plan.gate_rows * plan.lanes, D, plan.net.gates * plan.net.hidden,
+            plan.vectors, grad_in + t * layer.grad_size, layer.input_back_weight, plan.no_bias,
+            plan.block.da + t * plan.a_size, D, plan.net.gates * plan.net.hidden,
             plan.net.directions == 2 and not layer.reverse,
         )

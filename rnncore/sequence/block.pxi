@@ -24,7 +24,9 @@ cdef void forward_segment(
     Plan* plan, const Sequences* seqs, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """Steps t0 .. t0 + n of a layer, from the state in the tape."""
-    if layer.number == 0:
+    if plan.units_in_lanes:
+        units_inputs(plan, layer, t0, n)
+    elif layer.number == 0:
         gather_inputs(plan, layer, seqs, t0, n)
     else:
         inherit_inputs(plan, layer, t0, n)
@@ -94,7 +96,7 @@ cdef inline Py_ssize_t last_index(const Plan* plan) noexcept nogil:
 cdef inline void copy_state(
     const Plan* plan, real* h, real* c, const real* old_h, const real* old_c,
 ) noexcept nogil:
-    cdef size_t size = plan.net.hidden * plan.lanes * sizeof(real)
+    cdef size_t size = plan.h_size * sizeof(real)
     memcpy(h, old_h, size)
     if plan.net.cell.memory:
         memcpy(c, old_c, size)
@@ -102,14 +104,13 @@ cdef inline void copy_state(
 
 cdef inline real* start_of(const Plan* plan, const Layer* layer, Py_ssize_t t0) noexcept nogil:
     """Where the state before the segment of step t0 is kept: h, and after it c."""
-    return layer.starts + t0 // plan.segment * 2 * plan.net.hidden * plan.lanes
+    return layer.starts + t0 // plan.segment * 2 * plan.h_size
 
 
 cdef inline void keep_start(const Plan* plan, const Layer* layer, Py_ssize_t t0) noexcept nogil:
     cdef real* start = start_of(plan, layer, t0)
     copy_state(
-        plan, start, start + plan.net.hidden * plan.lanes, state(plan, layer, 0),
-        memory(plan, layer, 0),
+        plan, start, start + plan.h_size, state(plan, layer, 0), memory(plan, layer, 0)
     )
 
 
@@ -127,14 +128,14 @@ cdef void forward_again(
         start = start_of(plan, layer, t0)
         copy_state(
             plan, state(plan, layer, 0), memory(plan, layer, 0), start,
-            start + plan.net.hidden * plan.lanes,
+            start + plan.h_size,
         )
         forward_segment(plan, seqs, layer, t0, n)
 
 
 cdef inline void clear_gradients(Plan* plan, const Layer* layer) noexcept nogil:
     """Nothing follows the last step."""
-    cdef Py_ssize_t size = plan.net.hidden * plan.lanes, s = plan.net.skip
+    cdef Py_ssize_t size = plan.h_size, s = plan.net.skip
     memset(layer.dh, 0, size * sizeof(real))
     memset(layer.dc, 0, size * sizeof(real))
     if plan.ragged:
@@ -173,7 +174,7 @@ cdef void output_gradients(
 
 cdef void output_gradients_of_both(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
     """The same for all steps of two directions, and on to dL/dh_t, into plan.block.grad_out."""
-    cdef Py_ssize_t H = plan.net.hidden * plan.lanes, t0 = 0, n, t, d
+    cdef Py_ssize_t H = plan.h_size, t0 = 0, n, t, d
     cdef real* grad_out = plan.block.grad_out
     memset(grad_out, 0, plan.block.time * 2 * H * sizeof(real))
     while t0 < plan.block.time:
@@ -251,10 +252,10 @@ cdef void finish_start(
     parameters to their gradient."""
     cdef Py_ssize_t first = plan.block.time if layer.reverse else 0, k, H = plan.net.hidden
     if plan.ragged:
-        add_rows(plan, layer.dh, layer.parked_dh, H)
-        add_rows(plan, layer.dc, layer.parked_dc, H)
+        add_rows(layer.dh, layer.parked_dh, plan.h_size)
+        add_rows(layer.dc, layer.parked_dc, plan.h_size)
     if plan.net.skip:
-        add_rows(plan, layer.dh, skip_dh_at(plan, layer, first), H)
+        add_rows(layer.dh, skip_dh_at(plan, layer, first), plan.h_size)
     if layer.trace != NULL:
         keep_gradient(plan, layer, first)
     scatter_state(plan, layer.dh, layer.state_row, seqs.dh0)
@@ -264,7 +265,12 @@ cdef void finish_start(
             plan, skip_dh_at(plan, layer, first + k if layer.reverse else first - k),
             layer.state_row + k, seqs.dh0,
         )
-    if plan.net.has_start and seqs.h0 == NULL:
+    if plan.net.has_start and seqs.h0 == NULL and plan.units_in_lanes:
+        for k in range(H):
+            grad[layer.h0 + k] += layer.dh[k]
+            if plan.net.cell.memory:
+                grad[layer.c0 + k] += layer.dc[k]
+    elif plan.net.has_start and seqs.h0 == NULL:
         row_sums(plan.vectors, 1, grad + layer.h0, H, layer.dh, 0)
         if plan.net.cell.memory:
             row_sums(plan.vectors, 1, grad + layer.c0, H, layer.dc, 0)
@@ -283,15 +289,19 @@ cdef void deliver_steps(
     cdef const Layer* layer = top_layer(plan)
     cdef const real* mask = mask_of(plan, t0)
     cdef const real* out = plan.block.out
-    if seqs.hidden != NULL and plan.net.directions == 1:
+    if plan.units_in_lanes and seqs.hidden != NULL:
+        units_to_rows(plan, first, first, n, seqs.hidden + (
+            plan.block.start[0] + t0
+        ) * plan.net.directions * H)
+    elif seqs.hidden != NULL and plan.net.directions == 1:
         scatter_rows(
-            plan, state(plan, layer, first + 1), layer.rows * plan.lanes, H,
+            plan, state(plan, layer, first + 1), layer.slot_size, H,
             plan.block.start, t0, n, mask, seqs.hidden, True,
         )
     elif seqs.hidden != NULL:
         side_by_side(plan, first, first, n, plan.block.top)
         scatter_rows(
-            plan, plan.block.top, 2 * H * plan.lanes, 2 * H, plan.block.start, t0, n, mask,
+            plan, plan.block.top, 2 * plan.h_size, 2 * H, plan.block.start, t0, n, mask,
             seqs.hidden, True,
         )
     if plan.net.every_step and is_reading_out(plan, seqs):
@@ -336,5 +346,9 @@ cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t t) noexcept
 
 
 cdef inline void clear_sums(const Plan* plan, const Layer* layer) noexcept nogil:
-    memset(layer.grad_rows, 0, layer.rows * plan.width * sizeof(real))
-    memset(layer.grad_bias, 0, plan.gate_rows * sizeof(real))
+    memset(layer.grad_rows, 0, layer.rows * sum_width(plan) * sizeof(real))
+    memset(
+        layer.grad_bias, 0, plan.gate_step * blocks_of_a(&plan.net.cell) * sizeof(real)
+    )
+    if layer.grad_head != NULL:
+        memset(layer.grad_head, 0, plan.net.outputs * plan.h_size * sizeof(real))

@@ -36,10 +36,10 @@ cdef inline void cell_forward(
     if plan.net.skip:
         gather_skip(plan, layer, at)
     if not plan.net.cell.plain:
-        a = plan.block.gates + (t * plan.gate_rows * plan.lanes if layer.tokens else 0)
+        a = plan.block.gates + (t * plan.a_size if layer.tokens else 0)
     products(plan, layer, slot_of(plan, layer, old), a)
     plan.net.cell.forward(
-        plan.net.nonlinearity, plan.net.hidden * plan.lanes, a, state(plan, layer, old),
+        plan.net.nonlinearity, plan.h_size, a, state(plan, layer, old),
         memory(plan, layer, old), memory(plan, layer, new), h, saved_at(plan, layer, at),
     )
 
@@ -87,6 +87,9 @@ cdef void forward_steps(
 ) noexcept nogil:
     """Steps t0 .. t0 + n of a layer, its inputs and the state before them being in the tape."""
     cdef Py_ssize_t first = tape_index(plan, t0), t = 0, i
+    if plan.units_in_lanes:
+        units_forward(plan, layer, first, n)
+        return
     if is_scalar(plan) and not layer.reverse:
         t = max(0, min(n, plan.block.masked_from - t0))  # steps at which every lane counts
         scalar_forward(
@@ -100,28 +103,20 @@ cdef void forward_steps(
         t += 1
 
 
-cdef inline Py_ssize_t index_read(
-    const Plan* plan, const Layer* layer, Py_ssize_t t,
-) noexcept nogil:
-    """The tape index whose state is read out for index t: of a "last" read-out that of a layer's
-    last step, which backwards in time is the first."""
-    return 0 if layer.reverse and not plan.net.every_step else t
-
-
 cdef void side_by_side(
     const Plan* plan, Py_ssize_t t, Py_ssize_t of_reverse, Py_ssize_t n, real* out,
 ) noexcept nogil:
     """The last layer's states after n steps, from tape index t on and in the reverse direction from
     another, as rows of one matrix each."""
     cdef const Layer* layer = top_layer(plan)
-    cdef Py_ssize_t H = plan.net.hidden * plan.lanes, i, d
+    cdef Py_ssize_t i, d
     for i in range(n):
         for d in range(plan.net.directions):
             memcpy(
                 out, state(plan, &layer[d], after(&layer[d], (of_reverse if d else t) + i)),
-                H * sizeof(real),
+                plan.h_size * sizeof(real),
             )
-            out += H
+            out += plan.h_size
 
 
 cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
@@ -130,6 +125,10 @@ cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t t, d, K = plan.net.outputs
     cdef const Layer* layer
     cdef const real* h
+    if plan.units_in_lanes:
+        read_out_units(plan, first, n)
+        spread_out(plan, n)
+        return
     if not plan.net.has_head:
         layer = top_layer(plan) + plan.net.directions - 1
         side_by_side(plan, first, index_read(plan, layer, first), n, plan.block.out)
@@ -140,7 +139,7 @@ cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
         for t in range(n):
             affine(
                 plan.vectors, plan.block.out + t * K * plan.lanes, layer.head_columns,
-                plan.head_bias, h + t * layer.rows * plan.lanes, K, plan.net.hidden, d > 0,
+                plan.head_bias, h + t * layer.slot_size, K, plan.net.hidden, d > 0,
             )
 
 
@@ -157,6 +156,8 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
     cdef bint outside = False
     if seqs.dy != NULL:
         gather_dy(plan, seqs, t0, n)
+        if plan.units_in_lanes:
+            collect_out(plan, n)
         return
     gather_targets(plan, seqs, t0, n)
     for t in range(n):
@@ -170,3 +171,5 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
         weight += W * plan.lanes
     if outside:
         plan.result.faults |= BAD_TARGET
+    if plan.units_in_lanes:
+        collect_out(plan, n)

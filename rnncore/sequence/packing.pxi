@@ -3,6 +3,9 @@
 
 cdef void pack_weights(Plan* plan) noexcept nogil:
     cdef Py_ssize_t i, D, most = plan.net.hidden
+    if plan.units_in_lanes:
+        pack_for_units(plan)
+        return
     for i in range(plan.passes):
         D = plan.layers[i].inputs if plan.want_dx or plan.layers[i].number > 0 else 0
         pack_layer(plan, &plan.layers[i], D)

@@ -122,9 +122,7 @@ cdef void skip_backward(
                 )
 
 
-cdef inline void add_rows(
-    const Plan* plan, real* sums, const real* rows, Py_ssize_t n,
-) noexcept nogil:
+cdef inline void add_rows(real* sums, const real* rows, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(n * plan.vectors):
+    for i in range(n // LANES):
         vstore(sums + i * LANES, vadd(vload(sums + i * LANES), vload(rows + i * LANES)))

@@ -19,7 +19,7 @@ cdef enum:
 
 cdef inline Py_ssize_t blocks_of(const Plan* plan, Py_ssize_t count) noexcept nogil:
     """How many blocks so many sequences make."""
-    return count if plan.chunked else (count + plan.lanes - 1) // plan.lanes
+    return (count + most_in_block(plan) - 1) // most_in_block(plan)
 
 
 cdef class ThreadPool:

@@ -15,7 +15,7 @@ cdef void work(
             work_in_chunks(plan, seqs, seqs.order[i] if seqs.order != NULL else i, grad)
         done = count
     while done < count:
-        open_block(plan, seqs, first + done, min(plan.lanes, count - done))
+        open_block(plan, seqs, first + done, min(most_in_block(plan), count - done))
         forward_block(plan, seqs)
         if plan.backward:
             backward_block(plan, seqs, grad)

@@ -5,6 +5,7 @@ from libc.stdint cimport int32_t
 
 from rnncore.simd.lanes cimport LANES, real
 from rnncore.cells.cell cimport blocks_of_a
+from rnncore.products.lanes_of_units cimport padded
 from rnncore.spec.network cimport history
 from rnncore.spec.plan cimport Layer, Plan, has_plain_backward, is_scalar, needs_mask_first
 
@@ -15,6 +16,7 @@ cdef extern from "platform/memory.h":
 
 cdef enum:
     FEW = 4                   # sequences for which chunks of time beat lanes of their own
+    MOST_ALONE = 4            # sequences that may be worked on one by one, with units in lanes
     FEW_UNITS = 32            # up to which the forward steps take less time than reading a tape
 
 
@@ -43,6 +45,9 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     plan.saved_rows = H * plan.net.cell.saved if plan.backward else 0
     if is_scalar(plan) or plan.term:  # each step's sums are finished once for every block
         widest = 4
+    plan.units_in_lanes = suits_units(plan, count)
+    if plan.units_in_lanes:
+        plan.ragged = False   # a block is one sequence, as long as that
     for i in range(plan.passes):
         layer = &plan.layers[i]
         layer.tokens = plan.tokens and layer.number == 0
@@ -56,6 +61,8 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     )
     if plan.term:
         plan.chunked = False
+    if plan.units_in_lanes:
+        count = 1
     if plan.chunked:
         plan.ragged = True    # the last chunks may be a step shorter
         count = time // 24    # chunks in which a network has time to forget
@@ -71,6 +78,7 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     plan.width = 0
     if plan.backward and plan.gate_rows >= LANES:
         plan.width = (plan.gate_rows + LANES - 1) // LANES * LANES
+    choose_sizes(plan)
     bytes_per_step = (
         tape_rows(plan) + plan.gate_rows + plan.width + 2 * plan.net.outputs
         + gradient_rows(plan)
@@ -80,7 +88,8 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     if plan.term:
         plan.segment = 1      # so that each step's part is on its own
     plan.segments = (time + plan.segment - 1) // plan.segment
-    tape = <double>time * tape_rows(plan) * plan.lanes * sizeof(real)
+    tape = <double>time * tape_rows(plan) * sizeof(real)
+    tape *= LANES if plan.units_in_lanes else plan.lanes
     # Backwards in time everything is needed at once; a skip connection reaches anywhere.
     plan.whole = plan.net.directions == 2 or plan.net.skip > 0 or needs_mask_first(plan)
     plan.whole = plan.whole or plan.backward and (
@@ -91,6 +100,46 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
         plan.slots *= plan.segments
     elif plan.whole:
         plan.slots = time + 1
+
+
+cdef inline bint suits_units(const Plan* plan, Py_ssize_t count) noexcept nogil:
+    """Whether so few sequences are worked on one by one, with units in lanes, rather than side by
+    side: where that was measured to be faster (docs/performance.md). One always is; several only
+    where their units fill vectors, and where they do not read large weights as often as there are
+    sequences."""
+    if is_scalar(plan) or plan.masked or plan.net.skip or plan.truncate or plan.term:
+        return False
+    if plan.net.dropout > 0:
+        return False
+    if 16 <= plan.net.hidden <= 64:
+        return count <= min(MOST_ALONE, LANES // 2)
+    return count == 1 or plan.net.hidden >= 8 and count <= LANES // 4
+
+
+cdef inline void choose_sizes(Plan* plan) noexcept nogil:
+    """Reals of what is in the lanes: rows of lanes, or blocks of units in whole vectors."""
+    cdef Py_ssize_t L = plan.lanes, H = plan.net.hidden, P = padded(H), i
+    cdef Layer* layer
+    plan.h_size, plan.gate_step = H * L, H
+    plan.a_size, plan.saved_size = plan.gate_rows * L, plan.saved_rows * L
+    for i in range(plan.passes):
+        layer = &plan.layers[i]
+        layer.x_size, layer.slot_size = layer.input_rows * L, layer.rows * L
+        layer.grad_size = layer.inputs * L
+    if not plan.units_in_lanes:
+        return
+    plan.h_size = plan.gate_step = P
+    plan.a_size = P * blocks_of_a(&plan.net.cell)
+    plan.saved_size = P * plan.net.cell.saved if plan.backward else 0
+    for i in range(plan.passes):
+        layer = &plan.layers[i]
+        layer.x_size, layer.slot_size = 0, P     # x_t is read where it is
+        layer.grad_size = plan.net.directions * P if layer.number else padded(layer.inputs)
+
+
+cdef inline Py_ssize_t sum_width(const Plan* plan) noexcept nogil:
+    """Reals of a row of `grad_rows`."""
+    return plan.a_size if plan.units_in_lanes else plan.width
 
 
 cdef inline char* carve(char* base, size_t* used, size_t count, size_t size) noexcept nogil:
@@ -112,6 +161,8 @@ cdef inline size_t lay_out_weights(Plan* plan, char* base) noexcept nogil:
     cdef Py_ssize_t D, head, most = H
     cdef size_t used = 0
     cdef Layer* layer
+    if plan.units_in_lanes:
+        return lay_out_units(plan, base)
     for i in range(plan.passes):
         layer = &plan.layers[i]
         D = layer.inputs if plan.want_dx or layer.number > 0 else 0
@@ -133,17 +184,47 @@ cdef inline size_t lay_out_weights(Plan* plan, char* base) noexcept nogil:
     return used
 
 
+cdef inline size_t lay_out_units(Plan* plan, char* base) noexcept nogil:
+    """The same of weights with units in lanes."""
+    cdef Py_ssize_t H = plan.net.hidden, K = plan.net.outputs, P = padded(H), i, D, head
+    cdef size_t used = 0
+    cdef Layer* layer
+    for i in range(plan.passes):
+        layer = &plan.layers[i]
+        D = layer.grad_size if plan.want_dx or layer.number > 0 else 0
+        head = K if plan.net.has_head and layer.number == plan.net.layers - 1 else 0
+        layer.step_bias = carve_reals(base, &used, plan.a_size)
+        layer.input_weight = carve_reals(
+            base, &used, 0 if layer.tokens else layer.inputs * plan.net.gates * P
+        )
+        layer.state_weight = carve_reals(base, &used, H * plan.net.gates * P)
+        layer.head_columns = carve_reals(base, &used, H * padded(head))
+        if plan.backward:
+            layer.back_weight = carve_reals(base, &used, plan.net.gates * H * P)
+            layer.input_back_weight = carve_reals(base, &used, plan.net.gates * H * D)
+            layer.head_back_weight = carve_reals(base, &used, head * P)
+    plan.head_bias = carve_reals(base, &used, padded(K) if plan.net.has_head else 0)
+    if plan.backward:
+        plan.no_bias = carve_reals(base, &used, most_rows(plan))
+    return used
+
+
+cdef inline Py_ssize_t most_rows(const Plan* plan) noexcept nogil:
+    """Reals of the longest product backwards, with units in lanes."""
+    return max(plan.h_size, padded(plan.net.inputs))
+
+
 cdef inline size_t lay_out_layer(Plan* plan, Layer* layer, char* base) noexcept nogil:
-    cdef Py_ssize_t H = plan.net.hidden, L = plan.lanes, s = plan.net.skip
+    cdef Py_ssize_t H = plan.h_size, L = plan.lanes, s = plan.net.skip
     cdef Py_ssize_t old = history(&plan.net) - 1   # slots for the states before the last
     cdef Py_ssize_t first = 0 if layer.reverse else old
     cdef size_t used = 0
-    layer.tape = carve_reals(base, &used, (plan.slots + old) * layer.rows * L)
+    layer.tape = carve_reals(base, &used, (plan.slots + old) * layer.slot_size)
     if layer.tape != NULL:
-        layer.tape += first * layer.rows * L
-    layer.saved = carve_reals(base, &used, (plan.slots - 1) * plan.saved_rows * L)
+        layer.tape += first * layer.slot_size
+    layer.saved = carve_reals(base, &used, (plan.slots - 1) * plan.saved_size)
     if plan.net.cell.memory:
-        layer.memory = carve_reals(base, &used, plan.slots * H * L)
+        layer.memory = carve_reals(base, &used, plan.slots * H)
     if s and plan.ragged:
         layer.origin = <int32_t*>carve(base, &used, (plan.slots - 1 + s) * L, sizeof(int32_t))
         if layer.origin != NULL and layer.reverse:
@@ -151,28 +232,30 @@ cdef inline size_t lay_out_layer(Plan* plan, Layer* layer, char* base) noexcept 
     if not plan.backward:
         return used
     if not plan.whole:
-        layer.starts = carve_reals(base, &used, plan.segments * 2 * H * L)
+        layer.starts = carve_reals(base, &used, plan.segments * 2 * H)
     if s:
-        layer.skip_dh = carve_reals(base, &used, (plan.slots + old) * H * L)
+        layer.skip_dh = carve_reals(base, &used, (plan.slots + old) * H)
         if layer.skip_dh != NULL:
-            layer.skip_dh += first * H * L
+            layer.skip_dh += first * H
     layer.trace = NULL
     if plan.tracing:
-        layer.trace = carve_reals(base, &used, plan.slots * (1 + plan.net.cell.memory) * H * L)
-    layer.grad_rows = carve_reals(base, &used, layer.rows * plan.width)
-    layer.grad_bias = carve_reals(base, &used, plan.gate_rows)
-    layer.dh = carve_reals(base, &used, H * L)
-    layer.dc = carve_reals(base, &used, H * L)
-    layer.parked_dh = carve_reals(base, &used, H * L if plan.ragged else 0)
-    layer.parked_dc = carve_reals(base, &used, H * L if plan.ragged else 0)
+        layer.trace = carve_reals(base, &used, plan.slots * (1 + plan.net.cell.memory) * H)
+    layer.grad_rows = carve_reals(base, &used, layer.rows * sum_width(plan))
+    layer.grad_bias = carve_reals(base, &used, plan.gate_step * blocks_of_a(&plan.net.cell))
+    layer.grad_head = NULL
+    if plan.units_in_lanes and plan.net.has_head and layer.number == plan.net.layers - 1:
+        layer.grad_head = carve_reals(base, &used, plan.net.outputs * H)
+    layer.dh = carve_reals(base, &used, H)
+    layer.dc = carve_reals(base, &used, H)
+    layer.parked_dh = carve_reals(base, &used, H if plan.ragged else 0)
+    layer.parked_dc = carve_reals(base, &used, H if plan.ragged else 0)
     return used
 
 
 cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
     """The same for the buffers of a block."""
     cdef Py_ssize_t K = plan.net.outputs, L = plan.lanes, i
-    cdef Py_ssize_t wide = plan.net.directions * plan.net.hidden
-    cdef Py_ssize_t steps = plan.slots - 1
+    cdef Py_ssize_t steps = plan.slots - 1, most_dx = 0
     cdef Py_ssize_t read = plan.segment if plan.net.every_step else 1
     cdef Py_ssize_t span = steps if plan.net.directions == 2 else plan.segment
     cdef size_t used = 0
@@ -180,7 +263,8 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
         used += lay_out_layer(plan, &plan.layers[i], base + used if base != NULL else NULL)
     if not plan.net.cell.plain:
         plan.block.gates = carve_reals(
-            base, &used, (plan.segment if plan.tokens else 1) * plan.gate_rows * L
+            base, &used,
+            (plan.segment if plan.tokens or plan.units_in_lanes else 1) * plan.a_size,
         )
     plan.block.mask = carve_reals(base, &used, steps * L if plan.ragged else 0)
     plan.block.token = <int32_t*>carve(
@@ -189,13 +273,23 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
     if plan.masked and plan.truncate:
         plan.block.counted = <int32_t*>carve(base, &used, plan.slots * L, sizeof(int32_t))
     if plan.net.directions == 2:
-        plan.block.top = carve_reals(base, &used, plan.segment * wide * L)
+        plan.block.top = carve_reals(
+            base, &used, plan.segment * plan.net.directions * plan.h_size
+        )
     plan.block.out = carve_reals(base, &used, read * K * L)
     plan.block.target = carve_reals(base, &used, read * K * L)
     plan.block.weight = carve_reals(base, &used, read * plan.weight_rows * L)
+    if plan.units_in_lanes:
+        plan.block.out_rows = carve_reals(base, &used, read * padded(K))
     if plan.backward:
-        plan.block.grad_out = carve_reals(base, &used, span * gradient_rows(plan) * L)
-        plan.block.grad_in = carve_reals(base, &used, span * gradient_rows(plan) * L)
-        plan.block.da = carve_reals(base, &used, plan.segment * plan.gate_rows * L)
-        plan.block.da_rows = carve_reals(base, &used, plan.segment * L * plan.width)
+        if plan.want_dx:
+            most_dx = plan.layers[0].grad_size
+        if plan.passes > 1:
+            most_dx = max(most_dx, plan.net.directions * plan.h_size)
+        plan.block.grad_out = carve_reals(base, &used, span * most_dx)
+        plan.block.grad_in = carve_reals(base, &used, span * most_dx)
+        plan.block.da = carve_reals(base, &used, plan.segment * plan.a_size)
+        plan.block.da_rows = carve_reals(
+            base, &used, 0 if plan.units_in_lanes else plan.segment * L * plan.width
+        )
     return used

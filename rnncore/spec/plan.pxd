@@ -4,6 +4,10 @@ The sequences are worked on a *block* at a time, ``lanes`` of them side by side
 in SIMD lanes.  Everything that belongs to a block is a matrix of lanes: rows of
 ``lanes`` reals, one per sequence.
 
+Where sequences are few, a block is one of them with its *units* in the lanes (units_in_lanes):
+H rows of lanes are then H numbers, padded to whole vectors, and x_t, which is read where it is,
+takes no part of a slot. ``h_size``, ``slot_size`` and their like say how many reals that is.
+
 Of every layer, in every direction:
 
     tape    (slots, rows, lanes)      slot t holds [x_t ; h_{t-1}], so the state after step t
@@ -50,7 +54,7 @@ A *segment* is as many steps as keep a block's matrices in the second-level
 cache; a "last" read-out uses the first step of out, target and weight.
 """
 
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from rnncore.simd.lanes cimport real
 from rnncore.spec.network cimport Network
@@ -67,6 +71,9 @@ cdef struct Layer:
     Py_ssize_t inputs         # D, or what the layer below puts out
     Py_ssize_t input_rows     # rows of the tape that x_t takes: none for tokens
     Py_ssize_t rows           # input_rows + H, + H for a skip connection
+    Py_ssize_t x_size         # reals that x_t takes in a slot, after which h is
+    Py_ssize_t slot_size      # reals of a slot
+    Py_ssize_t grad_size      # reals of dL/dx_t
     Py_ssize_t state_row      # which row of the states is its last one
     # Where each block of its parameters starts in the flat vector; of the last layer, its
     # columns of the head.
@@ -79,6 +86,8 @@ cdef struct Layer:
     real* back_weight         # (H, gates H) W_hh^T
     real* skip_back_weight    # (H, H) W_skip^T
     real* input_back_weight   # (inputs, gates H) W_ih^T
+    real* input_weight        # (inputs, gates) W_ih, with units in lanes
+    real* state_weight        # (H, gates) W_hh, with units in lanes
     real* head_columns        # (K, H)
     real* head_back_weight    # (H, K)
     # Its part of the block, see the head of this file.
@@ -95,6 +104,7 @@ cdef struct Layer:
     int32_t* origin
     real* grad_rows           # (rows, width) dL/d[W_ih W_hh]^T of the blocks so far
     real* grad_bias           # (gate_rows)
+    real* grad_head           # (K, H) dL/dW_y of the blocks so far, with units in lanes
 
 # What changes from one minibatch to the next, for all threads: copied whole.
 cdef struct Job:
@@ -124,6 +134,11 @@ cdef struct Block:
     real* out
     real* target
     real* weight
+    # With units in lanes: the sequence's rows in the caller's arrays; and its logits, or
+    # dL/dlogits, as rows (segment, K).
+    const real* x
+    const int64_t* tokens
+    real* out_rows
 
 # What the blocks so far came to.
 cdef struct Result:
@@ -136,6 +151,7 @@ cdef struct Plan:
     bint tokens               # the input is integers
     bint ragged               # steps of some sequences do not count
     bint masked               # and not only those after the last
+    bint units_in_lanes       # a block is one sequence, its units in the lanes, see units.pxi
     bint chunked              # a block is one sequence, chunks of its time in the lanes
     bint backward             # gradients are wanted
     bint whole                # the tape is kept whole
@@ -147,6 +163,9 @@ cdef struct Plan:
     Py_ssize_t passes         # layers times directions
     Py_ssize_t gate_rows      # of a_t: H for each block
     Py_ssize_t saved_rows
+    # Reals of a block of H rows, of a_t and of what a step saves; and rows from gate to gate in
+    # what is summed of dL/da_t.
+    Py_ssize_t h_size, a_size, saved_size, gate_step
     int vectors               # vectors of lanes in a block
     Py_ssize_t lanes
     Py_ssize_t width          # gate_rows in whole vectors where dW is summed with them in lanes
@@ -165,6 +184,11 @@ cdef struct Plan:
 cdef inline bint is_scalar(const Plan* plan) noexcept nogil:
     """Whether the loops for one unit apply."""
     return plan.net.hidden == 1 and plan.net.cell.plain and plan.net.skip == 0
+
+
+cdef inline Py_ssize_t most_in_block(const Plan* plan) noexcept nogil:
+    """Sequences of a full block."""
+    return 1 if plan.chunked or plan.units_in_lanes else plan.lanes
 
 
 cdef inline bint has_plain_backward(const Plan* plan) noexcept nogil:
@@ -197,26 +221,34 @@ cdef inline Py_ssize_t after(const Layer* layer, Py_ssize_t t) noexcept nogil:
     return t + 1 - layer.reverse
 
 
+cdef inline Py_ssize_t index_read(
+    const Plan* plan, const Layer* layer, Py_ssize_t t,
+) noexcept nogil:
+    """The tape index whose state is read out for index t: of a "last" read-out that of a layer's
+    last step, which backwards in time is the first."""
+    return 0 if layer.reverse and not plan.net.every_step else t
+
+
 cdef inline real* slot_of(const Plan* plan, const Layer* layer, Py_ssize_t slot) noexcept nogil:
     """The rows of a slot: [x_t ; h_{t-1}]."""
-    return layer.tape + slot * layer.rows * plan.lanes
+    return layer.tape + slot * layer.slot_size
 
 
 cdef inline real* state(const Plan* plan, const Layer* layer, Py_ssize_t slot) noexcept nogil:
     """The rows of h in a slot."""
-    return slot_of(plan, layer, slot) + layer.input_rows * plan.lanes
+    return slot_of(plan, layer, slot) + layer.x_size
 
 
 cdef inline real* memory(const Plan* plan, const Layer* layer, Py_ssize_t slot) noexcept nogil:
     """The rows of c in a slot; NULL where the cell has none."""
     if layer.memory == NULL:
         return NULL
-    return layer.memory + slot * plan.net.hidden * plan.lanes
+    return layer.memory + slot * plan.h_size
 
 
 cdef inline real* saved_at(const Plan* plan, const Layer* layer, Py_ssize_t t) noexcept nogil:
     """What the step at tape index t saves; NULL where nothing is to be saved."""
-    return layer.saved + t * plan.saved_rows * plan.lanes if plan.backward else NULL
+    return layer.saved + t * plan.saved_size if plan.backward else NULL
 
 
 cdef inline const real* mask_of(const Plan* plan, Py_ssize_t t0) noexcept nogil:
@@ -225,7 +257,7 @@ cdef inline const real* mask_of(const Plan* plan, Py_ssize_t t0) noexcept nogil:
 
 
 cdef inline real* gradients_at(
-    const Plan* plan, real* slopes, Py_ssize_t rows, Py_ssize_t t0,
+    const Plan* plan, real* gradients, Py_ssize_t size, Py_ssize_t t0,
 ) noexcept nogil:
-    """Where `grad_out` or `grad_in`, of so many rows, has step t0, the first of a segment."""
-    return slopes + (t0 * rows * plan.lanes if plan.net.directions == 2 else 0)
+    """Where `grad_out` or `grad_in`, with so many reals a step, has step t0, a segment's first."""
+    return gradients + (t0 * size if plan.net.directions == 2 else 0)

@@ -104,8 +104,9 @@ cdef class PackedUnits:
             self.inputs.fit(self.lay_out_inputs(NULL))
             self.lay_out_inputs(self.inputs.base)
             memcpy(self.inputs_copy, inputs, n_inputs * sizeof(real))
-            self.pack_gates(
-                self.layers[0].input_weight, self.inputs_copy, self.net.inputs, 0, input_block
+            pack_inputs_of_units(
+                &self.net, self.layers[0].input_weight, self.inputs_copy, self.net.inputs,
+                self.net.inputs,
             )
             self.inputs_version = engine.version
         if changed(engine, self.rest_version, self.rest_copy, rest, n_rest):
@@ -117,24 +118,6 @@ cdef class PackedUnits:
             self.rest_version = engine.version
         return 0
 
-    cdef int pack_gates(
-        self, real* packed, const real* matrix, Py_ssize_t n_in, Py_ssize_t first,
-        Py_ssize_t (*block)(const Cell*, Py_ssize_t) noexcept nogil,
-    ) except -1:
-        """Pack a matrix (gates H, n_in) for `product`, the rows of each gate as a block of
-        their own from block `first` on."""
-        cdef Network* net = &self.net
-        cdef Py_ssize_t H = net.hidden, gate, blocks = self.width // padded(H) - first
-        cdef Arena room = Arena()
-        cdef real* rows
-        room.fit(blocks * padded(H) * n_in * sizeof(real))
-        memset(room.base, 0, blocks * padded(H) * n_in * sizeof(real))
-        for gate in range(net.gates):
-            rows = <real*>room.base + (block(&net.cell, gate) - first) * padded(H) * n_in
-            memcpy(rows, matrix + gate * H * n_in, H * n_in * sizeof(real))
-        pack_units(packed, <real*>room.base, blocks * padded(H), n_in)
-        return 0
-
     cdef int pack_rest(self, const real* p) except -1:
         cdef Network* net = &self.net
         cdef Py_ssize_t i, H = net.hidden, K = net.outputs
@@ -142,27 +125,17 @@ cdef class PackedUnits:
         for i in range(net.layers):
             shape = &self.shape[i]
             if i > 0:
-                self.pack_gates(self.layers[i].input_weight, p + shape.weight_ih, H, 0, input_block)
-            self.pack_gates(
-                self.layers[i].state_weight, p + shape.weight_hh, H, net.cell.apart, state_block
-            )
+                pack_inputs_of_units(net, self.layers[i].input_weight, p + shape.weight_ih, H, H)
+            pack_states_of_units(net, self.layers[i].state_weight, p + shape.weight_hh)
             if net.skip:
-                pack_units(self.layers[i].skip_weight, p + shape.weight_skip, H, H)
+                pack_units(self.layers[i].skip_weight, p + shape.weight_skip, H, H, H, 1)
             if net.has_bias:
-                self.pack_bias(self.layers[i].bias, p + shape.bias_ih, p + shape.bias_hh)
+                pack_bias_of_units(
+                    net, self.layers[i].bias, p + shape.bias_ih, p + shape.bias_hh
+                )
         if not net.has_head:
             return 0
-        pack_units(self.head_weight, p + net.head_weight, K, H)
+        pack_units(self.head_weight, p + net.head_weight, K, H, H, 1)
         if net.has_bias:
             memcpy(self.head_bias, p + net.head_bias, K * sizeof(real))
         return 0
-
-    cdef void pack_bias(self, real* bias, const real* b_ih, const real* b_hh) noexcept:
-        cdef Py_ssize_t i, k, gate, H = self.net.hidden, P = padded(H), of_input, of_state
-        for gate in range(self.net.gates):
-            of_input = input_block(&self.net.cell, gate) * P
-            of_state = state_block(&self.net.cell, gate) * P
-            for i in range(H):
-                k = gate * H + i
-                bias[of_input + i] = b_ih[k]
-                bias[of_state + i] = bias[of_state + i] + b_hh[k]

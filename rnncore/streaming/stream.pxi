@@ -1,38 +1,5 @@
 # Sequences step by step, with units in lanes.
 
-cdef bint any_not_finite(const real* numbers, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef int bad = 0
-    for i in range(n):
-        bad |= numbers[i] - numbers[i] != 0
-    return bad != 0
-
-
-cdef inline void start_from(real* row, const real* given, Py_ssize_t n) noexcept nogil:
-    """A row of a state; NULL: zeros."""
-    if given != NULL:
-        memcpy(row, given, n * sizeof(real))
-    else:
-        memset(row, 0, n * sizeof(real))
-
-
-cdef void product(
-    real* out, Py_ssize_t out_step, Py_ssize_t n_out, const real* w, const real* bias,
-    const real* u, Py_ssize_t u_step, Py_ssize_t n_in, Py_ssize_t n, bint onto,
-) noexcept nogil:
-    """`affine_units`, once in the machine code: it is many tiles."""
-    affine_units(out, out_step, n_out, w, bias, u, u_step, n_in, n, onto)
-
-
-cdef inline void narrow_step(
-    int vectors, const Network* net, const real* w, real* h,
-) noexcept nogil:
-    """From h_{t-1} to h_t in the row after it, where all units are in a few registers."""
-    cdef Py_ssize_t width = vectors * LANES
-    units_tile(1, vectors, True, h + width, width, w, NULL, h, width, net.hidden)
-    elman_units(net.nonlinearity, vectors, h + width, NULL)
-
-
 @cython.final
 cdef class Units(PackedUnits):
     """The steps of single sequences: many of one, or one of many.
@@ -151,7 +118,7 @@ cdef class Units(PackedUnits):
         in the place of h_t."""
         cdef UnitsLayer* layer = &self.layers[i]
         cdef Py_ssize_t H = self.net.hidden, P = padded(H), D = self.net.inputs
-        cdef Py_ssize_t n_out = H if self.net.cell.plain else self.width
+        cdef Py_ssize_t n_out = H if self.net.cell.plain else self.net.gates * P
         cdef real* a = layer.h + P if self.net.cell.plain else self.a
         if i > 0:
             product(
@@ -161,55 +128,31 @@ cdef class Units(PackedUnits):
         elif tokens == NULL:
             product(a, self.width, n_out, layer.input_weight, layer.bias, x, D, D, n, False)
         else:
-            self.look_up(a, tokens, n)
-
-    cdef void look_up(self, real* a, const int64_t* tokens, Py_ssize_t n) noexcept nogil:
-        """b_ih + b_hh + W_ih onehot(x_t), for n steps"""
-        cdef Py_ssize_t t, gate, i, block, H = self.net.hidden
-        cdef const real* column
-        cdef int64_t token
-        for t in range(n):
-            token = tokens[t]
-            if not 0 <= token < self.net.inputs:   # changed by somebody since it was checked
-                token = 0
-            memcpy(a, self.layers[0].bias, self.width * sizeof(real))
-            for gate in range(self.net.gates):
-                column = self.flat + gate * H * self.net.inputs + token
-                block = input_block(&self.net.cell, gate) * padded(H)
-                for i in range(H):
-                    a[block + i] += column[i * self.net.inputs]
-            a += self.width
+            look_up_units(
+                &self.net, a, self.width, layer.bias, self.flat, tokens, n
+            )
+            return
+        fill_apart(&self.net, a, self.width, layer.bias, n)
 
     cdef void recur(self, const UnitsLayer* layer, Py_ssize_t n) noexcept nogil:
         """The loop over time: from W_ih x_t + b_ih + b_hh to h_t."""
         cdef Py_ssize_t H = self.net.hidden, width = padded(H), vectors = width // LANES, _t
-        cdef Py_ssize_t apart = self.net.cell.apart * width
         cdef const real* w = layer.state_weight
         cdef const real* b = layer.bias
         cdef real* h = layer.h
-        cdef real* a = self.a
+        if not self.net.skip:
+            recur_units(
+                &self.net, w, n, h, width, self.a, self.width, layer.c, 0, NULL, 0,
+            )
+            return
         for _t in range(n):
-            if not self.net.cell.plain:
-                product(a + apart, self.width, self.width - apart, w, b, h, width, H, 1, True)
-                self.net.cell.forward(0, width, a, h, layer.c, layer.c, h + width, NULL)
-            elif self.net.skip:
-                product(h + width, width, H, w, b, h, width, H, 1, True)
-                product(
-                    h + width, width, H, layer.skip_weight, b, h - (self.net.skip - 1) * width,
-                    width, H, 1, True,
-                )
-                elman_units(self.net.nonlinearity, vectors, h + width, NULL)
-            elif vectors == 1:
-                narrow_step(1, &self.net, w, h)
-            elif vectors == 2:
-                narrow_step(2, &self.net, w, h)
-            elif vectors == 4:
-                narrow_step(4, &self.net, w, h)
-            else:
-                product(h + width, width, H, w, b, h, width, H, 1, True)
-                elman_units(self.net.nonlinearity, vectors, h + width, NULL)
+            product(h + width, width, H, w, b, h, width, H, 1, True)
+            product(
+                h + width, width, H, layer.skip_weight, b, h - (self.net.skip - 1) * width,
+                width, H, 1, True,
+            )
+            elman_units(self.net.nonlinearity, vectors, h + width, NULL)
             h += width
-            a += self.width
 
     cdef void read_out(self, real* y, Py_ssize_t n) noexcept nogil:
         """y_t = W_y h_t + b_y for n steps; h_t itself where there is no head."""

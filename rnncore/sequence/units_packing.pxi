@@ -1,0 +1,106 @@
+# Weights in the order in which the products with units in lanes read them. Each gate's H units are
+# a block of whole vectors, P = padded(H) reals.
+
+cdef enum:
+    MOST_GATES = 8
+
+
+cdef inline void pack_inputs_of_units(
+    const Network* net, real* packed, const real* w_ih, Py_ssize_t n_in, Py_ssize_t row,
+) noexcept nogil:
+    """Columns of W_ih (gates H, a row every `row` reals), in the blocks that x_t enters."""
+    cdef const real* blocks[MOST_GATES]
+    cdef Py_ssize_t gate
+    for gate in range(net.gates):
+        blocks[input_block(&net.cell, gate)] = w_ih + gate * net.hidden * row
+    pack_blocks(packed, blocks, net.gates, net.hidden, n_in, row, 1)
+
+
+cdef inline void pack_states_of_units(
+    const Network* net, real* packed, const real* w_hh,
+) noexcept nogil:
+    """W_hh (gates H, H), in the blocks that h_{t-1} enters, from the first of them on."""
+    cdef const real* blocks[MOST_GATES]
+    cdef Py_ssize_t gate, H = net.hidden
+    for gate in range(net.gates):
+        blocks[state_block(&net.cell, gate) - net.cell.apart] = w_hh + gate * H * H
+    pack_blocks(packed, blocks, net.gates, H, H, H, 1)
+
+
+cdef inline void pack_bias_of_units(
+    const Network* net, real* bias, const real* b_ih, const real* b_hh,
+) noexcept nogil:
+    """b_ih + b_hh by blocks, or each where its product is kept apart."""
+    cdef Py_ssize_t i, k, gate, H = net.hidden, P = padded(H), of_input, of_state
+    memset(bias, 0, blocks_of_a(&net.cell) * P * sizeof(real))
+    for gate in range(net.gates):
+        of_input = input_block(&net.cell, gate) * P
+        of_state = state_block(&net.cell, gate) * P
+        for i in range(H):
+            k = gate * H + i
+            bias[of_input + i] = b_ih[k]
+            bias[of_state + i] = bias[of_state + i] + b_hh[k]
+
+
+# What a layer's x_t is made of: the caller's numbers, or h_t of the layer below in one direction
+# or two, which are not side by side.
+
+cdef inline Py_ssize_t parts_of_x(const Plan* plan, const Layer* layer) noexcept nogil:
+    return plan.net.directions if layer.number else 1
+
+
+cdef void pack_for_units(Plan* plan) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(plan.passes):
+        pack_layer_of_units(plan, &plan.layers[i])
+    if plan.net.has_head:
+        pack_head_of_units(plan)
+    if plan.backward:
+        memset(plan.no_bias, 0, most_rows(plan) * sizeof(real))
+
+
+cdef void pack_layer_of_units(const Plan* plan, const Layer* layer) noexcept nogil:
+    cdef const Network* net = &plan.net
+    cdef const real* w_ih = plan.parameters + layer.weight_ih
+    cdef const real* w_hh = plan.parameters + layer.weight_hh
+    cdef Py_ssize_t H = net.hidden, P = padded(H), D = layer.inputs, gate, part
+    cdef Py_ssize_t parts = parts_of_x(plan, layer), n = D // parts
+    cdef real* packed = layer.input_weight
+    if not layer.tokens:
+        for part in range(parts):
+            pack_inputs_of_units(net, packed, w_ih + part * n, n, D)
+            packed += n * net.gates * P
+    pack_states_of_units(net, layer.state_weight, w_hh)
+    if net.has_bias:
+        pack_bias_of_units(
+            net, layer.step_bias, plan.parameters + layer.bias_ih, plan.parameters + layer.bias_hh
+        )
+    else:
+        memset(layer.step_bias, 0, plan.a_size * sizeof(real))
+    if not plan.backward:
+        return
+    for gate in range(net.gates):
+        pack_units(layer.back_weight + gate * H * P, w_hh + gate * H * H, H, H, 1, H)
+    if not (plan.want_dx or layer.number):
+        return
+    for part in range(parts):
+        for gate in range(net.gates):
+            packed = layer.input_back_weight + padded(n) * H * (
+                part * net.gates + input_block(&net.cell, gate)
+            )
+            pack_units(packed, w_ih + gate * H * D + part * n, n, H, 1, D)
+
+
+cdef void pack_head_of_units(const Plan* plan) noexcept nogil:
+    cdef Py_ssize_t H = plan.net.hidden, K = plan.net.outputs, wide = plan.net.directions * H, d
+    cdef const Layer* layer
+    cdef const real* columns
+    for d in range(plan.net.directions):
+        layer = &top_layer(plan)[d]
+        columns = plan.parameters + layer.head_weight
+        pack_units(layer.head_columns, columns, K, H, wide, 1)
+        if plan.backward:
+            pack_units(layer.head_back_weight, columns, H, K, 1, wide)
+    memset(plan.head_bias, 0, padded(K) * sizeof(real))
+    if plan.net.has_bias:
+        memcpy(plan.head_bias, plan.parameters + plan.net.head_bias, K * sizeof(real))
