@@ -35,8 +35,8 @@ from rnncore.products.lanes_of_units cimport (
     affine_units, pack_blocks, pack_units, padded, units_tile,
 )
 from rnncore.simd.lanes cimport (
-    LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vless, vload,
-    vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
+    LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vgate, vless,
+    vload, vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
     vstore_any, vsum, vtanh, vtranspose,
 )
 from rnncore.spec.layout cimport (

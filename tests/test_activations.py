@@ -134,6 +134,18 @@ def test_subnormal_results_of_the_logistic_are_not_flushed(build):
     assert (evaluate("logistic", x) > 0).all()
 
 
-@pytest.mark.parametrize("name", list(LIMITS))
+def test_a_gate_is_the_logistic_function_where_that_is_normal(build, arguments):
+    """Where it is not, the loops flush it to 0: there a gate is anything subnormal."""
+    tiny = np.finfo(arguments.dtype).tiny
+    x = np.concatenate([arguments, arguments / 80 * (87.4 if arguments.dtype == "f4" else 708.5)])
+    for gate, logistic in (("gate", "logistic"), ("dgate", "dlogistic")):
+        expected, got = evaluate(logistic, x), evaluate(gate, x)
+        normal = expected >= tiny
+        assert (got[normal] == expected[normal]).all()
+        assert (got[~normal] < tiny).all()
+    assert (evaluate("gate", np.array([-1e30, 1e30], x.dtype)) < [tiny, 1.1]).all()
+
+
+@pytest.mark.parametrize("name", [*LIMITS, "gate", "dgate"])
 def test_nan_in_nan_out(build, dtype, name):
     assert np.isnan(evaluate(name, np.array([np.nan, -np.nan], dtype))).all()

@@ -1,15 +1,19 @@
 # The core's own functions, for tests of their accuracy and for what Python reads of outputs.
 
+cdef list FUNCTIONS = [
+    "exp", "log", "log1p", "tanh", "logistic", "gate", "dtanh", "dlogistic", "dgate",
+]
+
 
 def evaluate(str name not None, cnp.ndarray x not None, cnp.ndarray out not None):
     """One of the core's own functions, element by element: "exp", "log" (x >= 1), "log1p"
-    (0 <= x <= 1), "tanh", "logistic", and the slopes "dtanh" and "dlogistic"."""
+    (0 <= x <= 1), "tanh", "logistic", "gate", and the slopes "dtanh", "dlogistic" and "dgate"."""
     cdef Py_ssize_t i = 0, j, n = cnp.PyArray_SIZE(x)
     cdef const real* source = data_of(x)
     cdef real* target = data_of(out)
     cdef real chunk[MAX_LANES]
     cdef vreal a, y, slope
-    cdef int which = ["exp", "log", "log1p", "tanh", "logistic", "dtanh", "dlogistic"].index(name)
+    cdef int which = FUNCTIONS.index(name)
     if not is_plain(x) or not is_plain(out) or not cnp.PyArray_ISWRITEABLE(out):
         raise ValueError(f"{name}: expected two C-ordered arrays of the core's type")
     expect("out", cnp.PyArray_SIZE(out), n)
@@ -24,11 +28,13 @@ def evaluate(str name not None, cnp.ndarray x not None, cnp.ndarray out not None
                 y = vlog(a)
             elif which == 2:
                 y = vlog1p_unit(a)
-            elif which == 3 or which == 5:
+            elif which == 3 or which == 6:
                 y = vtanh(a, &slope)
-            else:
+            elif which == 4 or which == 7:
                 y = vlogistic(a, &slope)
-            vstore_any(chunk, slope if which >= 5 else y)
+            else:
+                y = vgate(a, &slope)
+            vstore_any(chunk, slope if which >= 6 else y)
             for j in range(min(LANES, n - i)):
                 target[i + j] = chunk[j]
             i += LANES

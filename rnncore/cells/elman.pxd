@@ -10,7 +10,7 @@ What is saved is f'(a_t).
 
 from rnncore.cells.cell cimport Cell
 from rnncore.simd.lanes cimport (
-    LANES, real, vlogistic, vload, vmul, vreal, vrelu, vset1, vstore, vtanh,
+    LANES, real, vgate, vload, vmul, vreal, vrelu, vset1, vstore, vtanh,
 )
 
 cdef enum Nonlinearity:
@@ -24,7 +24,7 @@ cdef inline vreal nonlinear(int f, vreal a, vreal* slope) noexcept nogil:
     if f == RELU:
         return vrelu(a, slope)
     if f == SIGMOID:
-        return vlogistic(a, slope)
+        return vgate(a, slope)
     slope[0] = vset1(1)
     return a
 

@@ -16,7 +16,7 @@ The four blocks of a_t are in the order n r z q; the parameters' gates are r z n
 
 from rnncore.cells.cell cimport Cell
 from rnncore.simd.lanes cimport (
-    LANES, real, vfma, vload, vlogistic, vlogistic_both, vmul, vreal, vstore, vsub, vtanh,
+    LANES, real, vfma, vload, vgate, vgate_both, vmul, vreal, vstore, vsub, vtanh,
 )
 
 # Blocks of saved rows: the factors in da_n, da_r, da_z, in dq, and in dh_{t-1}.
@@ -31,8 +31,8 @@ cdef inline void gru_forward(
     cdef Py_ssize_t k = 0
     cdef vreal r, z, not_z, q, new, h_old, slope_r, slope_z, slope_n
     while k < n:
-        r = vlogistic(vload(a + n + k), &slope_r)
-        z = vlogistic_both(vload(a + 2 * n + k), &slope_z, &not_z)
+        r = vgate(vload(a + n + k), &slope_r)
+        z = vgate_both(vload(a + 2 * n + k), &slope_z, &not_z)
         q = vload(a + 3 * n + k)
         new = vtanh(vfma(r, q, vload(a + k)), &slope_n)
         h_old = vload(h_before + k)

@@ -16,7 +16,7 @@ All factors but dL/dh_t and dL/dc_t are known on the way forward: they are what 
 """
 
 from rnncore.cells.cell cimport Cell
-from rnncore.simd.lanes cimport LANES, real, vfma, vload, vlogistic, vmul, vreal, vstore, vtanh
+from rnncore.simd.lanes cimport LANES, real, vfma, vload, vgate, vmul, vreal, vstore, vtanh
 
 # Blocks of saved rows: the factors in da_i, da_f, da_g, da_o, in dc_t, and in dc_{t-1}.
 cdef enum:
@@ -30,10 +30,10 @@ cdef inline void lstm_forward(
     cdef Py_ssize_t k = 0
     cdef vreal i, f, g, o, tanh_c, c_old, c_new, slope_i, slope_f, slope_g, slope_o, slope_c
     while k < n:
-        i = vlogistic(vload(a + k), &slope_i)
-        f = vlogistic(vload(a + n + k), &slope_f)
+        i = vgate(vload(a + k), &slope_i)
+        f = vgate(vload(a + n + k), &slope_f)
         g = vtanh(vload(a + 2 * n + k), &slope_g)
-        o = vlogistic(vload(a + 3 * n + k), &slope_o)
+        o = vgate(vload(a + 3 * n + k), &slope_o)
         c_old = vload(c_before + k)
         # c_t = f * c_{t-1} + i * g,  h_t = o * tanh(c_t)
         c_new = vfma(f, c_old, vmul(i, g))

@@ -14,7 +14,7 @@ The three blocks of a_t are in the order n f q; the parameters' gates are f n.
 
 from rnncore.cells.cell cimport Cell
 from rnncore.simd.lanes cimport (
-    LANES, real, vfma, vload, vlogistic_both, vmul, vreal, vstore, vsub, vtanh,
+    LANES, real, vfma, vload, vgate_both, vmul, vreal, vstore, vsub, vtanh,
 )
 
 # Blocks of saved rows: the factors in da_n, da_f, in dq, and in dh_{t-1}.
@@ -29,7 +29,7 @@ cdef inline void mgu_forward(
     cdef Py_ssize_t k = 0
     cdef vreal f, not_f, q, new, h_old, slope_f, slope_n, of_n
     while k < n:
-        f = vlogistic_both(vload(a + n + k), &slope_f, &not_f)
+        f = vgate_both(vload(a + n + k), &slope_f, &not_f)
         q = vload(a + 2 * n + k)
         new = vtanh(vfma(f, q, vload(a + k)), &slope_n)
         h_old = vload(h_before + k)

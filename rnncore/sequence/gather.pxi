@@ -100,6 +100,9 @@ cdef void gather_rows(
         source[lane] = rows + (first_row[lane] + t0) * width
         run[lane] = run_of(plan, lane, t0, n, mask) * width
         whole = max(whole, run[lane])
+    if mask == NULL and n * width >= LANES:
+        gather_runs(plan, source, width, n * width, lanes, lanes_step)
+        return
     if mask != NULL and not plan.masked:
         whole = n * width     # zeros after the end of each run
     for k in range(4):
@@ -131,6 +134,34 @@ cdef void gather_rows(
         if d == width:
             d = 0
             t += 1
+    if vsum(vadd(vadd(check[0], check[1]), vadd(check[2], check[3]))) != 0:
+        plan.result.faults |= BAD_INPUT
+
+
+cdef void gather_runs(
+    Plan* plan, const real* const* source, Py_ssize_t width, Py_ssize_t whole, real* lanes,
+    Py_ssize_t lanes_step,
+) noexcept nogil:
+    """The same where every lane has a run of `whole` numbers, at least LANES: all squares are full,
+    because the last one overlaps the one before."""
+    cdef vreal square[64]
+    cdef vreal check[4]
+    cdef Py_ssize_t i = 0, t = 0, d = 0
+    cdef int v, k
+    for k in range(4):
+        check[k] = vset1(0)
+    while True:
+        for v in range(plan.vectors):
+            for k in range(LANES):
+                square[k] = vload_any(source[v * LANES + k] + i)
+                check[k & 3] = vfma(square[k], vset1(0), check[k & 3])
+            vtranspose(square)
+            spread(plan, square, t, d, width, lanes + v * LANES, lanes_step)
+        if i + LANES == whole:
+            break
+        i = min(i + LANES, whole - LANES)
+        t = i // width
+        d = i - t * width
     if vsum(vadd(vadd(check[0], check[1]), vadd(check[2], check[3]))) != 0:
         plan.result.faults |= BAD_INPUT
 

@@ -27,12 +27,14 @@ LANES_INLINE vreal polynomial(vreal z, const real *tail, int terms)
 #define EXP_LOWEST ((real)-746) /* exp of it is less than half the least subnormal */
 #define EXP_NORMAL ((real)708) /* 1 / exp of it is still a normal number */
 #define EXP_HIGHEST ((real)710)
+#define GATE_CLOSED ((real)708.6) /* exp of minus it is subnormal, n is still 1022 */
 #else
 #define LN2_HIGH ((real)0.693359375)
 #define LN2_LOW ((real)-2.12194440e-4)
 #define EXP_LOWEST ((real)-104)
 #define EXP_NORMAL ((real)87)
 #define EXP_HIGHEST ((real)89)
+#define GATE_CLOSED ((real)87.6) /* the same, n is 126 */
 #endif
 
 LANES_INLINE vreal vmax_nan(vreal a, real low) /* max(a, low), NaN where a is NaN */
@@ -107,6 +109,26 @@ LANES_INLINE vreal vlogistic_both(vreal x, vreal *slope, vreal *rest_of_1)
     *slope = vmul(q, p);
     *rest_of_1 = vselect(below, p, q);
     return vselect(below, q, p);
+}
+
+/* The same where subnormals are flushed: 2^-n needs no second factor, because a q that would be
+   subnormal becomes 0, as it is from GATE_CLOSED on.  A seventh of the instructions less. */
+LANES_INLINE vreal vgate_both(vreal x, vreal *slope, vreal *rest_of_1)
+{
+    vreal one = vset1(1), n, t = exp_reduced(vmin_nan(vabs(x), GATE_CLOSED), &n);
+    vreal down = vpow2_minus(n);
+    vreal q = vdiv(down, vadd(one, vadd(t, down)));
+    vreal p = vsub(one, q);
+    vmask below = vless(x, vset1(0));
+    *slope = vmul(q, p);
+    *rest_of_1 = vselect(below, p, q);
+    return vselect(below, q, p);
+}
+
+LANES_INLINE vreal vgate(vreal x, vreal *slope)
+{
+    vreal rest_of_1;
+    return vgate_both(x, slope, &rest_of_1);
 }
 
 LANES_INLINE vreal vlogistic(vreal x, vreal *slope)

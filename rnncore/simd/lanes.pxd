@@ -39,6 +39,8 @@ cdef extern from "simd/activations.h" nogil:
     vreal vexp(vreal x)
     vreal vlog(vreal a)
     vreal vlog1p_unit(vreal e)
+    vreal vgate(vreal x, vreal* slope)
+    vreal vgate_both(vreal x, vreal* slope, vreal* rest_of_1)
     vreal vlogistic(vreal x, vreal* slope)
     vreal vlogistic_both(vreal x, vreal* slope, vreal* rest_of_1)
     vreal vtanh(vreal x, vreal* slope)
