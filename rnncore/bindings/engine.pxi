@@ -123,7 +123,7 @@ cdef class Engine:
             arena = Arena()
         plan.parameters = &self.flat[0]
         set_out(arena, plan, seqs)
-        if blocks_of(plan, seqs.count) == 1:
+        if groups_of(plan, seqs.count, seqs.time) == 1:
             self.run_alone(plan, seqs, grad)
         else:
             self.run_shared(plan, seqs, grad, threads)

@@ -38,11 +38,24 @@ cdef inline void clip_by_value(Optimiser* o) noexcept nogil:
 
 cdef inline double norm_of(const real* numbers, Py_ssize_t vectors) noexcept nogil:
     cdef double square = 0
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i = 0, end
+    cdef vreal sums[4]
     cdef vreal g
-    for i in range(vectors):
-        g = vload(numbers + i * LANES)
-        square += vsum(vmul(g, g))
+    cdef int k
+    while i < vectors:            # few squares in a sum of single precision
+        for k in range(4):
+            sums[k] = vset1(0)
+        end = min(i + 32, vectors)
+        while i + 4 <= end:
+            for k in range(4):
+                g = vload(numbers + (i + k) * LANES)
+                sums[k] = vfma(g, g, sums[k])
+            i += 4
+        while i < end:
+            g = vload(numbers + i * LANES)
+            sums[0] = vfma(g, g, sums[0])
+            i += 1
+        square += vsum(vadd(vadd(sums[0], sums[1]), vadd(sums[2], sums[3])))
     if not isfinite(square):  # squares of a large float32 overflow where its norm does not
         square = 0
         for i in range(vectors * LANES):

@@ -15,11 +15,36 @@ cdef enum:
     # and for a minibatch of a fit, where it is waiting.
     CALL_WORTH_SHARING = 20_000_000
     BATCH_WORTH_SHARING = 1_000_000
+    # Multiply-adds that take as long as to clear and add one number of a group's gradient.
+    GRADIENT_COST = 8
 
 
 cdef inline Py_ssize_t blocks_of(const Plan* plan, Py_ssize_t count) noexcept nogil:
     """How many blocks so many sequences make."""
     return (count + most_in_block(plan) - 1) // most_in_block(plan)
+
+
+cdef inline double cost(const Plan* plan, Py_ssize_t count, Py_ssize_t time) noexcept nogil:
+    """About how many multiply-adds: a nonlinearity is worth some thirty."""
+    cdef Py_ssize_t rows = 0, i
+    for i in range(plan.passes):
+        rows += plan.layers[i].rows + 30
+    return <double>count * time * plan.net.hidden * rows * (3 if plan.backward else 1)
+
+
+cdef inline Py_ssize_t groups_of(
+    const Plan* plan, Py_ssize_t count, Py_ssize_t time,
+) noexcept nogil:
+    """Into how many groups they are cut: one where the work on a group is less than what its
+    gradient costs, which is cleared and added. So it is with a large vocabulary, or where a group
+    is a single short sequence."""
+    cdef Py_ssize_t groups = min(MOST_GROUPS, blocks_of(plan, count))
+    cdef double work = cost(plan, count, time)
+    if plan.backward and work < <double>groups * plan.net.size * GRADIENT_COST:
+        return 1
+    if plan.units_in_lanes and work < BATCH_WORTH_SHARING:
+        return 1
+    return groups
 
 
 cdef class ThreadPool:
@@ -32,7 +57,7 @@ cdef class ThreadPool:
     cdef Plan* plan                # the caller's; gone when the job is done
     cdef Plan pattern              # a copy, for helpers to make their own of
     cdef const Sequences* seqs
-    cdef Py_ssize_t first, count, groups
+    cdef Py_ssize_t first, count, groups, most_groups
     cdef real* grad                # (size), added to
     cdef Arena slots               # (groups - 1, size): the gradients of the others
     cdef double losses[MOST_GROUPS]
@@ -45,25 +70,22 @@ cdef class ThreadPool:
     def __cinit__(self):
         self.slots = Arena()
 
-    cdef Py_ssize_t blocks(self) noexcept nogil:
-        return blocks_of(self.plan, self.count)
-
     cdef int divide(self) except -1:
         """Room for the groups of this job, and of any with fewer sequences."""
-        cdef Py_ssize_t groups = min(MOST_GROUPS, self.blocks())
+        self.most_groups = groups_of(self.plan, self.count, self.seqs.time)
         if self.plan.backward:
-            self.slots.fit((groups - 1) * self.plan.net.size * sizeof(real))
+            self.slots.fit((self.most_groups - 1) * self.plan.net.size * sizeof(real))
         return 0
 
     cdef int call_helpers(self, object threads, double worth) except -1:
         """So many threads in all, the caller's among them; None: chosen automatically."""
         cdef Py_ssize_t wanted
         if threads is None:
-            if cost(self.plan, self.count, self.seqs.time) < worth or self.blocks() < 2:
+            if cost(self.plan, self.count, self.seqs.time) < worth:
                 return 0
             from rnncore._runtime.threads import available
             threads = available()
-        wanted = min(<Py_ssize_t>threads, self.blocks()) - 1
+        wanted = min(<Py_ssize_t>threads, self.most_groups) - 1
         self.pattern = self.plan[0]
         while self.helpers < wanted:
             try:
@@ -77,7 +99,7 @@ cdef class ThreadPool:
         cdef Py_ssize_t group, i, size = self.plan.net.size
         cdef int64_t looks = 0
         cdef const real* slot
-        self.groups = min(MOST_GROUPS, self.blocks())
+        self.groups = min(self.most_groups, blocks_of(self.plan, self.count))
         if self.groups == 1:
             self.work_on(self.plan, 0)
         else:
@@ -114,7 +136,7 @@ cdef class ThreadPool:
 
     cdef void work_on(self, Plan* mine, Py_ssize_t group) noexcept nogil:
         """One group, with a plan of one's own."""
-        cdef Py_ssize_t blocks = self.blocks(), width = 1 if mine.chunked else mine.lanes
+        cdef Py_ssize_t blocks = blocks_of(mine, self.count), width = most_in_block(mine)
         cdef Py_ssize_t begin = group * blocks // self.groups * width
         cdef Py_ssize_t end = min(self.count, (group + 1) * blocks // self.groups * width)
         cdef real* grad = self.slot(group)
@@ -148,11 +170,3 @@ cdef class ThreadPool:
 
     cdef void dismiss(self) noexcept nogil:
         shared_write(&self.dismissed, 1)
-
-
-cdef inline double cost(const Plan* plan, Py_ssize_t count, Py_ssize_t time) noexcept nogil:
-    """About how many multiply-adds: a nonlinearity is worth some thirty."""
-    cdef Py_ssize_t rows = 0, i
-    for i in range(plan.passes):
-        rows += plan.layers[i].rows + 30
-    return <double>count * time * plan.net.hidden * rows * (3 if plan.backward else 1)

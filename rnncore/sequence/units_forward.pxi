@@ -99,7 +99,8 @@ cdef void recur_units(
     Py_ssize_t a_step, real* c, Py_ssize_t c_step, real* saved, Py_ssize_t saved_step,
 ) noexcept nogil:
     """The loop over time, from W_ih x_t + b_ih + b_hh to h_t: h has h_{t-1}, and a step further
-    is h_t, in a plain cell in the place of a_t; c likewise, or with step 0 in place."""
+    is h_t, in a plain cell in the place of a_t; c likewise, or with step 0 in place. What a cell
+    does not have is NULL, with step 0."""
     cdef Py_ssize_t H = net.hidden, P = padded(H), _t
     cdef Py_ssize_t apart = net.cell.apart * P
     cdef int vectors = <int>(P // LANES)
@@ -128,10 +129,10 @@ cdef void units_forward(
     """n steps of a layer, those at tape indices from `first` on, its inputs being in a_t."""
     cdef Py_ssize_t at = first + n - 1 if layer.reverse else first
     cdef Py_ssize_t way = -1 if layer.reverse else 1
-    cdef Py_ssize_t old = before(layer, at)
+    cdef Py_ssize_t old = before(layer, at), a_step = 0 if plan.net.cell.plain else plan.a_size
     recur_units(
         &plan.net, layer.state_weight, n, state(plan, layer, old), way * layer.slot_size,
-        plan.block.gates + (at - first) * plan.a_size, way * plan.a_size,
+        plan.block.gates + (at - first) * a_step, way * a_step,
         memory(plan, layer, old), way * plan.h_size if plan.net.cell.memory else 0,
         saved_at(plan, layer, at), way * plan.saved_size,
     )

@@ -142,7 +142,8 @@ cdef class Units(PackedUnits):
         cdef real* h = layer.h
         if not self.net.skip:
             recur_units(
-                &self.net, w, n, h, width, self.a, self.width, layer.c, 0, NULL, 0,
+                &self.net, w, n, h, width, self.a, 0 if self.net.cell.plain else self.width,
+                layer.c, 0, NULL, 0,
             )
             return
         for _t in range(n):

@@ -175,6 +175,15 @@ RAGGED = [
     for B in (32, 256)
 ]
 
+#: One sequence, worked on with units in lanes.
+ALONE = [
+    Row(cell, H, D, 1, 1000, task)
+    for task in ("train", "forward")
+    for cell, H, D in (
+        ("rnn", 16, 8), ("rnn", 64, 32), ("lstm", 16, 8), ("gru", 4, 8), ("gru", 16, 8)
+    )
+]  # fmt: skip
+
 #: The same networks forward only, and one stream of steps.
 FORWARD = [row._replace(task="forward", target=None) for row in TABLE]
 STEP = [Row(cell, 16, 8, 1, 100, "step", target=15) for cell in CELLS]
@@ -195,7 +204,9 @@ FLAT = {
 
 LIGHT = [TABLE[0], TABLE[1], TABLE[3], TABLE[4], TABLE[6], GATED[1], GATED[5], FORWARD[4], *STEP]
 FULL = list(
-    dict.fromkeys([*TABLE, *GATED, *STACKED, *RAGGED, *FORWARD, *STEP, *AXES["B"], *AXES["T"]])
+    dict.fromkeys(
+        [*TABLE, *GATED, *STACKED, *RAGGED, *ALONE, *FORWARD, *STEP, *AXES["B"], *AXES["T"]]
+    )
 )
 QUICK = [
     *(Row("rnn", 2, 3, 4, 5, task) for task in TASKS),
