@@ -25,8 +25,8 @@ from rnncore.optimisers.optimiser cimport Optimiser, Rule
 from rnncore.optimisers.table cimport describe_rule
 from rnncore.optimisers.update cimport update
 from rnncore.platform.atomics cimport (
-    count_of, look_again, shared_add, shared_int, shared_read, shared_swap, shared_write, users_of,
-    watch_forks,
+    count_of, forks, look_again, shared_add, shared_int, shared_read, shared_swap, shared_write,
+    users_of, watch_forks,
 )
 from rnncore.products.lanes_of_sequences cimport (
     CHUNK, affine, contract, lanes_to_rows, outer_sum, pack, row_sums,
@@ -54,6 +54,7 @@ from rnncore.spec.plan cimport (
 from rnncore.platform.random cimport next_random, shuffle
 
 from _thread import start_new_thread
+from queue import SimpleQueue
 
 cdef extern from "platform/clock.h":
     double seconds_now() nogil
@@ -78,6 +79,7 @@ include "sequence/truncate.pxi"
 include "sequence/skip.pxi"
 include "sequence/units_packing.pxi"
 include "sequence/units_forward.pxi"
+include "sequence/units_outputs.pxi"
 include "sequence/units_backward.pxi"
 include "sequence/forward.pxi"
 include "sequence/backward.pxi"

@@ -12,7 +12,6 @@ import time
 import numpy as np
 import pytest
 from answers import problem, results
-from rnncore._runtime import builds as _builds
 
 import rnncore as rc
 
@@ -262,17 +261,48 @@ def test_a_child_may_use_a_network_that_a_thread_of_its_parent_used(build, busy)
     assert refused == 0
 
 
-def test_threads_that_cannot_be_had_are_done_without(build, monkeypatch):
-    net, x, y = problem((5, 3, 300, 30), "float32")
-    expected, asked = results(net, x, y, threads=1), []
+REFUSED = """
+import numpy as np
+import rnncore as rc
+from rnncore._runtime import builds
 
-    def refuse(*_):
-        asked.append(True)
-        raise RuntimeError("can't start new thread")
+def refuse(*_):
+    asked.append(True)
+    raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(_builds.core("float32"), "start_new_thread", refuse)
-    assert results(net, x, y, threads=8) == expected
-    assert asked
+asked, core = [], builds.core("float32")
+core.start_new_thread = refuse
+net, x = rc.RNN(3, 5, 1, seed=0), np.random.default_rng(0).standard_normal((300, 30, 3), np.float32)
+print((net.predict(x, threads=8) == net.predict(x, threads=1)).all(), len(asked))
+"""
+
+
+def test_threads_that_cannot_be_had_are_done_without(printed_by):
+    assert printed_by(REFUSED) == "True 1\n"
+
+
+WAITING = """
+import os
+import numpy as np
+import rnncore as rc
+net, x = rc.RNN(3, 5, 1, seed=0), np.ones((300, 30, 3), np.float32)
+counts = set()
+for _ in range(30):
+    net.predict(x, threads=3)
+    counts.add(len(os.listdir("/proc/self/task")))
+print(len(counts), max(counts) - min(counts))
+child = os.fork()
+if child == 0:
+    same = (net.predict(x, threads=3) == net.predict(x, threads=1)).all()
+    os._exit(0 if same and len(os.listdir("/proc/self/task")) == 3 else 1)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads")
+def test_helpers_wait_for_the_next_call(printed_by):
+    """They are started once, again after a fork, and do not keep the interpreter from ending."""
+    assert printed_by(WAITING) == "1 0\n0\n"
 
 
 # Two tapes of 30 MB: the caller's is there, of what is left a thread's stack fits.

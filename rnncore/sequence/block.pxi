@@ -285,14 +285,14 @@ cdef void deliver_steps(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """What the caller wants of steps t0 .. t0 + n: states, outputs, loss."""
-    cdef Py_ssize_t K = plan.net.outputs, H = plan.net.hidden, first = tape_index(plan, t0)
+    cdef Py_ssize_t H = plan.net.hidden, first = tape_index(plan, t0)
+    cdef Py_ssize_t wide = plan.net.directions * H
     cdef const Layer* layer = top_layer(plan)
     cdef const real* mask = mask_of(plan, t0)
-    cdef const real* out = plan.block.out
-    if plan.units_in_lanes and seqs.hidden != NULL:
-        units_to_rows(plan, first, first, n, seqs.hidden + (
-            plan.block.start[0] + t0
-        ) * plan.net.directions * H)
+    if seqs.hidden != NULL and plan.units_in_lanes:
+        units_to_rows(
+            plan, first, first, n, seqs.hidden + (plan.block.start[0] + t0) * wide, wide
+        )
     elif seqs.hidden != NULL and plan.net.directions == 1:
         scatter_rows(
             plan, state(plan, layer, first + 1), layer.slot_size, H,
@@ -301,20 +301,31 @@ cdef void deliver_steps(
     elif seqs.hidden != NULL:
         side_by_side(plan, first, first, n, plan.block.top)
         scatter_rows(
-            plan, plan.block.top, 2 * plan.h_size, 2 * H, plan.block.start, t0, n, mask,
+            plan, plan.block.top, 2 * plan.h_size, wide, plan.block.start, t0, n, mask,
             seqs.hidden, True,
         )
     if plan.net.every_step and is_reading_out(plan, seqs):
         read_out(plan, first, n)
-        if seqs.y != NULL:
-            scatter_rows(plan, out, K * plan.lanes, K, plan.block.start, t0, n, mask, seqs.y)
-        else:
-            compare(plan, seqs, t0, n)
-        if seqs.losses != NULL:
+        deliver_outputs(plan, seqs, t0, n, mask)
+
+
+cdef void deliver_outputs(
+    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n, const real* mask,
+) noexcept nogil:
+    """The outputs that were read out, or their losses."""
+    cdef Py_ssize_t K = plan.net.outputs
+    cdef const real* out = plan.block.out
+    cdef const Py_ssize_t* rows = rows_of_outputs(plan)
+    if seqs.y == NULL:
+        compare(plan, seqs, t0, n)
+        if seqs.losses != NULL and not plan.units_in_lanes:
             scatter_rows(
-                plan, out, K * plan.lanes, target_width(&plan.net), plan.block.start, t0, n, mask,
-                seqs.losses,
+                plan, out, K * plan.lanes, target_width(&plan.net), rows, t0, n, mask, seqs.losses
             )
+    elif plan.units_in_lanes:
+        copy_rows(seqs.y + (rows[0] + t0) * K, K, plan.block.out_rows, padded(K), K, n)
+    else:
+        scatter_rows(plan, out, K * plan.lanes, K, rows, t0, n, mask, seqs.y)
 
 
 cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t t) noexcept nogil:
@@ -322,17 +333,9 @@ cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t t) noexcept
     the reverse direction, the first)."""
     cdef Py_ssize_t i, k
     cdef const Layer* layer
-    cdef const real* out = plan.block.out
     if is_reading_out(plan, seqs) and not plan.net.every_step:
         read_out(plan, t, 1)
-        if seqs.y != NULL:
-            scatter_rows(plan, out, 0, plan.net.outputs, plan.block.sequence, 0, 1, NULL, seqs.y)
-        else:
-            compare(plan, seqs, 0, 1)
-        if seqs.losses != NULL:
-            scatter_rows(
-                plan, out, 0, target_width(&plan.net), plan.block.sequence, 0, 1, NULL, seqs.losses
-            )
+        deliver_outputs(plan, seqs, 0, 1, NULL)
     if seqs.final == NULL:
         return
     for i in range(plan.passes):

@@ -127,7 +127,6 @@ cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
     cdef const real* h
     if plan.units_in_lanes:
         read_out_units(plan, first, n)
-        spread_out(plan, n)
         return
     if not plan.net.has_head:
         layer = top_layer(plan) + plan.net.directions - 1
@@ -154,10 +153,11 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
     cdef const real* weight = plan.block.weight
     cdef real* losses = NULL
     cdef bint outside = False
+    if plan.units_in_lanes:
+        compare_units(plan, seqs, t0, n)
+        return
     if seqs.dy != NULL:
         gather_dy(plan, seqs, t0, n)
-        if plan.units_in_lanes:
-            collect_out(plan, n)
         return
     gather_targets(plan, seqs, t0, n)
     for t in range(n):
@@ -171,5 +171,3 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
         weight += W * plan.lanes
     if outside:
         plan.result.faults |= BAD_TARGET
-    if plan.units_in_lanes:
-        collect_out(plan, n)

@@ -4,19 +4,20 @@
 # A thread that is free takes the next group; each group's gradient is a vector of its own, and
 # they are added up in order.  So the result is bit-identical for any number of threads.
 #
-# The calling thread is one of the pool.  The others are Python threads that make a single
-# call without the GIL for as long as there may be work, and look for it by spinning, then
-# yielding: a group may be taken within a microsecond of being there.  A helper that comes
-# late, or never, finds its work done by the others.
+# The calling thread is one of the pool.  The others are Python threads that work without the GIL
+# for as long as there may be work, and look for it by spinning, then yielding: a group may be taken
+# within a microsecond of being there.  A helper that comes late, or never, finds its work done by
+# the others.  Between jobs helpers wait at a queue, which takes no time.
 
 cdef enum:
     MOST_GROUPS = 64
-    # Multiply-adds from which a second thread is worth its cost: for a call, which must start it,
-    # and for a minibatch of a fit, where it is waiting.
+    # Multiply-adds from which a second thread is worth its cost: for a call, which must wake it,
+    # and for a minibatch of a fit, where it is looking for work.
     CALL_WORTH_SHARING = 20_000_000
     BATCH_WORTH_SHARING = 1_000_000
     # Multiply-adds that take as long as to clear and add one number of a group's gradient.
     GRADIENT_COST = 8
+    HELPER_KEEPS = 1 << 24    # bytes of memory between jobs
 
 
 cdef inline Py_ssize_t blocks_of(const Plan* plan, Py_ssize_t count) noexcept nogil:
@@ -62,7 +63,6 @@ cdef class ThreadPool:
     cdef Arena slots               # (groups - 1, size): the gradients of the others
     cdef double losses[MOST_GROUPS]
     cdef int faults[MOST_GROUPS]
-    cdef Py_ssize_t helpers
     cdef shared_int waiting        # groups nobody has taken yet
     cdef shared_int done           # groups finished
     cdef shared_int dismissed
@@ -87,13 +87,7 @@ cdef class ThreadPool:
             threads = available()
         wanted = min(<Py_ssize_t>threads, self.most_groups) - 1
         self.pattern = self.plan[0]
-        while self.helpers < wanted:
-            try:
-                start_new_thread(self.help, ())
-            except RuntimeError:       # no more threads to be had: the others do the work
-                break
-            self.helpers += 1
-        return 0
+        return ask_for_help(self, wanted)
 
     cdef void work_together(self) noexcept nogil:
         cdef Py_ssize_t group, i, size = self.plan.net.size
@@ -147,16 +141,18 @@ cdef class ThreadPool:
         work(mine, self.seqs, self.first + begin, end - begin, grad)
         self.losses[group], self.faults[group] = mine.result.loss, mine.result.faults
 
-    def help(self):
+    cdef int help(self, Arena arena) except -1:
         """What a helper does: groups, until dismissed."""
-        cdef Plan mine = self.pattern
-        cdef Arena arena = Arena()
+        cdef Plan mine
         cdef Py_ssize_t group
         cdef int64_t looks = 0
+        if shared_read(&self.dismissed):
+            return 0
+        mine = self.pattern
         try:
             arena.fit(lay_out_block(&mine, NULL))
         except MemoryError:
-            return
+            return 0
         lay_out_block(&mine, arena.base)
         with nogil:
             while not shared_read(&self.dismissed):
@@ -167,6 +163,45 @@ cdef class ThreadPool:
                 else:
                     look_again(looks)
                     looks += 1
+        return 0
 
     cdef void dismiss(self) noexcept nogil:
         shared_write(&self.dismissed, 1)
+
+
+# What helpers wait at: pools that want help. There are as many helpers as a call has ever wanted; a
+# fork leaves none of them.
+cdef object asking = SimpleQueue()
+cdef Py_ssize_t helpers = 0
+cdef int32_t helpers_process = forks
+
+
+def help_others(queue):
+    """What a helper is: it helps one pool after another."""
+    cdef ThreadPool pool
+    cdef Arena arena = Arena()
+    while True:
+        pool = queue.get()
+        pool.help(arena)
+        pool = None
+        if arena.size > HELPER_KEEPS:
+            arena = Arena()
+
+
+cdef int ask_for_help(ThreadPool pool, Py_ssize_t wanted) except -1:
+    """Ask so many helpers, starting those that are missing, unless all of them are busy and asked
+    already."""
+    global asking, helpers, helpers_process
+    cdef Py_ssize_t _
+    if helpers_process != forks:
+        asking, helpers, helpers_process = SimpleQueue(), 0, forks
+    while helpers < wanted:
+        try:
+            start_new_thread(help_others, (asking,))
+        except RuntimeError:           # no more threads to be had: the others do the work
+            break
+        helpers += 1
+    for _ in range(min(wanted, helpers)):
+        if <Py_ssize_t>asking.qsize() < helpers:
+            asking.put(pool)
+    return 0
