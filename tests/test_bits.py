@@ -123,6 +123,27 @@ def test_a_sequence_alone_and_among_others(build, dtype, cell, case):
         assert tokens or dx_alone.tobytes() == dx[one].tobytes()
 
 
+@pytest.mark.parametrize("cell", [rc.RNN, rc.LSTM, rc.GRU, rc.MGU])
+@pytest.mark.parametrize("case", ALONE, ids=str)
+def test_the_gradient_of_a_sequence_alone(build, dtype, cell, case):
+    """It has the bits that it has beside sequences, in half a block, that have no gradient."""
+    options = {"output_size": 3, "dtype": dtype, "seed": 0} | case
+    H, T = options.pop("hidden"), options.pop("T")
+    tokens, ragged = options.pop("tokens", False), options.pop("lengths", False)
+    lanes = {"base": 16, "v3": 32, "v4": 64}[build] // np.dtype(dtype).itemsize
+    count = lanes // 2 + 1
+    net, rng = cell(6, H, **options), np.random.default_rng(0)
+    shape = (count, T) if tokens else (count, T, 6)
+    x = rng.integers(0, 6, shape) if tokens else rng.standard_normal(shape).astype(dtype)
+    lengths = np.full(count, T - 1) if ragged else None
+    dy = rng.standard_normal(net(x).y.shape).astype(dtype)
+    dy[1:] = 0
+    together = net.vjp(x, dy, lengths=lengths)[0]
+    alone = net.vjp(x[:1], dy[:1], lengths=None if lengths is None else lengths[:1])[0]
+    for name, values in together.items():
+        assert (alone[name] == values).all(), name
+
+
 def parts(state, which):
     """The states of some sequences."""
     return tuple(h[which] for h in state) if isinstance(state, tuple) else state[which]

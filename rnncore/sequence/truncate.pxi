@@ -37,6 +37,11 @@ cdef inline Py_ssize_t window(
 cdef void truncate_after(const Plan* plan, const Layer* layer, Py_ssize_t t) noexcept nogil:
     """After step t, backwards: no gradient remains where the next step is in another window."""
     cdef Py_ssize_t lane, i, further = t + 1 if layer.reverse else t - 1
+    if plan.units_in_lanes:
+        if window(plan, layer, 0, t) != window(plan, layer, 0, further):
+            memset(layer.dh, 0, plan.h_size * sizeof(real))
+            memset(layer.dc, 0, plan.h_size * sizeof(real))
+        return
     for lane in range(plan.lanes):
         if window(plan, layer, lane, t) != window(plan, layer, lane, further):
             for i in range(plan.net.hidden):

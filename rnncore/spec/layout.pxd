@@ -107,7 +107,7 @@ cdef inline bint suits_units(const Plan* plan, Py_ssize_t count) noexcept nogil:
     side: where that was measured to be faster (docs/performance.md). One always is; several only
     where their units fill vectors, and where they do not read large weights as often as there are
     sequences."""
-    if is_scalar(plan) or plan.masked or plan.net.skip or plan.truncate or plan.term:
+    if is_scalar(plan) or plan.masked or plan.net.skip or plan.term:
         return False
     if plan.net.dropout > 0:
         return False

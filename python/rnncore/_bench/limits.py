@@ -1,6 +1,6 @@
 """What this machine can do at most, measured in the same run by the compiled core.
 
-Four probes (``rnncore/probes.pxi``), each on one core and with the build that is timed:
+Four probes (``rnncore/diagnostics/probes.pxi``), each on one core and with the build that is timed:
 
 ``fma``     flops per second of independent multiply-adds, operands in registers
 ``tanh``    seconds per element of tanh and its derivative, from cache to cache
