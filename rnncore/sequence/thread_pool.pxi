@@ -137,7 +137,8 @@ cdef class ThreadPool:
         if group > 0 and mine.backward:
             memset(grad, 0, mine.net.size * sizeof(real))
         mine.result.loss, mine.result.faults = 0, 0
-        mine.job = self.plan.job
+        if mine != self.plan:
+            mine.job = self.plan.job
         work(mine, self.seqs, self.first + begin, end - begin, grad)
         self.losses[group], self.faults[group] = mine.result.loss, mine.result.faults
 
