@@ -48,8 +48,7 @@ from rnncore.spec.network cimport (
 from rnncore.spec.plan cimport (
     MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, gradients_at,
     has_plain_backward, index_read, is_scalar, mask_of, memory, most_in_block, needs_mask_first,
-    saved_at, slot_of, state,
-    tape_index, top_layer,
+    saved_at, slot_of, state, tape_index, top_layer,
 )
 from rnncore.platform.random cimport next_random, shuffle
 

@@ -128,5 +128,6 @@ cdef inline void affine_units(
             units_steps(8, onto, out, out_step, w, bias, u, u_step, n_in, n)
         i += vectors * LANES
         out += vectors * LANES
-        bias += vectors * LANES
+        if not onto:              # it may be NULL
+            bias += vectors * LANES
         w += vectors * LANES * n_in

@@ -31,7 +31,9 @@ cdef void pack_layer(const Plan* plan, const Layer* layer, Py_ssize_t slopes) no
     pack(layer.apart_state_weight, H, 0, V, w_hh + shared * H, apart, H, H, 1)
     if net.skip:
         pack(layer.step_weight, layer.rows, rows + H, V, w_skip, H, H, H, 1)
-    pack_bias(plan, layer)
+    pack_bias(
+        net, layer.step_bias, plan.parameters + layer.bias_ih, plan.parameters + layer.bias_hh, H
+    )
     if not plan.backward:
         return
     pack(layer.back_weight, n, 0, V, w_hh, H, n, 1, H)
@@ -40,25 +42,6 @@ cdef void pack_layer(const Plan* plan, const Layer* layer, Py_ssize_t slopes) no
     if slopes:  # in the order of a_t
         pack(layer.input_back_weight, n, 0, V, w_ih + shared * D, D, apart, 1, D)
         pack(layer.input_back_weight, n, apart, V, w_ih, D, shared, 1, D)
-
-
-cdef void pack_bias(const Plan* plan, const Layer* layer) noexcept nogil:
-    """b_ih + b_hh in the order of a_t, or each where its product is kept apart."""
-    cdef const real* b_ih = plan.parameters + layer.bias_ih
-    cdef const real* b_hh = plan.parameters + layer.bias_hh
-    cdef Py_ssize_t i, gate, H = plan.net.hidden
-    cdef real* of_input
-    cdef real* of_state
-    memset(layer.step_bias, 0, plan.gate_rows * sizeof(real))
-    if not plan.net.has_bias:
-        return
-    for gate in range(plan.net.gates):
-        of_input = layer.step_bias + input_block(&plan.net.cell, gate) * H
-        of_state = layer.step_bias + state_block(&plan.net.cell, gate) * H
-        for i in range(H):
-            of_input[i] = b_ih[gate * H + i]
-        for i in range(H):
-            of_state[i] += b_hh[gate * H + i]
 
 
 cdef void pack_head(const Plan* plan) noexcept nogil:

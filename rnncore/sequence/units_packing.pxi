@@ -27,19 +27,24 @@ cdef inline void pack_states_of_units(
     pack_blocks(packed, blocks, net.gates, H, H, H, 1)
 
 
-cdef inline void pack_bias_of_units(
-    const Network* net, real* bias, const real* b_ih, const real* b_hh,
+cdef inline void pack_bias(
+    const Network* net, real* bias, const real* b_ih, const real* b_hh, Py_ssize_t step,
 ) noexcept nogil:
-    """b_ih + b_hh by blocks, or each where its product is kept apart."""
-    cdef Py_ssize_t i, k, gate, H = net.hidden, P = padded(H), of_input, of_state
-    memset(bias, 0, blocks_of_a(&net.cell) * P * sizeof(real))
+    """b_ih + b_hh in the order of a_t, or each where its product is kept apart; a gate every `step`
+    reals: H with sequences in lanes, P with units."""
+    cdef Py_ssize_t i, gate, H = net.hidden
+    cdef real* of_input
+    cdef real* of_state
+    memset(bias, 0, blocks_of_a(&net.cell) * step * sizeof(real))
+    if not net.has_bias:
+        return
     for gate in range(net.gates):
-        of_input = input_block(&net.cell, gate) * P
-        of_state = state_block(&net.cell, gate) * P
+        of_input = bias + input_block(&net.cell, gate) * step
+        of_state = bias + state_block(&net.cell, gate) * step
         for i in range(H):
-            k = gate * H + i
-            bias[of_input + i] = b_ih[k]
-            bias[of_state + i] = bias[of_state + i] + b_hh[k]
+            of_input[i] = b_ih[gate * H + i]
+        for i in range(H):
+            of_state[i] += b_hh[gate * H + i]
 
 
 # What a layer's x_t is made of: the caller's numbers, or h_t of the layer below in one direction
@@ -71,12 +76,9 @@ cdef void pack_layer_of_units(const Plan* plan, const Layer* layer) noexcept nog
             pack_inputs_of_units(net, packed, w_ih + part * n, n, D)
             packed += n * net.gates * P
     pack_states_of_units(net, layer.state_weight, w_hh)
-    if net.has_bias:
-        pack_bias_of_units(
-            net, layer.step_bias, plan.parameters + layer.bias_ih, plan.parameters + layer.bias_hh
-        )
-    else:
-        memset(layer.step_bias, 0, plan.a_size * sizeof(real))
+    pack_bias(
+        net, layer.step_bias, plan.parameters + layer.bias_ih, plan.parameters + layer.bias_hh, P
+    )
     if not plan.backward:
         return
     for gate in range(net.gates):

@@ -88,8 +88,7 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     if plan.term:
         plan.segment = 1      # so that each step's part is on its own
     plan.segments = (time + plan.segment - 1) // plan.segment
-    tape = <double>time * tape_rows(plan) * sizeof(real)
-    tape *= LANES if plan.units_in_lanes else plan.lanes
+    tape = <double>time * tape_rows(plan) * plan.lanes * sizeof(real)
     # Backwards in time everything is needed at once; a skip connection reaches anywhere.
     plan.whole = plan.net.directions == 2 or plan.net.skip > 0 or needs_mask_first(plan)
     plan.whole = plan.whole or plan.backward and (

@@ -129,10 +129,9 @@ cdef class PackedUnits:
             pack_states_of_units(net, self.layers[i].state_weight, p + shape.weight_hh)
             if net.skip:
                 pack_units(self.layers[i].skip_weight, p + shape.weight_skip, H, H, H, 1)
-            if net.has_bias:
-                pack_bias_of_units(
-                    net, self.layers[i].bias, p + shape.bias_ih, p + shape.bias_hh
-                )
+            pack_bias(
+                net, self.layers[i].bias, p + shape.bias_ih, p + shape.bias_hh, padded(H)
+            )
         if not net.has_head:
             return 0
         pack_units(self.head_weight, p + net.head_weight, K, H, H, 1)
