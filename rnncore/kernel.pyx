@@ -21,7 +21,9 @@ from rnncore.cells.elman cimport IDENTITY, RELU, SIGMOID, TANH, Nonlinearity, el
 from rnncore.cells.table cimport describe
 from rnncore.losses.loss cimport Loss
 from rnncore.losses.table cimport describe_loss
-from rnncore.optimisers.optimiser cimport Optimiser, Rule
+from rnncore.optimisers.optimiser cimport (
+    MOST_STATES, Coefficients, Optimiser, Rule, set_coefficients,
+)
 from rnncore.optimisers.table cimport describe_rule
 from rnncore.optimisers.update cimport update
 from rnncore.platform.atomics cimport (
@@ -29,7 +31,7 @@ from rnncore.platform.atomics cimport (
     users_of, watch_forks,
 )
 from rnncore.products.lanes_of_sequences cimport (
-    CHUNK, affine, contract, lanes_to_rows, outer_sum, pack, row_sums,
+    CHUNK, Weights, add_sum, affine, contract, lanes_to_rows, outer_sum, pack, row_sums, weight_of,
 )
 from rnncore.products.lanes_of_units cimport (
     affine_units, pack_blocks, pack_units, padded, units_tile,
@@ -40,15 +42,15 @@ from rnncore.simd.lanes cimport (
     vstore_any, vsum, vtanh, vtranspose,
 )
 from rnncore.spec.layout cimport (
-    carve_reals, choose_block, lay_out_block, lay_out_weights, most_rows, sum_width, tape_rows,
+    bias_sums, carve, carve_reals, choose_block, lay_out_block, lay_out_weights, most_rows, sum_width, tape_rows,
 )
 from rnncore.spec.network cimport (
     BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, state_rows, target_width,
 )
 from rnncore.spec.plan cimport (
-    MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, gradients_at,
+    MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, each, gradients_at,
     has_plain_backward, index_read, is_scalar, mask_of, memory, most_in_block, needs_mask_first,
-    saved_at, slot_of, state, tape_index, top_layer,
+    saved_at, set_lanes, set_seeds, slot_of, state, tape_index, top_layer,
 )
 from rnncore.platform.random cimport next_random, shuffle
 
@@ -75,6 +77,7 @@ include "sequence/gather.pxi"
 include "sequence/targets.pxi"
 include "sequence/scalar.pxi"
 include "sequence/truncate.pxi"
+include "sequence/products.pxi"
 include "sequence/skip.pxi"
 include "sequence/units_packing.pxi"
 include "sequence/units_forward.pxi"
@@ -100,7 +103,10 @@ include "bindings/engine.pxi"
 include "bindings/plain_calls.pxi"
 include "bindings/evaluate.pxi"
 
+include "training/progress.pxi"
 include "training/fit.pxi"
+include "training/population.pxi"
+include "training/cohort.pxi"
 
 include "diagnostics/flow.pxi"
 include "diagnostics/terms.pxi"

@@ -24,6 +24,7 @@
 #     _diagnostics       methods for inspection: gradients by time step, states and gates
 #     _training          methods for training
 #     _networks          the public classes, which list the methods; load
+#     _population        many networks at once; the public class is in population
 #     _demo _bench       programs of the command line
 
 from rnncore import schedules
@@ -38,6 +39,7 @@ from rnncore._networks.rnn import RNN
 from rnncore._runtime.config import show_config
 from rnncore._training.history import History
 from rnncore._version import __version__
+from rnncore.population import Population
 
 __all__ = [
     "GRU",
@@ -47,6 +49,7 @@ __all__ = [
     "GradientFlow",
     "History",
     "Output",
+    "Population",
     "Trace",
     "__version__",
     "load",

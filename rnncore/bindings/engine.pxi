@@ -94,9 +94,10 @@ cdef class Engine:
 
     cdef int prepare(
         self, Plan* plan, const Sequences* seqs, Py_ssize_t count, bint backward, bint want_dx,
-        Py_ssize_t truncate=0, double activation=0, Py_ssize_t term=0,
+        Py_ssize_t truncate=0, double activation=0, Py_ssize_t term=0, int vectors=0,
     ) except -1:
-        """A plan for blocks of `count` of the sequences, but for its memory."""
+        """A plan for blocks of `count` of the sequences, but for its memory.  With `vectors` a
+        plan for models in the lanes, so many sequences of each in a block."""
         cdef double tape
         cdef Py_ssize_t passes = self.net.layers * self.net.directions
         memset(&plan.job, 0, sizeof(Job))
@@ -109,7 +110,8 @@ cdef class Engine:
         plan.ragged = seqs.length != NULL or plan.masked
         plan.backward = backward
         plan.want_dx, plan.tracing = want_dx, False
-        plan.truncate, plan.job.activation, plan.term = truncate, activation, term
+        plan.truncate, plan.job.penalised, plan.term = truncate, activation > 0, term
+        plan.models_in_lanes, plan.vectors = vectors > 0, vectors
         choose_block(plan, count, seqs.time)
         tape = <double>(plan.slots + plan.net.skip) * plan.lanes * (tape_rows(plan) + 2)
         tape *= sizeof(real)
@@ -322,9 +324,10 @@ cdef class Engine:
             if self.net.cell.memory:
                 seqs.dc0 = states("dc0", &dc0[0, 0, 0], dc0.shape, seqs.count, &self.net)
         self.prepare(&plan, &seqs, seqs.count, True, dx is not None, truncate)
-        plan.job.scale = 1 / count if count else 0
+        set_lanes(plan.job.scale, 1 / count if count else 0)
         if dropout_seed is not None:
-            plan.job.dropout, plan.job.dropout_seed = self.net.dropout, dropout_seed
+            plan.job.dropout = self.net.dropout
+            set_seeds(&plan.job, dropout_seed)
         self.run(&plan, &seqs, data_of(grad), threads)
         return (
             plan.result.loss / count if count else float("nan"),

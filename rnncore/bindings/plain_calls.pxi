@@ -188,7 +188,7 @@ def plain_gradient(
         return None
     grad = cnp.PyArray_ZEROS(1, [engine.net.size], REAL_NUMBER, 0)
     engine.prepare(&plan, &seqs, seqs.count, True, False)
-    plan.job.scale = 1 / count
+    set_lanes(plan.job.scale, 1 / count)
     engine.run(&plan, &seqs, data_of(grad), threads)
     if plan.result.faults or not isfinite(plan.result.loss):
         return None
@@ -215,7 +215,7 @@ def plain_vjp(Engine engine not None, x, dy, h0, lengths, mask, threads, rng, tr
     first = state_of(dh0)
     seqs.dy, seqs.dx, seqs.dh0, seqs.dc0 = data_of(upstream), data_of(dx), first.h, first.c
     engine.prepare(&plan, &seqs, seqs.count, True, True)
-    plan.job.scale = 1
+    set_lanes(plan.job.scale, 1)
     engine.run(&plan, &seqs, data_of(grad), threads)
     if plan.result.faults:
         return None

@@ -40,7 +40,8 @@ def terms(
     engine.prepare(&plan, &seqs, count, True, False, 0, 0, engine.net.size)
     sums = &squares[0, 0, 0]
     expect_shape("squares", sums, sizeof(double), squares.shape, [passes, n + 1, 3, -1])
-    plan.job.scale, plan.tracing = scale, True
+    set_lanes(plan.job.scale, scale)
+    plan.tracing = True
     plan.parameters = &engine.flat[0]
     set_out(arena, &plan, &seqs)
     engine.begin_reading()

@@ -15,9 +15,9 @@ from rnncore.simd.lanes cimport (
 from rnncore.losses.loss cimport Loss, weighted
 
 
-cdef inline double cross_entropy_evaluate(
+cdef inline vreal cross_entropy_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t _weight_rows, real scale, real* losses, bint* _outside,
+    Py_ssize_t _weight_rows, vreal scale, real* losses, bint* _outside,
 ) noexcept nogil:
     cdef vreal zero = vset1(0), total = zero
     cdef vreal a, e, w, d, top, target_z, target_e, others, loss, ratio, factor
@@ -48,14 +48,14 @@ cdef inline double cross_entropy_evaluate(
         loss = weighted(w, loss)
         total = vadd(total, loss)
         # softmax, but p_d - 1 = -others / sum
-        factor = vdiv(vset1(scale), vadd(others, target_e))
+        factor = vdiv(scale, vadd(others, target_e))
         for k in range(K):
             row = z + (k * vectors + v) * LANES
             e = vselect(is_class(k, d), vsub(zero, others), vload(row))
             vstore(row, weighted(w, vmul(e, factor)))
         if losses != NULL:
             vstore(losses + v * LANES, loss)
-    return vsum(total)
+    return total
 
 
 cdef inline vreal largest(Py_ssize_t K, int vectors, const real* z) noexcept nogil:

@@ -12,9 +12,9 @@ from rnncore.simd.lanes cimport (
 from rnncore.losses.loss cimport Loss, weighted
 
 
-cdef inline double gaussian_evaluate(
+cdef inline vreal gaussian_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, real scale, real* losses, bint* _outside,
+    Py_ssize_t weight_rows, vreal scale, real* losses, bint* _outside,
 ) noexcept nogil:
     cdef vreal zero = vset1(0), half = vset1(<real>0.5), total = zero
     cdef vreal w, m, s, precision, error, square, loss
@@ -30,13 +30,13 @@ cdef inline double gaussian_evaluate(
             square = vmul(vmul(error, error), precision)
             loss = weighted(w, vmul(half, vadd(s, square)))
             total = vadd(total, loss)
-            error = vmul(vset1(scale), vmul(error, precision))
-            square = vmul(vset1(scale), vmul(half, vsub(vset1(1), square)))
+            error = vmul(scale, vmul(error, precision))
+            square = vmul(scale, vmul(half, vsub(vset1(1), square)))
             vstore(z + i, weighted(w, error))
             vstore(z + other + i, weighted(w, square))
             if losses != NULL:
                 vstore(losses + i, loss)
-    return vsum(total)
+    return total
 
 
 cdef inline void gaussian(Loss* loss) noexcept nogil:

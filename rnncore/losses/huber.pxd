@@ -14,9 +14,9 @@ cdef inline vreal huber_point(vreal z, vreal d, vreal* slope) noexcept nogil:
     return vselect(vless(one, size), vsub(size, half), vmul(half, vmul(error, error)))
 
 
-cdef inline double huber_evaluate(
+cdef inline vreal huber_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, real scale, real* losses, bint* outside,
+    Py_ssize_t weight_rows, vreal scale, real* losses, bint* outside,
 ) noexcept nogil:
     return over_outputs(
         huber_point, False, 0, 0, K, vectors, z, target, weight, weight_rows, scale, losses, outside

@@ -7,11 +7,11 @@ from rnncore.simd.lanes cimport (
 # The loss of one step's logits z (K, lanes) against target (rows, lanes), as many rows as a step
 # has targets, classes as reals. weight (lanes), or with weight_rows > 1 (weight_rows, lanes), is
 # what the loss of a target is multiplied by, 0 where it does not count. z is overwritten by
-# scale * weight * dL/dz and the sum of weight * L returned; unless losses is NULL, weight * L goes
-# there (rows, lanes), which may be z. *outside is set where a counted target is not one.
-ctypedef double (*Evaluate)(
+# scale * weight * dL/dz and the sums of weight * L over outputs and vectors are returned; unless
+# losses is NULL, weight * L goes there (rows, lanes), which may be z. *outside is set where a counted target is not one.
+ctypedef vreal (*Evaluate)(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, real scale, real* losses, bint* outside,
+    Py_ssize_t weight_rows, vreal scale, real* losses, bint* outside,
 ) noexcept nogil
 
 # The loss of one number z against d, and dL/dz.
@@ -30,9 +30,9 @@ cdef inline vreal weighted(vreal weight, vreal value) noexcept nogil:
     return vselect(vless(vset1(0), weight), vmul(weight, value), vset1(0))
 
 
-cdef inline double over_outputs(
+cdef inline vreal over_outputs(
     Point point, bint bounded, real low, real high, Py_ssize_t K, int vectors, real* z,
-    const real* target, const real* weight, Py_ssize_t weight_rows, real scale, real* losses,
+    const real* target, const real* weight, Py_ssize_t weight_rows, vreal scale, real* losses,
     bint* outside,
 ) noexcept nogil:
     """`Evaluate` for a loss that is a sum over outputs.  point and bounded, whether targets have
@@ -48,7 +48,7 @@ cdef inline double over_outputs(
             w = vload(weight + (i if weight_rows > 1 else v * LANES))
             loss = weighted(w, point(vload(z + i), d, &slope))
             total = vadd(total, loss)
-            vstore(z + i, weighted(w, vmul(vset1(scale), slope)))
+            vstore(z + i, weighted(w, vmul(scale, slope)))
             if losses != NULL:
                 vstore(losses + i, loss)
             if bounded:
@@ -56,4 +56,4 @@ cdef inline double over_outputs(
                 wrong = vselect(vless(vset1(high), d), one, wrong)
     if bounded and vsum(wrong) > 0:
         outside[0] = True
-    return vsum(total)
+    return total

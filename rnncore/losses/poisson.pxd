@@ -17,9 +17,9 @@ cdef inline vreal poisson_point(vreal z, vreal d, vreal* slope) noexcept nogil:
     return vsub(rate, vmul(d, z))
 
 
-cdef inline double poisson_evaluate(
+cdef inline vreal poisson_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, real scale, real* losses, bint* outside,
+    Py_ssize_t weight_rows, vreal scale, real* losses, bint* outside,
 ) noexcept nogil:
     return over_outputs(
         poisson_point, True, 0, <real>INFINITY, K, vectors, z, target, weight, weight_rows, scale,

@@ -5,13 +5,14 @@
     nesterov   v = mu v + g;  p -= lr (g + mu v)
 """
 
-from rnncore.simd.lanes cimport LANES, real, vfma, vload, vreal, vset1, vstore
+from rnncore.simd.lanes cimport LANES, real, vfma, vload, vload_any, vreal, vset1, vstore, vsub
 from rnncore.optimisers.optimiser cimport Optimiser, Rule
 
 
 cdef inline void descend(Optimiser* o, bint momentum, bint ahead) noexcept nogil:
     cdef Py_ssize_t i
-    cdef vreal p, g, v, rate = vset1(<real>-o.lr), mu = vset1(<real>o.momentum)
+    cdef vreal p, g, v, mu = vload_any(o.momentum)
+    cdef vreal rate = vsub(vset1(0), vload_any(o.lr))
     for i in range(o.vectors):
         g = vload(o.gradient + i * LANES)
         if momentum:

@@ -5,14 +5,14 @@ gradients (X. Chen et al., "Symbolic discovery of optimization algorithms", Neur
 """
 
 from rnncore.simd.lanes cimport (
-    LANES, real, vfma, vless, vload, vreal, vselect, vset1, vstore, vsub,
+    LANES, real, vfma, vless, vload, vload_any, vreal, vselect, vset1, vstore, vsub,
 )
 from rnncore.optimisers.optimiser cimport Optimiser, Rule
 
 
 cdef inline void lion_step(Optimiser* o) noexcept nogil:
-    cdef vreal new1 = vset1(<real>(1 - o.beta1)), new2 = vset1(<real>(1 - o.beta2))
-    cdef vreal zero = vset1(0), up = vset1(<real>-o.lr), down = vset1(<real>o.lr), p, g, m, c
+    cdef vreal new1 = vload_any(o.rest_of_beta1), new2 = vload_any(o.rest_of_beta2)
+    cdef vreal zero = vset1(0), down = vload_any(o.lr), up = vsub(zero, down), p, g, m, c
     cdef Py_ssize_t i
     for i in range(o.vectors):
         g = vload(o.gradient + i * LANES)

@@ -10,7 +10,8 @@
 from libc.math cimport isfinite, sqrt
 
 from rnncore.simd.lanes cimport (
-    LANES, real, vadd, vfma, vless, vload, vmul, vreal, vselect, vset1, vstore, vsub, vsum,
+    LANES, real, vadd, vfma, vless, vload, vload_any, vmul, vreal, vselect, vset1, vstore,
+    vstore_any, vsub, vsum,
 )
 from rnncore.optimisers.optimiser cimport Optimiser
 
@@ -28,7 +29,7 @@ cdef inline void add_l1(Optimiser* o) noexcept nogil:
 
 cdef inline void clip_by_value(Optimiser* o) noexcept nogil:
     """g = min(max(g, -clip), clip)"""
-    cdef vreal high = vset1(<real>o.clip_value), low = vset1(<real>-o.clip_value), g
+    cdef vreal high = vload_any(o.clip_value), low = vsub(vset1(0), high), g
     cdef Py_ssize_t i
     for i in range(o.vectors):
         g = vload(o.gradient + i * LANES)
@@ -63,18 +64,62 @@ cdef inline double norm_of(const real* numbers, Py_ssize_t vectors) noexcept nog
     return sqrt(square)
 
 
-cdef inline void clip_by_norm(Optimiser* o, double norm) noexcept nogil:
+cdef inline void norms_by_lane(const real* numbers, Py_ssize_t vectors, double* norms) noexcept nogil:
+    """`norm_of` the numbers in each lane."""
+    cdef real squares[LANES]
+    cdef Py_ssize_t i = 0, end
+    cdef vreal g, sums
+    cdef int lane
+    for lane in range(LANES):
+        norms[lane] = 0
+    while i < vectors:
+        sums = vset1(0)
+        end = min(i + 32, vectors)
+        while i < end:
+            g = vload(numbers + i * LANES)
+            sums = vfma(g, g, sums)
+            i += 1
+        vstore_any(squares, sums)
+        for lane in range(LANES):
+            norms[lane] += squares[lane]
+    for lane in range(LANES):
+        if not isfinite(norms[lane]):
+            norms[lane] = 0
+            for i in range(vectors):
+                norms[lane] += <double>numbers[i * LANES + lane] * numbers[i * LANES + lane]
+        norms[lane] = sqrt(norms[lane])
+
+
+cdef inline void find_norms(const Optimiser* o, double* norms) noexcept nogil:
+    """The norm of the gradient; of each model where every lane has one, else the first."""
+    if o.each:
+        norms_by_lane(o.gradient, o.vectors, norms)
+    else:
+        norms[0] = norm_of(o.gradient, o.vectors)
+
+
+cdef inline void clip_by_norm(Optimiser* o, const double* norms) noexcept nogil:
     """g *= min(1, clip / (|g| + 1e-6))"""
-    cdef double factor = o.clip_norm / (norm + 1e-6)
+    cdef real factors[LANES]
+    cdef double factor
+    cdef bint clips = False
     cdef Py_ssize_t i
-    if factor < 1:
+    cdef int lane, k
+    for lane in range(LANES):
+        k = lane if o.each else 0
+        factor = o.of[k].clip_norm / (norms[k] + 1e-6) if o.of[k].clip_norm > 0 else 1
+        factors[lane] = <real>(factor if factor < 1 else 1)
+        clips = clips or factor < 1
+    if clips:
         for i in range(o.vectors):
-            vstore(o.gradient + i * LANES, vmul(vload(o.gradient + i * LANES), vset1(<real>factor)))
+            vstore(
+                o.gradient + i * LANES, vmul(vload(o.gradient + i * LANES), vload_any(factors))
+            )
 
 
 cdef inline void decay_weights(Optimiser* o) noexcept nogil:
     cdef Py_ssize_t i
-    cdef vreal p, d, rate = vset1(<real>-o.lr)
+    cdef vreal p, d, rate = vsub(vset1(0), vload_any(o.lr))
     for i in range(o.vectors):
         p = vload(o.parameters + i * LANES)
         d = vmul(vload(o.decay + i * LANES), p)
@@ -86,17 +131,20 @@ cdef inline void decay_weights(Optimiser* o) noexcept nogil:
 
 cdef inline void update(Optimiser* o) noexcept nogil:
     """One update of the parameters by the gradient."""
-    cdef double norm
+    cdef double norms[LANES]
+    cdef int lane, models = LANES if o.each else 1
     if o.l1 != NULL:
         add_l1(o)
-    norm = o.norm = norm_of(o.gradient, o.vectors)
-    if o.clip_value > 0:
+    find_norms(o, norms)
+    for lane in range(models):
+        o.of[lane].norm = norms[lane]
+        o.of[lane].updates += 1
+    if o.clips_values:
         clip_by_value(o)
-        if o.clip_norm > 0:
-            norm = norm_of(o.gradient, o.vectors)
-    if o.clip_norm > 0:
-        clip_by_norm(o, norm)
+        if o.clips_norms:
+            find_norms(o, norms)
+    if o.clips_norms:
+        clip_by_norm(o, norms)
     if o.decay != NULL:
         decay_weights(o)
-    o.updates += 1
     o.rule.step(o)

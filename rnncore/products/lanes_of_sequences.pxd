@@ -24,6 +24,26 @@ cdef enum:
     CHUNK = 256               # terms of a gradient to sum in one go, for speed and precision
 
 
+# How many reals a weight is: 1, or LANES where every lane has a weight of its own; where it is
+# given, and packed.
+cdef struct Weights:
+    int given
+    int packed
+
+
+cdef inline vreal weight_of(bint each, const real* w, Py_ssize_t i) noexcept nogil:
+    """The i-th weight for every lane: the same, or each lane's own."""
+    return vload(w + i * LANES) if each else vset1(w[i])
+
+
+cdef inline void add_sum(bint each, real* grad, Py_ssize_t i, vreal sums) noexcept nogil:
+    """The i-th entry of a gradient += its sums by lane: all together, or each to its own."""
+    if each:
+        vstore(grad + i * LANES, vadd(vload(grad + i * LANES), sums))
+    else:
+        grad[i] += vsum(sums)
+
+
 cdef inline Py_ssize_t tile_rows(Py_ssize_t left, int vectors) noexcept nogil:
     """Rows of the next tile when `left` rows are left: a full tile, then powers of two."""
     cdef Py_ssize_t full = min(8, TILE_SUMS // vectors)
@@ -33,15 +53,16 @@ cdef inline Py_ssize_t tile_rows(Py_ssize_t left, int vectors) noexcept nogil:
 
 
 cdef inline void pack(
-    real* packed, Py_ssize_t columns, Py_ssize_t first, int vectors,
+    Weights of, real* packed, Py_ssize_t columns, Py_ssize_t first, int vectors,
     const real* matrix, Py_ssize_t n_out, Py_ssize_t n_in,
     Py_ssize_t out_stride, Py_ssize_t in_stride,
 ) noexcept nogil:
     """Copy matrix[i * out_stride + j * in_stride] into columns first.. of `packed`,
     the (n_out, columns) matrix in the order in which the tiles of `affine` read it:
     panel after panel of columns, in each tile after tile of rows, in each of these
-    column after column."""
+    column after column.  What is counted here are weights, of as many reals as `of` says."""
     cdef Py_ssize_t most = PANEL // vectors, i = 0, _j, k, rows, panel, width, column, end
+    cdef Py_ssize_t given = of.given, size = of.packed
     cdef const real* entry
     cdef real* tile
     while i < n_out:
@@ -51,19 +72,22 @@ cdef inline void pack(
             panel = column // most * most
             width = min(most, columns - panel)
             end = min(panel + width, first + n_in)
-            tile = packed + panel * n_out + i * width + (column - panel) * rows
-            entry = matrix + i * out_stride + (column - first) * in_stride
+            tile = packed + (panel * n_out + i * width + (column - panel) * rows) * size
+            entry = matrix + (i * out_stride + (column - first) * in_stride) * given
             for _j in range(end - column):
                 for k in range(rows):
-                    tile[k] = entry[k * out_stride]
-                tile += rows
-                entry += in_stride
+                    if size == 1:
+                        tile[k] = entry[k * out_stride]
+                    else:
+                        vstore(tile + k * LANES, weight_of(given > 1, entry, k * out_stride))
+                tile += rows * size
+                entry += in_stride * given
             column = end
         i += rows
 
 
 cdef inline void rank_one(
-    int rows, int vectors, vreal* sums, const real* w, Py_ssize_t w_row, const real* u,
+    bint each, int rows, int vectors, vreal* sums, const real* w, Py_ssize_t w_row, const real* u,
 ) noexcept nogil:
     """sums[i, v] += w[i * w_row] u[v]"""
     cdef vreal x[4]
@@ -72,13 +96,13 @@ cdef inline void rank_one(
     for v in range(vectors):
         x[v] = vload(u + v * LANES)
     for i in range(rows):
-        weight = vset1(w[i * w_row])
+        weight = weight_of(each, w, i * w_row)
         for v in range(vectors):
             sums[i * vectors + v] = vfma(weight, x[v], sums[i * vectors + v])
 
 
 cdef inline void affine_tile(
-    int rows, int vectors, bint onto,
+    bint each, int rows, int vectors, bint onto,
     real* out, const real* w, const real* bias, const real* u, Py_ssize_t n_in,
 ) noexcept nogil:
     cdef vreal sums[MOST_SUMS]
@@ -89,69 +113,72 @@ cdef inline void affine_tile(
             if onto:
                 sums[i * vectors + v] = vload(out + (i * vectors + v) * LANES)
             else:
-                sums[i * vectors + v] = vset1(bias[i])
+                sums[i * vectors + v] = weight_of(each, bias, i)
     for _j in range(n_in):
-        rank_one(rows, vectors, sums, w, 1, u)
+        rank_one(each, rows, vectors, sums, w, 1, u)
         u += vectors * LANES
-        w += rows
+        w += rows * (LANES if each else 1)
     for i in range(rows * vectors):
         vstore(out + i * LANES, sums[i])
 
 
 cdef inline void affine_panel(
-    int vectors, real* out, const real* w, const real* bias, const real* u,
+    bint each, int vectors, real* out, const real* w, const real* bias, const real* u,
     Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
 ) noexcept nogil:
-    cdef Py_ssize_t i = 0, rows
+    cdef Py_ssize_t i = 0, rows, size = LANES if each else 1
     while i < n_out:
         rows = tile_rows(n_out - i, vectors)
         if 8 * vectors <= TILE_SUMS and rows == 8:
-            affine_tile(8, vectors, onto, out, w, bias, u, n_in)
+            affine_tile(each, 8, vectors, onto, out, w, bias, u, n_in)
         elif 6 * vectors <= TILE_SUMS < 8 * vectors and rows == 6:
-            affine_tile(6, vectors, onto, out, w, bias, u, n_in)
+            affine_tile(each, 6, vectors, onto, out, w, bias, u, n_in)
         elif 4 * vectors <= TILE_SUMS and rows == 4:
-            affine_tile(4, vectors, onto, out, w, bias, u, n_in)
+            affine_tile(each, 4, vectors, onto, out, w, bias, u, n_in)
         elif 3 * vectors <= TILE_SUMS < 4 * vectors and rows == 3:
-            affine_tile(3, vectors, onto, out, w, bias, u, n_in)
+            affine_tile(each, 3, vectors, onto, out, w, bias, u, n_in)
         elif rows == 2:
-            affine_tile(2, vectors, onto, out, w, bias, u, n_in)
+            affine_tile(each, 2, vectors, onto, out, w, bias, u, n_in)
         else:
-            affine_tile(1, vectors, onto, out, w, bias, u, n_in)
+            affine_tile(each, 1, vectors, onto, out, w, bias, u, n_in)
         i += rows
         out += rows * vectors * LANES
-        w += rows * n_in
-        bias += rows
+        w += rows * n_in * size
+        bias += rows * size
 
 
 cdef inline void affine_panels(
-    int vectors, real* out, const real* w, const real* bias, const real* u,
+    bint each, int vectors, real* out, const real* w, const real* bias, const real* u,
     Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
 ) noexcept nogil:
-    cdef Py_ssize_t most = PANEL // vectors, j = most, n
-    affine_panel(vectors, out, w, bias, u, n_out, min(most, n_in), onto)
+    cdef Py_ssize_t most = PANEL // vectors, j = most, n, size = LANES if each else 1
+    affine_panel(each, vectors, out, w, bias, u, n_out, min(most, n_in), onto)
     while j < n_in:
         n = min(most, n_in - j)
-        affine_panel(vectors, out, w + j * n_out, bias, u + j * vectors * LANES, n_out, n, True)
+        affine_panel(
+            each, vectors, out, w + j * n_out * size, bias, u + j * vectors * LANES, n_out, n, True
+        )
         j += most
 
 
 cdef inline void affine(
-    int vectors, real* out, const real* w, const real* bias, const real* u,
+    bint each, int vectors, real* out, const real* w, const real* bias, const real* u,
     Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
 ) noexcept nogil:
     """out[i] = start + sum_j W[i, j] u[j], where start is out[i] itself with `onto`,
     bias[i] without.
 
     out (n_out, lanes), u (n_in, lanes): aligned, apart from each other;
-    w: (n_out, n_in) packed; bias (n_out), read only without `onto`.
+    w: (n_out, n_in) packed; bias (n_out), read only without `onto`.  each, a literal: whether the
+    weights are vectors, one for each lane.
     """
     # With the number of vectors known, the compiler unrolls the tiles.
     if vectors == 1:
-        affine_panels(1, out, w, bias, u, n_out, n_in, onto)
+        affine_panels(each, 1, out, w, bias, u, n_out, n_in, onto)
     elif vectors == 2:
-        affine_panels(2, out, w, bias, u, n_out, n_in, onto)
+        affine_panels(each, 2, out, w, bias, u, n_out, n_in, onto)
     else:
-        affine_panels(4, out, w, bias, u, n_out, n_in, onto)
+        affine_panels(each, 4, out, w, bias, u, n_out, n_in, onto)
 
 
 cdef inline void lanes_to_rows(
@@ -185,7 +212,7 @@ cdef inline void contract_tile(
         sums[i] = vset1(0)
     for _t in range(steps):
         for lane in range(used):
-            rank_one(rows, columns, sums, u + lane, lanes, a + lane * width)
+            rank_one(False, rows, columns, sums, u + lane, lanes, a + lane * width)
         a += lanes * width
         u += u_step
     for i in range(rows):
@@ -250,7 +277,7 @@ cdef inline void contract(
 
 
 cdef inline void outer_tile(
-    int rows, int columns, int vectors, Py_ssize_t steps,
+    bint each, int rows, int columns, int vectors, Py_ssize_t steps,
     real* grad, Py_ssize_t grad_stride,
     const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
 ) noexcept nogil:
@@ -273,31 +300,37 @@ cdef inline void outer_tile(
         u += u_step
     for i in range(rows):
         for j in range(columns):
-            grad[i * grad_stride + j] += vsum(sums[i * columns + j])
+            add_sum(each, grad, i * grad_stride + j, sums[i * columns + j])
 
 
 cdef inline void outer_columns(
-    int rows, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t stride, Py_ssize_t n_u,
+    bint each, int rows, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t stride, Py_ssize_t n_u,
     const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
 ) noexcept nogil:
     cdef Py_ssize_t j = 0, lanes = vectors * LANES
+    cdef real* at = grad
+    cdef int columns
     while j < n_u:
         if n_u - j >= 4:
-            outer_tile(rows, 4, vectors, steps, grad + j, stride, a, a_step, u + j * lanes, u_step)
-            j += 4
+            columns = 4
+            outer_tile(each, rows, 4, vectors, steps, at, stride, a, a_step, u, u_step)
         elif n_u - j >= 2:
-            outer_tile(rows, 2, vectors, steps, grad + j, stride, a, a_step, u + j * lanes, u_step)
-            j += 2
+            columns = 2
+            outer_tile(each, rows, 2, vectors, steps, at, stride, a, a_step, u, u_step)
         else:
-            outer_tile(rows, 1, vectors, steps, grad + j, stride, a, a_step, u + j * lanes, u_step)
-            j += 1
+            columns = 1
+            outer_tile(each, rows, 1, vectors, steps, at, stride, a, a_step, u, u_step)
+        j += columns
+        u += columns * lanes
+        at += columns * (LANES if each else 1)
 
 
 cdef inline void outer_sum(
-    int vectors, Py_ssize_t steps, real* grad, Py_ssize_t stride, Py_ssize_t n_a, Py_ssize_t n_u,
+    bint each, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t stride, Py_ssize_t n_a, Py_ssize_t n_u,
     const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
 ) noexcept nogil:
-    """grad[i, j] += sum over steps and lanes of a[t, i] u[t, j].
+    """grad[i, j] += sum over steps and lanes of a[t, i] u[t, j]; with `each`, a vector: over steps
+    and vectors.
 
     grad (n_a, n_u), a row every `stride` reals; a and u: rows of lanes, a step every a_step
     and u_step reals (0 for the same rows at every step).
@@ -307,20 +340,20 @@ cdef inline void outer_sum(
     while i < n_a:
         if TILE_SUMS >= 16 and n_a - i >= 4:
             rows = 4
-            outer_columns(4, vectors, steps, grad, stride, n_u, a, a_step, u, u_step)
+            outer_columns(each, 4, vectors, steps, grad, stride, n_u, a, a_step, u, u_step)
         elif n_a - i >= 2:
             rows = 2
-            outer_columns(2, vectors, steps, grad, stride, n_u, a, a_step, u, u_step)
+            outer_columns(each, 2, vectors, steps, grad, stride, n_u, a, a_step, u, u_step)
         else:
             rows = 1
-            outer_columns(1, vectors, steps, grad, stride, n_u, a, a_step, u, u_step)
+            outer_columns(each, 1, vectors, steps, grad, stride, n_u, a, a_step, u, u_step)
         i += rows
-        grad += rows * stride
+        grad += rows * stride * (LANES if each else 1)
         a += rows * lanes
 
 
 cdef inline void row_sums_tile(
-    int rows, int vectors, Py_ssize_t steps, real* grad, const real* a, Py_ssize_t a_step,
+    bint each, int rows, int vectors, Py_ssize_t steps, real* grad, const real* a, Py_ssize_t a_step,
 ) noexcept nogil:
     cdef vreal sums[4]
     cdef Py_ssize_t _t
@@ -333,18 +366,18 @@ cdef inline void row_sums_tile(
                 sums[i] = vadd(sums[i], vload(a + (i * vectors + v) * LANES))
         a += a_step
     for i in range(rows):
-        grad[i] += vsum(sums[i])
+        add_sum(each, grad, i, sums[i])
 
 
 cdef inline void row_sums(
-    int vectors, Py_ssize_t steps, real* grad, Py_ssize_t n_a, const real* a, Py_ssize_t a_step,
+    bint each, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t n_a, const real* a, Py_ssize_t a_step,
 ) noexcept nogil:
     """grad[i] += sum over steps and lanes of a[t, i]: the gradient of a bias."""
-    cdef Py_ssize_t i = 0, lanes = vectors * LANES
+    cdef Py_ssize_t i = 0, lanes = vectors * LANES, size = LANES if each else 1
     while i < n_a:
         if n_a - i >= 4:
-            row_sums_tile(4, vectors, steps, grad + i, a + i * lanes, a_step)
+            row_sums_tile(each, 4, vectors, steps, grad + i * size, a + i * lanes, a_step)
             i += 4
         else:
-            row_sums_tile(1, vectors, steps, grad + i, a + i * lanes, a_step)
+            row_sums_tile(each, 1, vectors, steps, grad + i * size, a + i * lanes, a_step)
             i += 1

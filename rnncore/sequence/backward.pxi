@@ -29,8 +29,8 @@ cdef inline void cell_back(
     if plan.units_in_lanes:
         units_back(plan, layer, da)
         return
-    affine(
-        plan.vectors, layer.dh, layer.back_weight, plan.no_bias, recurrent, H,
+    weigh(
+        plan, layer.dh, layer.back_weight, plan.no_bias, recurrent, H,
         plan.net.gates * H, onto,
     )
 
@@ -56,12 +56,12 @@ cdef void add_activation(
     cdef Py_ssize_t i, lane
     if plan.units_in_lanes:
         for i in range(plan.net.hidden):
-            layer.dh[i] += <real>plan.job.activation * h[i]
+            layer.dh[i] += plan.job.activation[0] * h[i]
         return
     for lane in range(plan.lanes):
         factor[lane] = 0
-        if lane < plan.block.used and (mask == NULL or mask[t * plan.lanes + lane] > 0):
-            factor[lane] = <real>plan.job.activation
+        if plan.block.reads[lane] > 0 and (mask == NULL or mask[t * plan.lanes + lane] > 0):
+            factor[lane] = plan.job.activation[lane % LANES]
     for i in range(plan.net.hidden):
         for lane in range(plan.lanes):
             layer.dh[i * plan.lanes + lane] += factor[lane] * h[i * plan.lanes + lane]
@@ -144,7 +144,7 @@ cdef void steps_back(
             out_to_state(plan, layer, layer.dh, t)
         elif grad_out != NULL:
             add_rows(layer.dh, grad_out + t * plan.net.directions * plan.h_size, plan.h_size)
-        if plan.job.activation != 0:
+        if plan.job.penalised:
             add_activation(plan, layer, t0, t)
         if plan.net.skip:
             add_rows(layer.dh, skip_dh_at(plan, layer, after(layer, first + t)), plan.h_size)
@@ -168,8 +168,8 @@ cdef inline void out_to_state(
     if plan.units_in_lanes:
         out_to_units(plan, layer, dh, t)
     elif plan.net.has_head:
-        affine(
-            plan.vectors, dh, layer.head_back_weight, plan.no_bias, dy, H, plan.net.outputs, True
+        weigh(
+            plan, dh, layer.head_back_weight, plan.no_bias, dy, H, plan.net.outputs, True
         )
     else:
         add_rows(dh, dy + (plan.h_size if layer.reverse else 0), plan.h_size)
@@ -187,13 +187,13 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
         return
     for d in range(plan.net.directions):
         layer = &top_layer(plan)[d]
-        outer_sum(
-            plan.vectors, n, grad + layer.head_weight, plan.net.directions * H, K, H,
+        add_outer_sum(
+            plan, n, grad, layer.head_weight, plan.net.directions * H, K, H,
             plan.block.out, step, state(plan, layer, after(layer, index_read(plan, layer, first))),
             layer.slot_size,
         )
     if plan.net.has_bias:
-        row_sums(plan.vectors, n, grad + plan.net.head_bias, K, plan.block.out, step)
+        add_row_sums(plan, n, grad, plan.net.head_bias, K, plan.block.out, step)
 
 
 cdef void contract_gates(
@@ -233,7 +233,7 @@ cdef void step_gradient(
         scalar_gradient(plan, layer, grad, u, n)
         return
     if plan.net.has_bias:
-        row_sums(plan.vectors, n, layer.grad_bias, plan.gate_rows, plan.block.da, width)
+        add_row_sums(plan, n, layer.grad_bias, 0, plan.gate_rows, plan.block.da, width)
     if plan.width:
         for t in range(n):
             lanes_to_rows(
@@ -253,18 +253,18 @@ cdef void narrow_gradient(
     cdef Py_ssize_t width = plan.a_size, step = layer.slot_size
     cdef const real* h = u + layer.x_size
     for gate in range(plan.net.gates):
-        outer_sum(
-            plan.vectors, n, grad + layer.weight_hh + gate * H * H, H, H, H,
+        add_outer_sum(
+            plan, n, grad, layer.weight_hh + gate * H * H, H, H, H,
             plan.block.da + state_block(&plan.net.cell, gate) * H * plan.lanes, width, h, step,
         )
         if not layer.tokens:
-            outer_sum(
-                plan.vectors, n, grad + layer.weight_ih + gate * H * D, D, H, D,
+            add_outer_sum(
+                plan, n, grad, layer.weight_ih + gate * H * D, D, H, D,
                 plan.block.da + input_block(&plan.net.cell, gate) * H * plan.lanes, width, u, step,
             )
     if plan.net.skip:
-        outer_sum(
-            plan.vectors, n, grad + layer.weight_skip, H, H, H, plan.block.da, width,
+        add_outer_sum(
+            plan, n, grad, layer.weight_skip, H, H, H, plan.block.da, width,
             h + plan.h_size, step,
         )
 
@@ -273,29 +273,36 @@ cdef void token_gradient(
     const Plan* plan, const Layer* layer, real* grad, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """dL/dW_ih: with one-hot x_t, dL/da_t goes to one column."""
-    cdef Py_ssize_t H = plan.net.hidden, i, t, lane
+    cdef Py_ssize_t H = plan.net.hidden, i, t, lane, given = plan.weights.given
     cdef const int32_t* token = plan.block.token + tape_index(plan, t0) * plan.lanes
     cdef const real* da
-    cdef real* row = grad + layer.weight_ih
+    cdef real* row = entry(plan, grad, layer.weight_ih)
+    cdef real* at
     for i in range(plan.net.gates * H):
         da = plan.block.da + (input_block(&plan.net.cell, i // H) * H + i % H) * plan.lanes
         for t in range(n):
             for lane in range(plan.block.used):
-                row[token[t * plan.lanes + lane]] += da[t * plan.a_size + lane]
-        row += plan.net.inputs
+                at = row + token[t * plan.lanes + lane] * given
+                at[lane % given] += da[t * plan.a_size + lane]
+        row += plan.net.inputs * given
 
 
 cdef void finish_gradient(const Plan* plan, const Layer* layer, real* grad) noexcept nogil:
     """What was summed in the order of dL/da_t, and with its rows side by side, to where it
     belongs."""
     cdef Py_ssize_t H = plan.net.hidden, D = layer.input_rows, W = sum_width(plan)
-    cdef Py_ssize_t i, j, of_input, of_state
+    cdef Py_ssize_t i, j, of_input, of_state, given = plan.weights.given, lane
     for i in range(plan.net.gates * H):
         of_input = input_block(&plan.net.cell, i // H) * plan.gate_step + i % H
         of_state = state_block(&plan.net.cell, i // H) * plan.gate_step + i % H
         if plan.net.has_bias:
-            grad[layer.bias_ih + i] += layer.grad_bias[of_input]
-            grad[layer.bias_hh + i] += layer.grad_bias[of_state]
+            for lane in range(given):
+                entry(plan, grad, layer.bias_ih + i)[lane] += (
+                    layer.grad_bias[of_input * given + lane]
+                )
+                entry(plan, grad, layer.bias_hh + i)[lane] += (
+                    layer.grad_bias[of_state * given + lane]
+                )
         if W == 0:
             continue
         for j in range(D):
@@ -323,8 +330,8 @@ cdef void input_gradients(
         units_input_gradients(plan, layer, grad_in, n)
         return
     for t in range(n):
-        affine(
-            plan.vectors, grad_in + t * layer.grad_size, layer.input_back_weight, plan.no_bias,
+        weigh(
+            plan, grad_in + t * layer.grad_size, layer.input_back_weight, plan.no_bias,
             plan.block.da + t * plan.a_size, D, plan.net.gates * plan.net.hidden,
             plan.net.directions == 2 and not layer.reverse,
         )

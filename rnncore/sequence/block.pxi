@@ -6,8 +6,8 @@ cdef inline void start_layer(
 ) noexcept nogil:
     """The states before a layer's first step: given, or parameters, or zeros."""
     cdef Py_ssize_t first = plan.block.time if layer.reverse else 0, k
-    cdef const real* h = plan.parameters + layer.h0 if plan.net.has_start else NULL
-    cdef const real* c = plan.parameters + layer.c0 if plan.net.has_start else NULL
+    cdef const real* h = parameter(plan, layer.h0) if plan.net.has_start else NULL
+    cdef const real* c = parameter(plan, layer.c0) if plan.net.has_start else NULL
     gather_state(plan, seqs.h0, h, layer.state_row, state(plan, layer, first))
     if plan.net.cell.memory:
         gather_state(plan, seqs.c0, c, layer.state_row, memory(plan, layer, first))
@@ -189,7 +189,7 @@ cdef void output_gradients_of_both(Plan* plan, const Sequences* seqs, real* grad
 
 cdef inline Py_ssize_t first_step_back(const Plan* plan) noexcept nogil:
     """Before it, no step of the block has a gradient: it is outside the last truncation window."""
-    if plan.truncate and plan.job.activation == 0 and not plan.net.every_step:
+    if plan.truncate and not plan.job.penalised and not plan.net.every_step:
         if plan.net.directions == 1:
             return max(0, plan.block.masked_from - plan.truncate)
     return 0
@@ -271,9 +271,9 @@ cdef void finish_start(
             if plan.net.cell.memory:
                 grad[layer.c0 + k] += layer.dc[k]
     elif plan.net.has_start and seqs.h0 == NULL:
-        row_sums(plan.vectors, 1, grad + layer.h0, H, layer.dh, 0)
+        add_row_sums(plan, 1, grad, layer.h0, H, layer.dh, 0)
         if plan.net.cell.memory:
-            row_sums(plan.vectors, 1, grad + layer.c0, H, layer.dc, 0)
+            add_row_sums(plan, 1, grad, layer.c0, H, layer.dc, 0)
 
 
 cdef inline bint is_reading_out(const Plan* plan, const Sequences* seqs) noexcept nogil:
@@ -350,8 +350,6 @@ cdef void deliver_last(Plan* plan, const Sequences* seqs, Py_ssize_t t) noexcept
 
 cdef inline void clear_sums(const Plan* plan, const Layer* layer) noexcept nogil:
     memset(layer.grad_rows, 0, layer.rows * sum_width(plan) * sizeof(real))
-    memset(
-        layer.grad_bias, 0, plan.gate_step * blocks_of_a(&plan.net.cell) * sizeof(real)
-    )
+    memset(layer.grad_bias, 0, bias_sums(plan) * sizeof(real))
     if layer.grad_head != NULL:
         memset(layer.grad_head, 0, plan.net.outputs * plan.h_size * sizeof(real))

@@ -34,9 +34,9 @@ cdef Py_ssize_t open_chunks(
     cdef Py_ssize_t t0 = chunk_slot(plan, segment)
     row = (seqs.start[sequence] if seqs.start != NULL else sequence * seqs.time) + begin
     plan.block.used = plan.lanes
-    plan.block.counts_from = 0 if plan.net.every_step else plan.lanes - 1
     plan.block.masked_from = t0 + steps if full == plan.lanes else t0 + steps - 1
     for lane in range(plan.lanes):
+        plan.block.reads[lane] = plan.net.every_step or lane == plan.lanes - 1
         plan.block.sequence[lane] = sequence
         plan.block.start[lane] = row - t0
         plan.block.length[lane] = t0 + (steps if lane < full else steps - 1)
@@ -92,7 +92,7 @@ cdef real chunks_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n, real dh) noexcept
             if plan.net.every_step:
                 for k in range(K):
                     dh = real_fma(
-                        layer.head_back_weight[k] if plan.net.has_head else 1,
+                        layer.head_back_weight[k * LANES] if plan.net.has_head else 1,
                         plan.block.out[t * K * L + k * L + lane], dh,
                     )
             plan.block.da[at] = slope[at] * dh

@@ -11,18 +11,18 @@ cdef inline void products(
     cdef Py_ssize_t H = plan.net.hidden, L = plan.lanes
     cdef Py_ssize_t apart = plan.net.cell.apart * H, shared = plan.net.cell.shared * H
     if apart and not layer.tokens:
-        affine(
-            plan.vectors, a, layer.apart_input_weight, layer.step_bias, u, apart,
+        weigh(
+            plan, a, layer.apart_input_weight, layer.step_bias, u, apart,
             layer.input_rows, False,
         )
-    affine(
-        plan.vectors, a + apart * L, layer.step_weight, layer.step_bias + apart, u, shared,
+    weigh(
+        plan, a + apart * L, layer.step_weight, layer.step_bias + apart * plan.weights.packed, u, shared,
         layer.rows, layer.tokens,
     )
     if apart:
-        affine(
-            plan.vectors, a + (apart + shared) * L, layer.apart_state_weight,
-            layer.step_bias + apart + shared, u + layer.input_rows * L, apart, H, False,
+        weigh(
+            plan, a + (apart + shared) * L, layer.apart_state_weight,
+            layer.step_bias + (apart + shared) * plan.weights.packed, u + layer.input_rows * L, apart, H, False,
         )
 
 
@@ -136,10 +136,22 @@ cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
         layer = &top_layer(plan)[d]
         h = state(plan, layer, after(layer, index_read(plan, layer, first)))
         for t in range(n):
-            affine(
-                plan.vectors, plan.block.out + t * K * plan.lanes, layer.head_columns,
+            weigh(
+                plan, plan.block.out + t * K * plan.lanes, layer.head_columns,
                 plan.head_bias, h + t * layer.slot_size, K, plan.net.hidden, d > 0,
             )
+
+
+cdef inline void add_loss(Plan* plan, vreal sums) noexcept nogil:
+    """The sums of a step's losses by lane onto the result."""
+    cdef real of_lane[LANES]
+    cdef int lane
+    if not plan.models_in_lanes:
+        plan.result.loss += vsum(sums)
+        return
+    vstore_any(of_lane, sums)
+    for lane in range(LANES):
+        plan.result.losses[lane] += of_lane[lane]
 
 
 cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
@@ -148,7 +160,7 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
     the slope."""
     cdef Py_ssize_t K = plan.net.outputs, W = plan.weight_rows, t
     cdef real* z = plan.block.out
-    cdef real scale = <real>plan.job.scale
+    cdef vreal scale = vload_any(plan.job.scale)
     cdef const real* target = plan.block.target
     cdef const real* weight = plan.block.weight
     cdef real* losses = NULL
@@ -163,9 +175,9 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
     for t in range(n):
         if seqs.losses != NULL:
             losses = z            # dL/dy is not wanted then
-        plan.result.loss += plan.net.loss.evaluate(
+        add_loss(plan, plan.net.loss.evaluate(
             K, plan.vectors, z, target, weight, W, scale, losses, &outside
-        )
+        ))
         z += K * plan.lanes
         target += target_width(&plan.net) * plan.lanes
         weight += W * plan.lanes

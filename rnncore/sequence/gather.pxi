@@ -5,6 +5,21 @@
 # names, then looks for the culprit.
 
 
+cdef inline Py_ssize_t sequence_of_model(
+    Plan* plan, Py_ssize_t lane, Py_ssize_t first,
+) noexcept nogil:
+    """Which sequence a lane takes, of the minibatch of its model from its first one on. Where there
+    is none left it takes one that it has, and where a model has none at all another model's."""
+    cdef Py_ssize_t model = lane % LANES, i = first + lane // LANES, other
+    plan.block.reads[lane] = i < plan.job.counts[model]
+    if i < plan.job.counts[model]:
+        return plan.job.sequences[model][i]
+    for other in range(LANES):
+        if plan.job.counts[(model + other) % LANES] > 0:
+            return plan.job.sequences[(model + other) % LANES][0]
+    return 0
+
+
 cdef void open_block(
     Plan* plan, const Sequences* seqs, Py_ssize_t first, Py_ssize_t used,
 ) noexcept nogil:
@@ -14,14 +29,17 @@ cdef void open_block(
     theirs do too, and no gradient ever enters them.
     """
     cdef Py_ssize_t lane, s, length
-    plan.block.used = used
-    plan.block.counts_from = 0
+    plan.block.used = plan.lanes if plan.models_in_lanes else used
     plan.block.time = 0
     plan.block.masked_from = seqs.time
     for lane in range(plan.lanes):
-        s = first + (lane if lane < used else 0)
-        if seqs.order != NULL:
-            s = seqs.order[s]
+        if plan.models_in_lanes:
+            s = sequence_of_model(plan, lane, first)
+        else:
+            plan.block.reads[lane] = lane < used
+            s = first + (lane if lane < used else 0)
+            if seqs.order != NULL:
+                s = seqs.order[s]
         length = seqs.length[s] if seqs.length != NULL else seqs.time
         plan.block.sequence[lane] = s
         plan.block.start[lane] = seqs.start[s] if seqs.start != NULL else s * seqs.time
@@ -239,7 +257,8 @@ cdef void gather_tokens(
     to where a_t will be: the gates, or of an Elman cell the rows of h_t."""
     cdef const real* mask = mask_of(plan, t0)
     cdef int32_t* token = plan.block.token + tape_index(plan, t0) * plan.lanes
-    cdef const real* column = plan.parameters + layer.weight_ih
+    cdef Py_ssize_t given = plan.weights.given, packed = plan.weights.packed
+    cdef const real* column = plan.parameters + layer.weight_ih * given
     cdef Py_ssize_t t, i, row, lane, H = plan.net.hidden, step = plan.gate_rows
     cdef real* a = plan.block.gates
     cdef int64_t number
@@ -260,9 +279,10 @@ cdef void gather_tokens(
         for t in range(n):
             for lane in range(plan.lanes):
                 a[(t * step + row) * plan.lanes + lane] = (
-                    layer.step_bias[row] + column[token[t * plan.lanes + lane]]
+                    layer.step_bias[row * packed + lane % packed]
+                    + column[token[t * plan.lanes + lane] * given + lane % given]
                 )
-        column += plan.net.inputs
+        column += plan.net.inputs * given
 
 
 cdef void gather_inputs(
@@ -306,7 +326,10 @@ cdef void gather_state(
     elif start != NULL:
         for i in range(H):
             for v in range(plan.vectors):
-                vstore(lanes + (i * plan.vectors + v) * LANES, vset1(start[i]))
+                vstore(
+                    lanes + (i * plan.vectors + v) * LANES,
+                    weight_of(plan.models_in_lanes, start, i),
+                )
     else:
         memset(lanes, 0, H * plan.lanes * sizeof(real))
 

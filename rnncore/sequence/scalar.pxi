@@ -1,7 +1,7 @@
 # One hidden unit: h and its weight stay in registers while the loop over time runs.
 #
 # Sums are formed in the order of `affine`, so these loops and those for any number of
-# units give the same bits.
+# units give the same bits.  Weights are packed as vectors, whether or not the lanes share them.
 
 
 cdef inline void scalar_steps(
@@ -11,7 +11,7 @@ cdef inline void scalar_steps(
     """n steps from the slot of the tape at u on; their slopes too where `saving`."""
     cdef vreal h[4]
     cdef vreal a[4]
-    cdef vreal s, w, w_h = vset1(layer.step_weight[layer.input_rows])
+    cdef vreal s, w, bias = vload(layer.step_bias), w_h = vload(layer.step_weight + layer.input_rows * LANES)
     cdef Py_ssize_t t, d, lanes = vectors * LANES
     cdef real* x = u
     cdef int v
@@ -20,9 +20,9 @@ cdef inline void scalar_steps(
     for t in range(n):
         u += layer.rows * lanes
         for v in range(vectors):
-            a[v] = vload(u + v * LANES) if layer.tokens else vset1(layer.step_bias[0])
+            a[v] = vload(u + v * LANES) if layer.tokens else bias
         for d in range(layer.input_rows):
-            w = vset1(layer.step_weight[d])
+            w = vload(layer.step_weight + d * LANES)
             for v in range(vectors):
                 a[v] = vfma(w, vload(x + d * lanes + v * LANES), a[v])
         for v in range(vectors):
@@ -70,7 +70,7 @@ cdef inline void scalar_steps_back(
     int vectors, const Plan* plan, const Layer* layer, const real* slope, Py_ssize_t n,
 ) noexcept nogil:
     cdef vreal dh[4]
-    cdef vreal a, w_h = vset1(layer.back_weight[0]), zero = vset1(0)
+    cdef vreal a, w_h = vload(layer.back_weight), zero = vset1(0)
     cdef Py_ssize_t t, lanes = vectors * LANES
     cdef int v
     for v in range(vectors):
@@ -122,10 +122,10 @@ cdef inline void scalar_sums(
         for d in range(terms):
             sums[d] = vadd(sums[d], sums[v * terms + d])
     for d in range(inputs):
-        grad[layer.weight_ih + d] += vsum(sums[d])
-    grad[layer.weight_hh] += vsum(sums[inputs])
+        add_sum(plan.models_in_lanes, grad, layer.weight_ih + d, sums[d])
+    add_sum(plan.models_in_lanes, grad, layer.weight_hh, sums[inputs])
     if plan.net.has_bias:
-        layer.grad_bias[0] += vsum(sums[inputs + 1])
+        add_sum(plan.models_in_lanes, layer.grad_bias, 0, sums[inputs + 1])
 
 
 cdef inline void scalar_sums_of(

@@ -105,13 +105,13 @@ cdef void skip_backward(
     cdef real* slopes
     if not plan.ragged:
         slopes = skip_dh_at(plan, layer, origin_of(plan, layer, t))
-        affine(plan.vectors, slopes, layer.skip_back_weight, plan.no_bias, da, H, H, False)
+        weigh(plan, slopes, layer.skip_back_weight, plan.no_bias, da, H, H, False)
         if plan.truncate and leaves_window(plan, layer, 0, t, origin_of(plan, layer, t)):
             memset(slopes, 0, H * plan.lanes * sizeof(real))
         return
     # The state's own slot has received all it ever will: it is free as scratch.
     slopes = skip_dh_at(plan, layer, after(layer, t))
-    affine(plan.vectors, slopes, layer.skip_back_weight, plan.no_bias, da, H, H, False)
+    weigh(plan, slopes, layer.skip_back_weight, plan.no_bias, da, H, H, False)
     for lane in range(plan.lanes):
         if mask[lane] > 0 and not (
             plan.truncate and leaves_window(plan, layer, lane, t, origin[lane])

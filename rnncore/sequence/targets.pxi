@@ -20,8 +20,7 @@ cdef void gather_targets(
     cdef real* weight
     for t in range(n):
         weight = plan.block.weight + t * W * plan.lanes
-        for lane in range(plan.lanes):
-            weight[lane] = plan.block.counts_from <= lane < plan.block.used
+        memcpy(weight, plan.block.reads, plan.lanes * sizeof(real))
         # Not within that loop: compilers make of it masked loads from NULL, 140 ns each.
         if mask != NULL and t0 + t >= plan.block.masked_from:
             for lane in range(plan.lanes):
@@ -74,7 +73,7 @@ cdef void gather_dy(
     )
     for i in range(n * K):
         for lane in range(plan.lanes):
-            if not plan.block.counts_from <= lane < plan.block.used:
+            if plan.block.reads[lane] == 0:
                 plan.block.out[i * plan.lanes + lane] = 0
 
 

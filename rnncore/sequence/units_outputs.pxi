@@ -55,10 +55,10 @@ cdef void compare_units(
             for lane in range(m):
                 z[k * LANES + lane] = rows[(t + lane) * wide + k]
         targets_of_steps(plan, seqs, row + t, m)
-        plan.result.loss += plan.net.loss.evaluate(
+        plan.result.loss += vsum(plan.net.loss.evaluate(
             K, 1, z, plan.block.target, plan.block.weight, plan.weight_rows,
-            <real>plan.job.scale, losses, &outside,
-        )
+            vload_any(plan.job.scale), losses, &outside,
+        ))
         if losses != NULL:
             for k in range(W):
                 for lane in range(m):

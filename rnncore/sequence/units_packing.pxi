@@ -27,24 +27,45 @@ cdef inline void pack_states_of_units(
     pack_blocks(packed, blocks, net.gates, H, H, H, 1)
 
 
+cdef inline void pack_numbers(
+    Weights of, real* packed, const real* numbers, Py_ssize_t n, bint onto,
+) noexcept nogil:
+    """n numbers of a bias as the products read them; with `onto` they are added."""
+    cdef Py_ssize_t i
+    cdef int lane
+    for i in range(n):
+        for lane in range(of.packed):
+            if not onto:
+                packed[lane] = 0
+            packed[lane] += numbers[lane % of.given]
+        packed += of.packed
+        numbers += of.given
+
+
 cdef inline void pack_bias(
-    const Network* net, real* bias, const real* b_ih, const real* b_hh, Py_ssize_t step,
+    const Network* net, Weights of, real* bias, const real* b_ih, const real* b_hh,
+    Py_ssize_t step,
 ) noexcept nogil:
     """b_ih + b_hh in the order of a_t, or each where its product is kept apart; a gate every `step`
-    reals: H with sequences in lanes, P with units."""
-    cdef Py_ssize_t i, gate, H = net.hidden
-    cdef real* of_input
-    cdef real* of_state
-    memset(bias, 0, blocks_of_a(&net.cell) * step * sizeof(real))
+    weights: H, or with units in lanes P."""
+    cdef Py_ssize_t gate, H = net.hidden
+    memset(bias, 0, blocks_of_a(&net.cell) * step * of.packed * sizeof(real))
     if not net.has_bias:
         return
     for gate in range(net.gates):
-        of_input = bias + input_block(&net.cell, gate) * step
-        of_state = bias + state_block(&net.cell, gate) * step
-        for i in range(H):
-            of_input[i] = b_ih[gate * H + i]
-        for i in range(H):
-            of_state[i] += b_hh[gate * H + i]
+        pack_numbers(
+            of, bias + input_block(&net.cell, gate) * step * of.packed,
+            b_ih + gate * H * of.given, H, True,
+        )
+        pack_numbers(
+            of, bias + state_block(&net.cell, gate) * step * of.packed,
+            b_hh + gate * H * of.given, H, True,
+        )
+
+
+cdef inline const real* parameter(const Plan* plan, Py_ssize_t i) noexcept nogil:
+    """The i-th parameter; with models in the lanes, that of each."""
+    return plan.parameters + i * plan.weights.given
 
 
 # What a layer's x_t is made of: the caller's numbers, or h_t of the layer below in one direction
@@ -77,7 +98,8 @@ cdef void pack_layer_of_units(const Plan* plan, const Layer* layer) noexcept nog
             packed += n * net.gates * P
     pack_states_of_units(net, layer.state_weight, w_hh)
     pack_bias(
-        net, layer.step_bias, plan.parameters + layer.bias_ih, plan.parameters + layer.bias_hh, P
+        net, plan.weights, layer.step_bias, parameter(plan, layer.bias_ih),
+        parameter(plan, layer.bias_hh), P,
     )
     if not plan.backward:
         return

@@ -5,7 +5,7 @@ cdef void work(
     Plan* plan, const Sequences* seqs, Py_ssize_t first, Py_ssize_t count, real* grad,
 ) noexcept nogil:
     """Sequences first .. first + count, block by block; grad (of plan.backward) is added to."""
-    cdef Py_ssize_t done = 0, i
+    cdef Py_ssize_t done = 0, i, n
     cdef unsigned long long mode = flush_subnormals()
     if plan.backward:
         for i in range(plan.passes):
@@ -15,11 +15,12 @@ cdef void work(
             work_in_chunks(plan, seqs, seqs.order[i] if seqs.order != NULL else i, grad)
         done = count
     while done < count:
-        open_block(plan, seqs, first + done, min(most_in_block(plan), count - done))
+        n = min(most_in_block(plan), count - done)
+        open_block(plan, seqs, first + done, n)
         forward_block(plan, seqs)
         if plan.backward:
             backward_block(plan, seqs, grad)
-        done += plan.block.used
+        done += n
     if plan.backward:
         for i in range(plan.passes):
             finish_gradient(plan, &plan.layers[i], grad)

@@ -45,7 +45,9 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     plan.saved_rows = H * plan.net.cell.saved if plan.backward else 0
     if is_scalar(plan) or plan.term:  # each step's sums are finished once for every block
         widest = 4
-    plan.units_in_lanes = suits_units(plan, count)
+    plan.weights.given = LANES if plan.models_in_lanes else 1
+    plan.weights.packed = LANES if plan.models_in_lanes or is_scalar(plan) else 1
+    plan.units_in_lanes = not plan.models_in_lanes and suits_units(plan, count)
     if plan.units_in_lanes:
         plan.ragged = False   # a block is one sequence, as long as that
     for i in range(plan.passes):
@@ -59,7 +61,7 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
         is_scalar(plan) and plan.passes == 1 and not plan.ragged and not plan.tokens
         and has_plain_backward(plan) and count <= FEW and time >= 16 * LANES
     )
-    if plan.term:
+    if plan.term or plan.models_in_lanes:
         plan.chunked = False
     if plan.units_in_lanes:
         count = 1
@@ -69,14 +71,17 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
         widest = 2
     if plan.ragged and not plan.masked and not plan.chunked:
         count //= 4           # narrow blocks rather than few, of more equal lengths
-    plan.vectors = 1
+    if plan.models_in_lanes:
+        count = widest = 0    # the vectors are chosen already
+    else:
+        plan.vectors = 1
     while plan.vectors < widest and plan.vectors * LANES < count:
         plan.vectors *= 2
     plan.lanes = plan.vectors * LANES
     if plan.chunked:
         time = (time + plan.lanes - 1) // plan.lanes
     plan.width = 0
-    if plan.backward and plan.gate_rows >= LANES:
+    if plan.backward and plan.gate_rows >= LANES and not plan.models_in_lanes:
         plan.width = (plan.gate_rows + LANES - 1) // LANES * LANES
     choose_sizes(plan)
     bytes_per_step = (
@@ -141,6 +146,11 @@ cdef inline Py_ssize_t sum_width(const Plan* plan) noexcept nogil:
     return plan.a_size if plan.units_in_lanes else plan.width
 
 
+cdef inline Py_ssize_t bias_sums(const Plan* plan) noexcept nogil:
+    """Reals of `grad_bias`."""
+    return plan.gate_step * blocks_of_a(&plan.net.cell) * plan.weights.given
+
+
 cdef inline char* carve(char* base, size_t* used, size_t count, size_t size) noexcept nogil:
     """The next `count` items of an arena, on a cache line of their own."""
     cdef size_t offset = used[0]
@@ -157,7 +167,7 @@ cdef inline size_t lay_out_weights(Plan* plan, char* base) noexcept nogil:
     how many bytes they take.  With NULL as base, only that."""
     cdef Py_ssize_t H = plan.net.hidden, K = plan.net.outputs, i
     cdef Py_ssize_t recurrent = plan.net.gates * H, apart = plan.net.cell.apart * H
-    cdef Py_ssize_t D, head, most = H
+    cdef Py_ssize_t D, head, most = H, W = plan.weights.packed
     cdef size_t used = 0
     cdef Layer* layer
     if plan.units_in_lanes:
@@ -167,19 +177,19 @@ cdef inline size_t lay_out_weights(Plan* plan, char* base) noexcept nogil:
         D = layer.inputs if plan.want_dx or layer.number > 0 else 0
         head = K if plan.net.has_head and layer.number == plan.net.layers - 1 else 0
         most = max(most, D)
-        layer.step_weight = carve_reals(base, &used, (recurrent - apart) * layer.rows)
-        layer.step_bias = carve_reals(base, &used, plan.gate_rows)
-        layer.apart_input_weight = carve_reals(base, &used, apart * layer.input_rows)
-        layer.apart_state_weight = carve_reals(base, &used, apart * H)
-        layer.head_columns = carve_reals(base, &used, head * H)
+        layer.step_weight = carve_reals(base, &used, (recurrent - apart) * layer.rows * W)
+        layer.step_bias = carve_reals(base, &used, plan.gate_rows * W)
+        layer.apart_input_weight = carve_reals(base, &used, apart * layer.input_rows * W)
+        layer.apart_state_weight = carve_reals(base, &used, apart * H * W)
+        layer.head_columns = carve_reals(base, &used, head * H * W)
         if plan.backward:
-            layer.back_weight = carve_reals(base, &used, H * recurrent)
-            layer.skip_back_weight = carve_reals(base, &used, H * H if plan.net.skip else 0)
-            layer.input_back_weight = carve_reals(base, &used, D * recurrent)
-            layer.head_back_weight = carve_reals(base, &used, H * head)
-    plan.head_bias = carve_reals(base, &used, K if plan.net.has_head else 0)
+            layer.back_weight = carve_reals(base, &used, H * recurrent * W)
+            layer.skip_back_weight = carve_reals(base, &used, H * H * W if plan.net.skip else 0)
+            layer.input_back_weight = carve_reals(base, &used, D * recurrent * W)
+            layer.head_back_weight = carve_reals(base, &used, H * head * W)
+    plan.head_bias = carve_reals(base, &used, K * W if plan.net.has_head else 0)
     if plan.backward:
-        plan.no_bias = carve_reals(base, &used, most)
+        plan.no_bias = carve_reals(base, &used, most * W)
     return used
 
 
@@ -240,7 +250,7 @@ cdef inline size_t lay_out_layer(Plan* plan, Layer* layer, char* base) noexcept 
     if plan.tracing:
         layer.trace = carve_reals(base, &used, plan.slots * (1 + plan.net.cell.memory) * H)
     layer.grad_rows = carve_reals(base, &used, layer.rows * sum_width(plan))
-    layer.grad_bias = carve_reals(base, &used, plan.gate_step * blocks_of_a(&plan.net.cell))
+    layer.grad_bias = carve_reals(base, &used, bias_sums(plan))
     layer.grad_head = NULL
     if plan.units_in_lanes and plan.net.has_head and layer.number == plan.net.layers - 1:
         layer.grad_head = carve_reals(base, &used, plan.net.outputs * H)

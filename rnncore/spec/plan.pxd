@@ -8,6 +8,9 @@ Where sequences are few, a block is one of them with its *units* in the lanes (u
 H rows of lanes are then H numbers, padded to whole vectors, and x_t, which is read where it is,
 takes no part of a slot. ``h_size``, ``slot_size`` and their like say how many reals that is.
 
+In a population every lane of a vector has a *model* of its own (models_in_lanes): a weight is a
+vector, one member's in each lane, and the vectors of a row are sequences of these members.
+
 Of every layer, in every direction:
 
     tape    (slots, rows, lanes)      slot t holds [x_t ; h_{t-1}], so the state after step t
@@ -56,7 +59,8 @@ cache; a "last" read-out uses the first step of out, target and weight.
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-from rnncore.simd.lanes cimport real
+from rnncore.products.lanes_of_sequences cimport Weights
+from rnncore.simd.lanes cimport LANES, real, vreal, vset1, vstore_any
 from rnncore.spec.network cimport Network
 
 cdef enum:
@@ -106,17 +110,22 @@ cdef struct Layer:
     real* grad_bias           # (gate_rows)
     real* grad_head           # (K, H) dL/dW_y of the blocks so far, with units in lanes
 
-# What changes from one minibatch to the next, for all threads: copied whole.
+# What changes from one minibatch to the next, for all threads: copied whole. Of what is a vector,
+# all lanes have the same, or with models in the lanes each its own.
 cdef struct Job:
-    double scale              # 1 / targets that count, or 1 / the sum of their weights
-    double activation         # dL/dh_t has this times h_t from a penalty on the states
+    real scale[LANES]         # 1 / targets that count, or 1 / the sum of their weights
+    bint penalised            # whether there is a penalty on the states
+    real activation[LANES]    # dL/dh_t has this times h_t from it
     double dropout            # 0 where none is wanted
-    uint64_t dropout_seed
+    uint64_t dropout_seed[LANES]
+    # With models in the lanes: each one's sequences of this minibatch.
+    const int64_t* sequences[LANES]
+    Py_ssize_t counts[LANES]
 
 # The sequences that are in the lanes, and the block's buffers, see the head of this file.
 cdef struct Block:
-    Py_ssize_t counts_from    # first lane whose output is read out
     Py_ssize_t used           # lanes that have a sequence; the others repeat the first
+    real reads[MAX_LANES]     # 1 where a lane's outputs are read out, else 0
     Py_ssize_t time           # steps of the longest
     Py_ssize_t masked_from      # first step at which the state of some lane may be carried on
     Py_ssize_t sequence[MAX_LANES]
@@ -143,6 +152,7 @@ cdef struct Block:
 # What the blocks so far came to.
 cdef struct Result:
     double loss               # sum over the targets that count
+    double losses[LANES]      # the same of each model, where these are in the lanes
     int faults
 
 # The call's shape, which nothing changes after `set_out`; and one of each of the above.
@@ -152,6 +162,7 @@ cdef struct Plan:
     bint ragged               # steps of some sequences do not count
     bint masked               # and not only those after the last
     bint units_in_lanes       # a block is one sequence, its units in the lanes, see units.pxi
+    bint models_in_lanes      # every lane of a vector is another model
     bint chunked              # a block is one sequence, chunks of its time in the lanes
     bint backward             # gradients are wanted
     bint whole                # the tape is kept whole
@@ -166,6 +177,7 @@ cdef struct Plan:
     # Reals of a block of H rows, of a_t and of what a step saves; and rows from gate to gate in
     # what is summed of dL/da_t.
     Py_ssize_t h_size, a_size, saved_size, gate_step
+    Weights weights           # how many reals a weight is
     int vectors               # vectors of lanes in a block
     Py_ssize_t lanes
     Py_ssize_t width          # gate_rows in whole vectors where dW is summed with them in lanes
@@ -186,14 +198,32 @@ cdef inline bint is_scalar(const Plan* plan) noexcept nogil:
     return plan.net.hidden == 1 and plan.net.cell.plain and plan.net.skip == 0
 
 
+cdef inline bint each(const Plan* plan) noexcept nogil:
+    """Whether weights are vectors where the products read them."""
+    return plan.weights.packed > 1
+
+
+cdef inline void set_lanes(real* lanes, double number) noexcept nogil:
+    """The same in all lanes of a vector of a job."""
+    vstore_any(lanes, vset1(<real>number))
+
+
+cdef inline void set_seeds(Job* job, uint64_t seed) noexcept nogil:
+    cdef int lane
+    for lane in range(LANES):
+        job.dropout_seed[lane] = seed
+
+
 cdef inline Py_ssize_t most_in_block(const Plan* plan) noexcept nogil:
-    """Sequences of a full block."""
+    """Sequences of a full block; of each model, where these are in the lanes."""
+    if plan.models_in_lanes:
+        return plan.vectors
     return 1 if plan.chunked or plan.units_in_lanes else plan.lanes
 
 
 cdef inline bint has_plain_backward(const Plan* plan) noexcept nogil:
     """Whether dL/dh_{t-1} is nothing but W_hh^T dL/da_t and what comes from the layer above."""
-    return plan.truncate == 0 and plan.job.activation == 0
+    return plan.truncate == 0 and not plan.job.penalised
 
 
 cdef inline bint needs_mask_first(const Plan* plan) noexcept nogil:

@@ -122,6 +122,8 @@ cdef class PackedUnits:
         cdef Network* net = &self.net
         cdef Py_ssize_t i, H = net.hidden, K = net.outputs
         cdef const Layer* shape
+        cdef Weights shared
+        shared.given = shared.packed = 1
         for i in range(net.layers):
             shape = &self.shape[i]
             if i > 0:
@@ -130,7 +132,7 @@ cdef class PackedUnits:
             if net.skip:
                 pack_units(self.layers[i].skip_weight, p + shape.weight_skip, H, H, H, 1)
             pack_bias(
-                net, self.layers[i].bias, p + shape.bias_ih, p + shape.bias_hh, padded(H)
+                net, shared, self.layers[i].bias, p + shape.bias_ih, p + shape.bias_hh, padded(H)
             )
         if not net.has_head:
             return 0

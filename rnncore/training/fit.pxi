@@ -16,29 +16,6 @@ cdef bint all_finite(const real* numbers, Py_ssize_t vectors) noexcept nogil:
     return vsum(check) == 0
 
 
-# What of an epoch is recorded.
-cdef enum:
-    LOSS, VALIDATION, NORM, RATE, SECONDS, COLUMNS
-
-# What a trainer's state is made of besides vectors, in this order.
-cdef struct Progress:
-    int64_t updates           # of the optimiser
-    uint64_t random
-    int64_t epochs            # finished
-    int64_t waited            # epochs without a better validation loss
-    int64_t plateau_waited
-    double best               # validation loss
-    double plateau_best
-    double rate_scale         # what the plateaus so far have made of the learning rate
-
-# When to lower the learning rate: ReduceLROnPlateau of PyTorch.
-cdef struct Plateau:
-    double factor             # 0: never
-    double least              # learning rate to lower it to
-    int64_t patience
-    int64_t after             # epochs: the losses of these do not count
-
-
 cdef class Held:
     """Sequences that are only looked at, after every epoch."""
 
@@ -73,34 +50,6 @@ cdef class Held:
         pack_weights(&self.plan)
         work(&self.plan, &self.seqs, 0, self.count, NULL)
         return self.plan.result.loss / self.counted
-
-
-cdef int check_order(const int64_t* order, Py_ssize_t count, Py_ssize_t sequences) except -1:
-    cdef Py_ssize_t i
-    if count < 1:
-        raise ValueError("order: expected at least one sequence")
-    for i in range(count):
-        if not 0 <= order[i] < sequences:
-            raise ValueError(f"order: no sequence {order[i]}")
-    return 0
-
-
-cdef double count_steps(
-    const Sequences* seqs, Py_ssize_t first, Py_ssize_t count,
-) noexcept nogil:
-    """Steps that count, of sequences first .. first + count of the order."""
-    cdef Py_ssize_t i, s, t, start, length
-    cdef double steps = 0
-    for i in range(first, first + count):
-        s = seqs.order[i] if seqs.order != NULL else i
-        start = seqs.start[s] if seqs.start != NULL else s * seqs.time
-        length = seqs.length[s] if seqs.length != NULL else seqs.time
-        if seqs.mask == NULL:
-            steps += length
-            continue
-        for t in range(start, start + length):
-            steps += seqs.mask[t] != 0
-    return steps
 
 
 cdef class Trainer:
@@ -158,13 +107,12 @@ cdef class Trainer:
         self.truncate, self.activation = truncate, activation
         self.batch_size = min(batch_size, self.count)
         self.plateau.factor, self.plateau.least, self.plateau.patience, self.plateau.after = plateau
-        self.now.random, self.now.rate_scale = seed, 1
-        self.now.best = self.now.plateau_best = float("inf")
+        begin_progress(&self.now, seed)
         if not describe_rule(&o.rule, rule):
             raise ValueError(f"rule: there is no number {rule}")
-        o.momentum, o.alpha = momentum, alpha
-        o.beta1, o.beta2, o.eps = beta1, beta2, eps
-        o.clip_norm, o.clip_value = clip_norm, clip_value
+        o.of[0].momentum, o.of[0].alpha = momentum, alpha
+        o.of[0].beta1, o.of[0].beta2, o.of[0].eps = beta1, beta2, eps
+        o.of[0].clip_norm, o.of[0].clip_value = clip_norm, clip_value
         padded = (size + MAX_LANES - 1) // MAX_LANES * MAX_LANES
         o.vectors = padded // LANES
         self.block, self.vectors, self.keys = Arena(), Arena(), Arena()
@@ -283,11 +231,14 @@ cdef class Trainer:
         cdef Py_ssize_t epoch, size = plan.net.size * sizeof(real)
         cdef double begun = seconds_now()
         memcpy(o.parameters, flat, size)
-        o.updates = self.now.updates
+        o.of[0].updates = self.now.updates
         for epoch in range(records.shape[0]):
             if self.patience > 0 and self.now.waited >= self.patience:
                 return epoch
-            records[epoch, RATE] = o.lr = self.lowered(records[epoch, RATE])
+            records[epoch, RATE] = o.of[0].lr = lowered(
+                &self.plateau, &self.now, records[epoch, RATE]
+            )
+            set_coefficients(o)
             if self.shuffled:
                 shuffle(self.sequences, self.count, &self.now.random)
             records[epoch, LOSS] = self.epoch(plan, seqs, &records[epoch, NORM])
@@ -296,13 +247,14 @@ cdef class Trainer:
             if not all_finite(o.parameters, o.vectors):
                 return epoch
             memcpy(flat, o.parameters, size)
-            self.now.updates = o.updates
+            self.now.updates = o.of[0].updates
             self.now.epochs += 1
             if self.held is not None:
                 records[epoch, VALIDATION] = self.held.loss(o.parameters)
                 self.look(records[epoch, VALIDATION])
-            self.look_for_plateau(
-                records[epoch, LOSS if self.held is None else VALIDATION], records[epoch, RATE]
+            look_for_plateau(
+                &self.plateau, &self.now,
+                records[epoch, LOSS if self.held is None else VALIDATION], records[epoch, RATE],
             )
             records[epoch, SECONDS] = seconds_now() - begun
             begun += records[epoch, SECONDS]
@@ -310,28 +262,8 @@ cdef class Trainer:
 
     cdef void look(self, double loss) noexcept nogil:
         """Remember the best network, and how long ago it was."""
-        self.now.waited += 1
-        if loss < self.now.best:
-            self.now.best, self.now.waited = loss, 0
+        if is_best(&self.now, loss):
             memcpy(self.best, self.optimiser.parameters, self.engine.net.size * sizeof(real))
-
-    cdef double lowered(self, double rate) noexcept nogil:
-        """What the plateaus so far have made of a learning rate; one below `least` stays."""
-        return min(rate, max(self.plateau.least, rate * self.now.rate_scale))
-
-    cdef void look_for_plateau(self, double loss, double rate) noexcept nogil:
-        """Lower the learning rate where the loss has not become smaller for a while."""
-        cdef Plateau* plateau = &self.plateau
-        if plateau.factor == 0 or self.now.epochs <= plateau.after:
-            return
-        if loss < self.now.plateau_best * (1 - 1e-4):
-            self.now.plateau_best, self.now.plateau_waited = loss, 0
-            return
-        self.now.plateau_waited += 1
-        if self.now.plateau_waited > plateau.patience:
-            self.now.plateau_waited = 0
-            if rate > plateau.least:
-                self.now.rate_scale *= plateau.factor
 
     cdef double epoch(
         self, Plan* plan, const Sequences* seqs, double* norm,
@@ -351,13 +283,13 @@ cdef class Trainer:
                 )
             count = count_targets(&plan.net, seqs, first, size)
             if count > 0:
-                plan.job.scale = 1 / count
+                set_lanes(plan.job.scale, 1 / count)
                 if plan.job.dropout > 0:
-                    plan.job.dropout_seed = next_random(&self.now.random)
+                    set_seeds(&plan.job, next_random(&self.now.random))
                 if self.activation > 0:
-                    plan.job.activation = 2 * self.activation / (
+                    set_lanes(plan.job.activation, 2 * self.activation / (
                         count_steps(seqs, first, size) * plan.passes * plan.net.hidden
-                    )
+                    ))
                 memset(self.optimiser.gradient, 0, self.optimiser.vectors * LANES * sizeof(real))
                 pack_weights(plan)
                 self.pool.first, self.pool.count = first, size
@@ -370,7 +302,7 @@ cdef class Trainer:
                 update(&self.optimiser)
                 restore_subnormals(mode)
                 norm[0] = fmax(  # not of NaN
-                    norm[0], self.optimiser.norm if isfinite(self.optimiser.norm) else INFINITY
+                    norm[0], self.optimiser.of[0].norm if isfinite(self.optimiser.of[0].norm) else INFINITY
                 )
             first += size
             self.since_signals += cost(plan, size, seqs.time) + plan.net.size

@@ -28,6 +28,8 @@ class Model:
     cell : Cell
     config : dict
         As `rnncore._model.configuration.checked` returns it.
+    flat : ndarray, optional
+        All parameters in one vector, which the network then shares; without it, a new one.
 
     Attributes
     ----------
@@ -47,7 +49,7 @@ class Model:
 
     __slots__ = ("cell", "config", "engine", "flat", "parameters", "spec", "stream")
 
-    def __init__(self, cell: Cell, config: dict[str, Any]) -> None:
+    def __init__(self, cell: Cell, config: dict[str, Any], flat: Array | None = None) -> None:
         shapes = parameters.parameter_shapes(cell, config)
         size = parameters.total(shapes)
         if size > 2**40:
@@ -56,7 +58,7 @@ class Model:
             )
         self.cell, self.config = cell, config
         self.spec: Spec = spec_of(cell, config)
-        self.flat: Array = np.empty(size, self.spec.dtype)
+        self.flat: Array = np.empty(size, self.spec.dtype) if flat is None else flat
         self.parameters: dict[str, Array] = parameters.views(self.flat, shapes)
         self.engine: Engine = self._new_engine()
         self.stream: Stream = self.spec.core.Stream(self.engine)

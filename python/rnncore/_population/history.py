@@ -1,0 +1,121 @@
+"""What happened in a population's fit, epoch by epoch and member by member."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnncore._training.history import finite_or_none
+from rnncore._types import Array
+
+#: Columns of the records, as the core writes them.
+LOSS, VALIDATION, NORM, COLUMNS = range(4)
+
+#: Why a member's fit ended, by the core's numbers.
+REASONS = np.array(["", "epochs", "patience", "diverged"])
+
+
+class PopulationHistory:
+    """What happened in a fit of a population.
+
+    Attributes
+    ----------
+    loss : ndarray
+        Mean training loss, (epochs, members); NaN in the epochs that a member was not trained.
+    validation : ndarray or None
+        Loss of each member's validation data after every epoch, likewise.
+    gradient_norm : ndarray
+        The largest norm of a minibatch's gradient, likewise; before clipping.
+    epochs : ndarray
+        Epochs that each member finished, (members,).
+    best_epoch : ndarray
+        The epoch of each member's least finite validation loss, counted from 1; 0 where there is
+        none.
+    stopped : ndarray of str
+        Why each member's fit ended: "epochs" (all are done), "patience", or "diverged": its loss or
+        a parameter was not finite, and its parameters are those after the last epoch before that.
+    seconds : float
+        Duration of the fit.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> pop = rc.Population(rc.RNN, 5, 1, 1, 1, loss="mse", seed=0)
+    >>> history = pop.fit(np.ones((8, 3, 1)), np.ones(8), epochs=4)
+    >>> history.loss.shape, history.epochs.tolist(), history.stopped[0]
+    ((4, 5), [4, 4, 4, 4, 4], 'epochs')
+    """
+
+    def __init__(self, records: Array, epochs: Array, reasons: Array, seconds: float) -> None:
+        most = int(epochs.max())
+        self.loss, validation, self.gradient_norm = (
+            records[:, :most, column].T.copy() for column in (LOSS, VALIDATION, NORM)
+        )
+        validated = bool((~np.isnan(validation)).any())
+        self.validation = validation if validated else None
+        self.epochs, self.seconds = epochs, seconds
+        self.best_epoch = np.zeros(len(epochs), np.int64)
+        if validated:
+            ranked = np.where(np.isfinite(validation), validation, np.inf)
+            some = np.isfinite(ranked.min(axis=0))
+            self.best_epoch[some] = ranked.argmin(axis=0)[some] + 1
+        self.stopped = REASONS[reasons]
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    @property
+    def best(self) -> Array:
+        """Each member's least finite validation loss, or without validation its last training
+        loss; (members,), NaN where there is none.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> pop = rc.Population(rc.RNN, 5, 1, 1, 1, loss="mse", seed=0)
+        >>> pop.fit(np.ones((8, 3, 1)), np.ones(8), epochs=4).best.shape
+        (5,)
+        """
+        at = self.epochs if self.validation is None else self.best_epoch
+        of = self.loss if self.validation is None else self.validation
+        values = of[np.maximum(at, 1) - 1, np.arange(len(at))] if len(self) else np.zeros(len(at))
+        return np.where(at > 0, values, np.nan)
+
+    def __repr__(self) -> str:
+        members = len(self.epochs)
+        why = ", ".join(
+            f"{(self.stopped == reason).sum()} {reason}"
+            for reason in REASONS[1:]
+            if (self.stopped == reason).any()
+        )
+        best = self.best
+        text = f"PopulationHistory({members} members, {self.epochs.sum()} epochs in all ({why})"
+        if np.isfinite(best).any():
+            what = "loss" if self.validation is None else "best validation"
+            text += f", median {what} {np.nanmedian(best):.4g}"
+        return f"{text}, {self.seconds:.3g} s)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain lists and numbers, for JSON or a table. Numbers that are not finite,
+        which JSON does not have, become None.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> pop = rc.Population(rc.RNN, 2, 1, 1, 1, loss="mse", seed=0)
+        >>> history = pop.fit(np.ones((8, 3, 1)), np.ones(8), epochs=4)
+        >>> history.to_dict()["epochs"]
+        [4, 4]
+        """
+        return {
+            "loss": [finite_or_none(row) for row in self.loss],
+            "validation": None
+            if self.validation is None
+            else [finite_or_none(row) for row in self.validation],
+            "gradient_norm": [finite_or_none(row) for row in self.gradient_norm],
+            "epochs": self.epochs.tolist(),
+            "best_epoch": self.best_epoch.tolist(),
+            "stopped": self.stopped.tolist(),
+            "seconds": self.seconds,
+        }

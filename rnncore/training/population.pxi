@@ -1,0 +1,250 @@
+# Many models of one architecture, each with its own data, options and progress: what threads share
+# while they train them.  Which members are trained together, and how, is in cohort.pxi.
+
+cdef enum:
+    MEMBER_LOSS, MEMBER_VALIDATION, MEMBER_NORM, MEMBER_COLUMNS
+
+# What a member has of its own besides its vectors, which are rows of the population's arrays.
+cdef struct Member:
+    int64_t* order            # (count) its sequences, in the order of the last epoch
+    Py_ssize_t count
+    Py_ssize_t batch_size
+    const int64_t* held       # (held_count) those that are looked at after every epoch
+    Py_ssize_t held_count
+    double held_weight        # targets of theirs that count
+    double activation         # strength of the penalty on the states
+    Coefficients of           # of its optimiser
+    Progress now
+    bint failed               # its loss or a parameter was not finite
+
+
+cdef class Population:
+    """The members of a population and their data.
+
+    Sequences are those of one batch, and of another one for validation; each member has lists of
+    numbers of sequences.  Everything a member has is its own, so what becomes of it does not
+    depend on the others.
+    """
+
+    cdef Engine engine             # of any network of this architecture
+    cdef Batch batch, held_batch
+    cdef const real[:, ::1] target, weight, held_target, held_weight
+    cdef const int64_t[::1] classes, held_classes
+    cdef real[:, ::1] flat, best   # (members, size)
+    cdef const real[:, ::1] decay, l1
+    cdef int64_t[::1] order, held
+    cdef const int64_t[::1] waiting
+    cdef double[:, :, ::1] records  # (members, epochs, MEMBER_COLUMNS)
+    cdef const double[:, ::1] rates
+    cdef Arena memory, vectors, room
+    cdef Member* members
+    cdef real* states[MOST_STATES]  # (members, size) of the optimisers
+    cdef Rule rule
+    cdef Plateau plateau
+    cdef Py_ssize_t count, size, epochs, truncate, models_up_to
+    cdef int64_t patience
+    cdef bint shuffled, penalised, validated
+    cdef shared_int taken          # members of `waiting` that are no longer waiting
+    cdef shared_int stopped, faults
+    cdef readonly Py_ssize_t width  # members side by side: LANES, or 1 with sequences in lanes
+
+    def __cinit__(
+        self, Engine engine not None, real[:, ::1] flat not None, tuple data not None,
+        tuple held_data, int64_t[::1] order not None, const int64_t[::1] counts not None,
+        int64_t[::1] held, const int64_t[::1] held_counts, const int64_t[::1] batch_sizes not None,
+        const double[:, ::1] coefficients not None, const uint64_t[::1] seeds not None, *,
+        int rule, const real[:, ::1] decay, const real[:, ::1] l1, Py_ssize_t truncate,
+        bint shuffled, int64_t patience, tuple plateau, const double[:, ::1] rates not None,
+        double[:, :, ::1] records not None, bint models_in_lanes,
+    ):
+        """data, held_data: (batch, target, classes, weight).  order, held: each member's sequences
+        one after another, as many as counts (members) says.  coefficients (members, 8): momentum,
+        alpha, beta1, beta2, eps, clip_norm, clip_value, activation.  rates (members or 1, epochs or
+        1)."""
+        cdef Py_ssize_t m, members = flat.shape[0], at = 0, held_at = 0, i
+        cdef Sequences seqs
+        cdef Member* member
+        self.engine, self.flat, self.count, self.size = engine, flat, members, engine.net.size
+        self.batch, self.target, self.classes, self.weight = data
+        self.validated = held_data is not None
+        if self.validated:
+            self.held_batch, self.held_target, self.held_classes, self.held_weight = held_data
+            expect("held_counts", held_counts.shape[0], members)
+        self.order, self.held, self.decay, self.l1 = order, held, decay, l1
+        self.rates, self.records, self.epochs = rates, records, records.shape[1]
+        expect("flat", flat.shape[1], self.size)
+        expect("records", records.shape[0], members)
+        expect("records", records.shape[2], MEMBER_COLUMNS)
+        for name, size in [
+            ("counts", counts.shape[0]), ("batch_sizes", batch_sizes.shape[0]),
+            ("coefficients", coefficients.shape[0]), ("seeds", seeds.shape[0]),
+        ]:
+            expect(name, size, members)
+        expect("coefficients", coefficients.shape[1], 8)
+        if decay is not None:
+            reals("decay", &decay[0, 0], decay.shape, members, self.size)
+        if l1 is not None:
+            reals("l1", &l1[0, 0], l1.shape, members, self.size)
+        for i in range(2):
+            if rates.shape[i] != 1:
+                expect("rates", rates.shape[i], self.epochs if i else members)
+        if not describe_rule(&self.rule, rule):
+            raise ValueError(f"rule: there is no number {rule}")
+        self.truncate, self.shuffled, self.patience = truncate, shuffled, patience
+        self.plateau.factor, self.plateau.least, self.plateau.patience, self.plateau.after = plateau
+        self.width = LANES if models_in_lanes else 1
+        self.memory, self.vectors = Arena(), Arena()
+        self.memory.fit(members * sizeof(Member))
+        self.members = <Member*>self.memory.base
+        memset(self.members, 0, members * sizeof(Member))
+        self.vectors.fit(self.rule.states * members * self.size * sizeof(real))
+        memset(self.vectors.base, 0, self.rule.states * members * self.size * sizeof(real))
+        for i in range(self.rule.states):
+            self.states[i] = <real*>self.vectors.base + i * members * self.size
+        self.best = flat.copy()
+        for m in range(members):
+            member = &self.members[m]
+            member.count, member.batch_size = counts[m], min(batch_sizes[m], counts[m])
+            if member.batch_size < 1 or at + member.count > order.shape[0]:
+                raise ValueError(f"order: expected sequences of member {m}")
+            member.order = &order[at]
+            check_order(member.order, member.count, self.batch.count)
+            at += member.count
+            if self.validated:
+                member.held_count = held_counts[m]
+                if member.held_count < 1 or held_at + member.held_count > held.shape[0]:
+                    raise ValueError(f"held: expected sequences of member {m}")
+                member.held = &held[held_at]
+                check_order(member.held, member.held_count, self.held_batch.count)
+                held_at += member.held_count
+                self.take_held(&seqs)
+                seqs.order = member.held
+                member.held_weight = count_targets(&engine.net, &seqs, 0, member.held_count)
+            member.of.momentum, member.of.alpha = coefficients[m, 0], coefficients[m, 1]
+            member.of.beta1, member.of.beta2 = coefficients[m, 2], coefficients[m, 3]
+            member.of.eps, member.of.clip_norm = coefficients[m, 4], coefficients[m, 5]
+            member.of.clip_value, member.activation = coefficients[m, 6], coefficients[m, 7]
+            self.penalised = self.penalised or member.activation > 0
+            begin_progress(&member.now, seeds[m])
+
+    cdef int take_data(self, Sequences* seqs) except -1:
+        self.engine.take_batch(seqs, self.batch)
+        return self.engine.set_targets(seqs, self.batch, self.target, self.classes, self.weight)
+
+    cdef int take_held(self, Sequences* seqs) except -1:
+        self.engine.take_batch(seqs, self.held_batch)
+        return self.engine.set_targets(
+            seqs, self.held_batch, self.held_target, self.held_classes, self.held_weight
+        )
+
+    cdef inline double rate(self, Py_ssize_t m, Py_ssize_t epoch) noexcept nogil:
+        return self.rates[
+            m if self.rates.shape[0] > 1 else 0, epoch if self.rates.shape[1] > 1 else 0
+        ]
+
+    cdef inline bint is_finished(self, const Member* member) noexcept nogil:
+        return (
+            member.failed or member.now.epochs >= self.epochs
+            or self.patience > 0 and member.now.waited >= self.patience
+        )
+
+    def finished(self):
+        """(members): 0 where a member is not finished, 1 where all its epochs are done, 2 where
+        its patience is over, 3 where its loss or a parameter was not finite."""
+        cdef Py_ssize_t m
+        cdef cnp.ndarray answer = cnp.PyArray_ZEROS(1, [self.count], cnp.NPY_INT64, 0)
+        cdef int64_t* why = <int64_t*>cnp.PyArray_DATA(answer)
+        cdef const Member* member
+        for m in range(self.count):
+            member = &self.members[m]
+            if member.failed:
+                why[m] = 3
+            elif self.patience > 0 and member.now.waited >= self.patience:
+                why[m] = 2
+            elif member.now.epochs >= self.epochs:
+                why[m] = 1
+        return answer
+
+    def epochs_done(self):
+        """(members): epochs that each has finished."""
+        cdef Py_ssize_t m
+        cdef cnp.ndarray answer = cnp.PyArray_ZEROS(1, [self.count], cnp.NPY_INT64, 0)
+        for m in range(self.count):
+            (<int64_t*>cnp.PyArray_DATA(answer))[m] = self.members[m].now.epochs
+        return answer
+
+    def begin(self, const int64_t[::1] waiting not None):
+        """Threads that call `train_members` now share these members."""
+        check_order(&waiting[0], waiting.shape[0], self.count)
+        self.waiting = waiting
+        shared_write(&self.taken, 0)
+        shared_write(&self.stopped, 0)
+
+    def stop(self):
+        """Let those who train stop after the epoch they are at."""
+        shared_write(&self.stopped, 1)
+
+    @property
+    def patience_is_set(self):
+        return self.patience > 0
+
+    @property
+    def changed(self):
+        """Whether numbers of the data were changed into impossible ones meanwhile."""
+        return shared_read(&self.faults) != 0
+
+    def use_best(self):
+        """Make every member that has a validation loss the one with its best."""
+        cdef Py_ssize_t m
+        for m in range(self.count):
+            if self.members[m].now.best < INFINITY:
+                memcpy(&self.flat[m, 0], &self.best[m, 0], self.size * sizeof(real))
+
+    def state(self):
+        """All that the next epochs depend on, as arrays by name."""
+        cdef Py_ssize_t m, bytes_each = self.size * sizeof(real)
+        cdef cnp.ndarray progress = cnp.PyArray_ZEROS(
+            2, [self.count, sizeof(Progress) + 1], cnp.NPY_UINT8, 0
+        )
+        cdef unsigned char* row = <unsigned char*>cnp.PyArray_DATA(progress)
+        for m in range(self.count):
+            memcpy(row, &self.members[m].now, sizeof(Progress))
+            row[sizeof(Progress)] = self.members[m].failed
+            row += sizeof(Progress) + 1
+        arrays = {
+            "progress": progress, "order": self.order.copy(), "parameters": self.flat.copy(),
+            "best": self.best.copy(),
+        }
+        for i in range(self.rule.states):
+            vector = new_reals(2, self.count, self.size)
+            memcpy(cnp.PyArray_DATA(vector), self.states[i], self.count * bytes_each)
+            arrays["first" if i == 0 else "second"] = vector
+        return arrays
+
+    def restore(self, dict arrays not None):
+        """Go on from what `state` returned."""
+        cdef const unsigned char[:, ::1] progress = arrays["progress"]
+        cdef const int64_t[::1] order = arrays["order"]
+        cdef const real[:, ::1] vector
+        cdef Py_ssize_t m, i, at = 0
+        names = ["parameters", "best", "first", "second"][:2 + self.rule.states]
+        expect("progress", progress.shape[0], self.count)
+        expect("progress", progress.shape[1], sizeof(Progress) + 1)
+        expect("order", order.shape[0], self.order.shape[0])
+        check_order(&order[0], order.shape[0], self.batch.count)
+        for name in names:
+            vector = arrays[name]
+            expect(name, vector.shape[0], self.count)
+            expect(name, vector.shape[1], self.size)
+        for m in range(self.count):
+            memcpy(&self.members[m].now, &progress[m, 0], sizeof(Progress))
+            self.members[m].failed = progress[m, sizeof(Progress)] != 0
+        self.order[:] = order
+        for i, name in enumerate(names):
+            vector = arrays[name]
+            if i == 0:
+                self.flat[:, :] = vector
+            elif i == 1:
+                self.best[:, :] = vector
+            else:
+                memcpy(self.states[i - 2], &vector[0, 0], self.count * self.size * sizeof(real))
