@@ -9,7 +9,7 @@ slope near 0 keep their digits.
 from libc.float cimport DBL_MAX, FLT_MAX
 
 from rnncore.simd.lanes cimport (
-    LANES, real, vabs, vadd, vdiv, vexp, vless, vload, vlog, vlog1p_unit, vmask, vmin, vmul,
+    LANES, real, vabs, vadd, vdiv, vexp, vfma, vless, vload, vlog_ratio, vmask, vmin, vmul,
     vreal, vselect, vset1, vstore, vsub, vsum,
 )
 from rnncore.losses.loss cimport Loss, weighted
@@ -19,16 +19,20 @@ cdef inline vreal cross_entropy_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
     Py_ssize_t _weight_rows, vreal scale, real* losses, bint* _outside,
 ) noexcept nogil:
-    cdef vreal zero = vset1(0), total = zero
-    cdef vreal a, e, w, d, top, target_z, target_e, others, loss, ratio, factor
+    cdef vreal zero = vset1(0), total = zero, check = zero
+    cdef vreal a, e, w, d, top, target_z, target_e, others, loss, sum, factor
     cdef Py_ssize_t k
     cdef int v
     cdef real* row
     for v in range(vectors):
+        check = vfma(largest(K, vectors, z + v * LANES), zero, check)
+    if vsum(check) != 0:
+        for v in range(vectors):
+            if vsum(vmul(largest(K, vectors, z + v * LANES), zero)) != 0:
+                limit(K, vectors, z + v * LANES)
+    for v in range(vectors):
         d = vload(target + v * LANES)
         w = vload(weight + v * LANES)
-        if vsum(vmul(largest(K, vectors, z + v * LANES), zero)) != 0:
-            limit(K, vectors, z + v * LANES)
         top = largest(K, vectors, z + v * LANES)
         others = zero
         target_e = zero
@@ -42,13 +46,12 @@ cdef inline vreal cross_entropy_evaluate(
             target_z = vselect(is_class(k, d), a, target_z)
             others = vadd(others, vselect(is_class(k, d), zero, e))
         # log(1 + others / target) where that is below log 2, else log(sum) - z_d
-        ratio = vdiv(others, target_e)
-        loss = vsub(vlog(vadd(others, target_e)), target_z)
-        loss = vselect(vless(ratio, vset1(1)), vlog1p_unit(ratio), loss)
+        sum = vadd(others, target_e)
+        loss = vlog_ratio(sum, vdiv(others, target_e), target_z)
         loss = weighted(w, loss)
         total = vadd(total, loss)
         # softmax, but p_d - 1 = -others / sum
-        factor = vdiv(scale, vadd(others, target_e))
+        factor = vdiv(scale, sum)
         for k in range(K):
             row = z + (k * vectors + v) * LANES
             e = vselect(is_class(k, d), vsub(zero, others), vload(row))

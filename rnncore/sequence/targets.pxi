@@ -27,13 +27,15 @@ cdef void gather_targets(
                 weight[lane] *= mask[t * plan.lanes + lane] > 0
         if seqs.target_weight != NULL:
             spread_weights(plan, seqs, first_row, t0 + t, weight)
-    if not plan.net.loss.classes:
+    if seqs.classes == NULL:
         W = target_width(&plan.net)
         gather_rows(
             plan, seqs.target, W, first_row, t0, n, mask, plan.block.target, W * plan.lanes
         )
         if plan.result.faults != faults:
             plan.result.faults = faults | BAD_TARGET
+        if plan.net.loss.classes:
+            leave_out_negative(plan, n)
         return
     for t in range(n):
         for lane in range(plan.lanes):
@@ -45,6 +47,16 @@ cdef void gather_targets(
             if not 0 <= number < K:
                 plan.block.weight[t * plan.lanes + lane] = 0
             plan.block.target[t * plan.lanes + lane] = <real>number
+
+
+cdef void leave_out_negative(const Plan* plan, Py_ssize_t n) noexcept nogil:
+    """Classes below 0, which are given as reals here, do not count."""
+    cdef Py_ssize_t i
+    cdef vreal zero = vset1(0), weight
+    for i in range(n * plan.vectors):
+        weight = vload(plan.block.weight + i * LANES)
+        weight = vselect(vless(vload(plan.block.target + i * LANES), zero), zero, weight)
+        vstore(plan.block.weight + i * LANES, weight)
 
 
 cdef void spread_weights(

@@ -91,6 +91,17 @@ LANES_INLINE vreal vlog(vreal a)
     return vfma(a, vset1(0), log);
 }
 
+/* log(1 + ratio) where ratio < 1, else log(sum) - offset, for a normal sum > 0: the same as by the
+   functions above, with one of them. */
+LANES_INLINE vreal vlog_ratio(vreal sum, vreal ratio, vreal offset)
+{
+    vmask small = vless(ratio, vset1(1));
+    vreal l = vlog1p_unit(vselect(small, ratio, vsub(vmantissa(sum), vset1(1))));
+    vreal k = vexponent(sum);
+    vreal log = vfma(k, vset1(LN2_HIGH), vfma(k, vset1(LN2_LOW), l));
+    return vselect(small, l, vsub(vfma(sum, vset1(0), log), offset));
+}
+
 /* s(x) = 1 / (1 + exp(-x)).
    q = 1 / (1 + exp|x|) is the smaller of s(x) and 1 - s(x), good to its own last place, so
    s' = q (1 - q) loses nothing in saturation.  With exp|x| = 2^n (1 + t) it is

@@ -38,6 +38,7 @@ cdef extern from "simd/lanes.h" nogil:
 cdef extern from "simd/activations.h" nogil:
     vreal vexp(vreal x)
     vreal vlog(vreal a)
+    vreal vlog_ratio(vreal sum, vreal ratio, vreal offset)
     vreal vlog1p_unit(vreal e)
     vreal vgate(vreal x, vreal* slope)
     vreal vgate_both(vreal x, vreal* slope, vreal* rest_of_1)

@@ -48,7 +48,7 @@ cdef struct Sequences:
     const real* h0            # (B, states, H)
     const real* c0            # (B, states, H)
     const real* target        # (rows or B, targets), as many as `target_width`
-    const int64_t* classes    # (rows or B)
+    const int64_t* classes    # (rows or B); in a fit NULL, where classes are reals among targets
     const real* target_weight  # (rows or B, targets): 0 where a target does not count
     const real* dy            # (rows or B, K): dL/dy given instead of a loss
     real* y                   # (rows or B, K)

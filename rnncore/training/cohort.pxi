@@ -84,7 +84,7 @@ cdef class Cohort:
         if self.width > 1:
             train = vectors_for(engine.net.hidden, like.batch_size)
             held = vectors_for(engine.net.hidden, like.held_count)
-        self.all.take_data(&self.seqs)
+        self.seqs = self.all.data.seqs
         engine.prepare(
             &self.plan, &self.seqs, like.batch_size, True, False, self.all.truncate,
             self.all.penalised, 0, train,
@@ -93,7 +93,7 @@ cdef class Cohort:
         self.plan.parameters = self.optimiser.parameters
         self.plan.job.dropout = self.plan.net.dropout
         if self.all.validated:
-            self.all.take_held(&self.held_seqs)
+            self.held_seqs = self.all.held_data.seqs
             engine.prepare(
                 &self.held_plan, &self.held_seqs, like.held_count, False, False, 0, 0, 0, held
             )
@@ -200,9 +200,8 @@ cdef class Cohort:
     cdef bint choose(self, Py_ssize_t number) noexcept nogil:
         """Each member's sequences of a minibatch, and what goes with them; whether there are any."""
         cdef Job* job = &self.plan.job
-        cdef Sequences seqs = self.seqs
         cdef Py_ssize_t lane, first, steps = self.plan.passes * self.plan.net.hidden
-        cdef double count
+        cdef double count, counted
         cdef bint found = False
         cdef Member* member
         for lane in range(LANES):
@@ -215,11 +214,11 @@ cdef class Cohort:
             first = number * member.batch_size
             if first >= member.count:
                 continue
-            job.sequences[lane] = seqs.order = member.order + first
+            job.sequences[lane] = member.order + first
             job.counts[lane] = min(member.batch_size, member.count - first)
-            if seqs.length != NULL:
-                sort_by_length(member.order + first, job.counts[lane], seqs.length, self.keys)
-            count = count_targets(&self.plan.net, &seqs, 0, job.counts[lane])
+            if self.seqs.length != NULL:
+                sort_by_length(member.order + first, job.counts[lane], self.seqs.length, self.keys)
+            count = sum_over(self.all.data.targets, job.sequences[lane], job.counts[lane])
             if count == 0:
                 job.counts[lane] = 0
                 continue
@@ -229,9 +228,8 @@ cdef class Cohort:
             if job.dropout > 0:
                 job.dropout_seed[lane] = next_random(&member.now.random)
             if self.all.penalised:
-                job.activation[lane] = <real>(
-                    2 * member.activation / (count_steps(&seqs, 0, job.counts[lane]) * steps)
-                )
+                counted = sum_over(self.all.data.steps, job.sequences[lane], job.counts[lane])
+                job.activation[lane] = <real>(2 * member.activation / (counted * steps))
         if self.width == 1:  # its sequences are in the lanes
             set_lanes(job.scale, job.scale[0])
             set_lanes(job.activation, job.activation[0])

@@ -27,16 +27,14 @@ cdef class Population:
     """
 
     cdef Engine engine             # of any network of this architecture
-    cdef Batch batch, held_batch
-    cdef const real[:, ::1] target, weight, held_target, held_weight
-    cdef const int64_t[::1] classes, held_classes
+    cdef Fitted data, held_data
     cdef real[:, ::1] flat, best   # (members, size)
     cdef const real[:, ::1] decay, l1
     cdef int64_t[::1] order, held
     cdef const int64_t[::1] waiting
     cdef double[:, :, ::1] records  # (members, epochs, MEMBER_COLUMNS)
     cdef const double[:, ::1] rates
-    cdef Arena memory, vectors, room
+    cdef Arena memory, vectors
     cdef Member* members
     cdef real* states[MOST_STATES]  # (members, size) of the optimisers
     cdef Rule rule
@@ -49,26 +47,23 @@ cdef class Population:
     cdef readonly Py_ssize_t width  # members side by side: LANES, or 1 with sequences in lanes
 
     def __cinit__(
-        self, Engine engine not None, real[:, ::1] flat not None, tuple data not None,
-        tuple held_data, int64_t[::1] order not None, const int64_t[::1] counts not None,
+        self, Engine engine not None, real[:, ::1] flat not None, Fitted data not None,
+        Fitted held_data, int64_t[::1] order not None, const int64_t[::1] counts not None,
         int64_t[::1] held, const int64_t[::1] held_counts, const int64_t[::1] batch_sizes not None,
         const double[:, ::1] coefficients not None, const uint64_t[::1] seeds not None, *,
         int rule, const real[:, ::1] decay, const real[:, ::1] l1, Py_ssize_t truncate,
         bint shuffled, int64_t patience, tuple plateau, const double[:, ::1] rates not None,
         double[:, :, ::1] records not None, bint models_in_lanes,
     ):
-        """data, held_data: (batch, target, classes, weight).  order, held: each member's sequences
+        """order, held: each member's sequences
         one after another, as many as counts (members) says.  coefficients (members, 8): momentum,
         alpha, beta1, beta2, eps, clip_norm, clip_value, activation.  rates (members or 1, epochs or
         1)."""
         cdef Py_ssize_t m, members = flat.shape[0], at = 0, held_at = 0, i
-        cdef Sequences seqs
         cdef Member* member
         self.engine, self.flat, self.count, self.size = engine, flat, members, engine.net.size
-        self.batch, self.target, self.classes, self.weight = data
-        self.validated = held_data is not None
+        self.data, self.held_data, self.validated = data, held_data, held_data is not None
         if self.validated:
-            self.held_batch, self.held_target, self.held_classes, self.held_weight = held_data
             expect("held_counts", held_counts.shape[0], members)
         self.order, self.held, self.decay, self.l1 = order, held, decay, l1
         self.rates, self.records, self.epochs = rates, records, records.shape[1]
@@ -108,34 +103,22 @@ cdef class Population:
             if member.batch_size < 1 or at + member.count > order.shape[0]:
                 raise ValueError(f"order: expected sequences of member {m}")
             member.order = &order[at]
-            check_order(member.order, member.count, self.batch.count)
+            check_order(member.order, member.count, data.seqs.count)
             at += member.count
             if self.validated:
                 member.held_count = held_counts[m]
                 if member.held_count < 1 or held_at + member.held_count > held.shape[0]:
                     raise ValueError(f"held: expected sequences of member {m}")
                 member.held = &held[held_at]
-                check_order(member.held, member.held_count, self.held_batch.count)
+                check_order(member.held, member.held_count, held_data.seqs.count)
                 held_at += member.held_count
-                self.take_held(&seqs)
-                seqs.order = member.held
-                member.held_weight = count_targets(&engine.net, &seqs, 0, member.held_count)
+                member.held_weight = sum_over(held_data.targets, member.held, member.held_count)
             member.of.momentum, member.of.alpha = coefficients[m, 0], coefficients[m, 1]
             member.of.beta1, member.of.beta2 = coefficients[m, 2], coefficients[m, 3]
             member.of.eps, member.of.clip_norm = coefficients[m, 4], coefficients[m, 5]
             member.of.clip_value, member.activation = coefficients[m, 6], coefficients[m, 7]
             self.penalised = self.penalised or member.activation > 0
             begin_progress(&member.now, seeds[m])
-
-    cdef int take_data(self, Sequences* seqs) except -1:
-        self.engine.take_batch(seqs, self.batch)
-        return self.engine.set_targets(seqs, self.batch, self.target, self.classes, self.weight)
-
-    cdef int take_held(self, Sequences* seqs) except -1:
-        self.engine.take_batch(seqs, self.held_batch)
-        return self.engine.set_targets(
-            seqs, self.held_batch, self.held_target, self.held_classes, self.held_weight
-        )
 
     cdef inline double rate(self, Py_ssize_t m, Py_ssize_t epoch) noexcept nogil:
         return self.rates[
@@ -231,7 +214,7 @@ cdef class Population:
         expect("progress", progress.shape[0], self.count)
         expect("progress", progress.shape[1], sizeof(Progress) + 1)
         expect("order", order.shape[0], self.order.shape[0])
-        check_order(&order[0], order.shape[0], self.batch.count)
+        check_order(&order[0], order.shape[0], self.data.seqs.count)
         for name in names:
             vector = arrays[name]
             expect(name, vector.shape[0], self.count)

@@ -70,6 +70,55 @@ cdef int check_order(const int64_t* order, Py_ssize_t count, Py_ssize_t sequence
     return 0
 
 
+cdef class Fitted:
+    """The data of a fit, as its loops read them."""
+
+    cdef Batch batch
+    cdef const real[:, ::1] target, weight
+    cdef const int64_t[::1] classes
+    cdef Sequences seqs
+    cdef Arena memory
+    cdef double* targets           # (B) how many targets of a sequence count, or their weights' sum
+    cdef double* steps             # (B) how many steps count
+
+    def __cinit__(
+        self, Engine engine not None, Batch batch not None, const real[:, ::1] target,
+        const int64_t[::1] classes, const real[:, ::1] weight,
+    ):
+        cdef Sequences* seqs = &self.seqs
+        cdef Py_ssize_t i, rows = engine.outputs_of(batch)
+        cdef size_t used = 0
+        cdef int64_t s
+        cdef real* numbers
+        self.batch, self.target, self.classes, self.weight = batch, target, classes, weight
+        engine.take_batch(seqs, batch)
+        engine.set_targets(seqs, batch, target, classes, weight)
+        self.memory = Arena()
+        self.memory.fit((2 * seqs.count + 16) * sizeof(double) + (rows + 16) * sizeof(real))
+        self.targets = <double*>carve(self.memory.base, &used, seqs.count, sizeof(double))
+        self.steps = <double*>carve(self.memory.base, &used, seqs.count, sizeof(double))
+        for i in range(seqs.count):
+            s = i
+            seqs.order = &s
+            self.targets[i] = count_targets(&engine.net, seqs, 0, 1)
+            self.steps[i] = count_steps(seqs, 0, 1)
+        seqs.order = NULL
+        if classes is not None:    # as reals they are gathered like any other numbers
+            numbers = carve_reals(self.memory.base, &used, rows)
+            for i in range(rows):
+                numbers[i] = <real>classes[i]
+            seqs.target, seqs.classes = numbers, NULL
+
+
+cdef double sum_over(const double* numbers, const int64_t* order, Py_ssize_t count) noexcept nogil:
+    """What some of the sequences have together."""
+    cdef Py_ssize_t i
+    cdef double sum = 0
+    for i in range(count):
+        sum += numbers[order[i]]
+    return sum
+
+
 cdef double count_steps(
     const Sequences* seqs, Py_ssize_t first, Py_ssize_t count,
 ) noexcept nogil:

@@ -74,7 +74,8 @@ class Training:
             )
         self.records = np.full((members, self.epochs, COLUMNS), np.nan)
         self.core: _core.Population = spec.core.Population(
-            model.engine, flat, for_core(pool), None if held_pool is None else for_core(held_pool),
+            model.engine, flat, fitted(model, pool),
+            None if held_pool is None else fitted(model, held_pool),
             chosen.order.copy(), chosen.counts, None if held is None else held.order,
             None if held is None else held.counts,
             of.batch_sizes(settings["batch_size"], chosen.counts),
@@ -227,8 +228,10 @@ class Line:
             print(file=self.stream)
 
 
-def for_core(pool: Pool) -> tuple[Any, ...]:
-    return (pool.data.batch, *outputs.for_core(pool.data.inputs, pool.data.targets))
+def fitted(model: Model, pool: Pool) -> _core.Fitted:
+    data = pool.data
+    targets = outputs.for_core(data.inputs, data.targets)
+    return model.spec.core.Fitted(model.engine, data.batch, *targets)
 
 
 def steps_of(pool: Pool, chosen: Selection) -> Array:
