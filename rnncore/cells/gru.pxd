@@ -24,27 +24,60 @@ cdef enum:
     OF_N, OF_R, OF_Z, OF_Q, KEPT_H
 
 
+cdef inline void gru_units(
+    int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
+    real* saved,
+) noexcept nogil:
+    """Some vectors of each block, side by side: while one waits for its gates another can go on."""
+    cdef vreal r[2]
+    cdef vreal z[2]
+    cdef vreal not_z[2]
+    cdef vreal new[2]
+    cdef vreal slope_r[2]
+    cdef vreal slope_z[2]
+    cdef vreal slope_n[2]
+    cdef vreal h_old, q
+    cdef Py_ssize_t k
+    cdef int v
+    for v in range(vectors):
+        r[v] = vgate(vload(a + n + v * LANES), &slope_r[v])
+    for v in range(vectors):
+        z[v] = vgate_both(vload(a + 2 * n + v * LANES), &slope_z[v], &not_z[v])
+    for v in range(vectors):
+        new[v] = vtanh(vfma(r[v], vload(a + 3 * n + v * LANES), vload(a + v * LANES)), &slope_n[v])
+    for v in range(vectors):
+        k = v * LANES
+        q = vload(a + 3 * n + k)
+        h_old = vload(h_before + k)
+        # h_t = (1 - z) * n + z * h_{t-1}
+        vstore(h + k, vfma(z[v], h_old, vmul(not_z[v], new[v])))
+        if saving:
+            vstore(saved + OF_N * n + k, vmul(not_z[v], slope_n[v]))
+            vstore(saved + OF_R * n + k, vmul(q, slope_r[v]))
+            vstore(saved + OF_Z * n + k, vmul(vsub(h_old, new[v]), slope_z[v]))
+            vstore(saved + OF_Q * n + k, r[v])
+            vstore(saved + KEPT_H * n + k, z[v])
+
+
+cdef inline void gru_blocks(
+    bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h, real* saved,
+) noexcept nogil:
+    cdef Py_ssize_t k = 0
+    while k + LANES < n:
+        gru_units(2, saving, n, a + k, h_before + k, h + k, saved + k)
+        k += 2 * LANES
+    if k < n:
+        gru_units(1, saving, n, a + k, h_before + k, h + k, saved + k)
+
+
 cdef inline void gru_forward(
     int _f, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
     real* h, real* saved,
 ) noexcept nogil:
-    cdef Py_ssize_t k = 0
-    cdef vreal r, z, not_z, q, new, h_old, slope_r, slope_z, slope_n
-    while k < n:
-        r = vgate(vload(a + n + k), &slope_r)
-        z = vgate_both(vload(a + 2 * n + k), &slope_z, &not_z)
-        q = vload(a + 3 * n + k)
-        new = vtanh(vfma(r, q, vload(a + k)), &slope_n)
-        h_old = vload(h_before + k)
-        # h_t = (1 - z) * n + z * h_{t-1}
-        vstore(h + k, vfma(z, h_old, vmul(not_z, new)))
-        if saved != NULL:
-            vstore(saved + OF_N * n + k, vmul(not_z, slope_n))
-            vstore(saved + OF_R * n + k, vmul(q, slope_r))
-            vstore(saved + OF_Z * n + k, vmul(vsub(h_old, new), slope_z))
-            vstore(saved + OF_Q * n + k, r)
-            vstore(saved + KEPT_H * n + k, z)
-        k += LANES
+    if saved != NULL:
+        gru_blocks(True, n, a, h_before, h, saved)
+    else:
+        gru_blocks(False, n, a, h_before, h, h)   # which is not written through that
 
 
 cdef inline void gru_backward(

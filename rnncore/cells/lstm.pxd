@@ -23,31 +23,71 @@ cdef enum:
     OF_I, OF_F, OF_G, OF_O, OF_C, KEPT_C
 
 
+cdef inline void lstm_units(
+    int vectors, bint saving, Py_ssize_t n, const real* a, const real* c_before, real* c, real* h,
+    real* saved,
+) noexcept nogil:
+    """Some vectors of each block, side by side: while one waits for its gates another can go on."""
+    cdef vreal i[2]
+    cdef vreal f[2]
+    cdef vreal g[2]
+    cdef vreal o[2]
+    cdef vreal c_new[2]
+    cdef vreal slope_i[2]
+    cdef vreal slope_f[2]
+    cdef vreal slope_g[2]
+    cdef vreal slope_o[2]
+    cdef vreal c_old, tanh_c, slope_c
+    cdef Py_ssize_t k
+    cdef int v
+    for v in range(vectors):
+        i[v] = vgate(vload(a + v * LANES), &slope_i[v])
+    for v in range(vectors):
+        f[v] = vgate(vload(a + n + v * LANES), &slope_f[v])
+    for v in range(vectors):
+        g[v] = vtanh(vload(a + 2 * n + v * LANES), &slope_g[v])
+    for v in range(vectors):
+        k = v * LANES
+        c_old = vload(c_before + k)
+        # c_t = f * c_{t-1} + i * g
+        c_new[v] = vfma(f[v], c_old, vmul(i[v], g[v]))
+        vstore(c + k, c_new[v])
+        if saving:
+            vstore(saved + OF_I * n + k, vmul(g[v], slope_i[v]))
+            vstore(saved + OF_F * n + k, vmul(c_old, slope_f[v]))
+            vstore(saved + OF_G * n + k, vmul(i[v], slope_g[v]))
+            vstore(saved + KEPT_C * n + k, f[v])
+    for v in range(vectors):
+        o[v] = vgate(vload(a + 3 * n + v * LANES), &slope_o[v])
+    for v in range(vectors):
+        k = v * LANES
+        # h_t = o * tanh(c_t)
+        tanh_c = vtanh(c_new[v], &slope_c)
+        vstore(h + k, vmul(o[v], tanh_c))
+        if saving:
+            vstore(saved + OF_O * n + k, vmul(tanh_c, slope_o[v]))
+            vstore(saved + OF_C * n + k, vmul(o[v], slope_c))
+
+
+cdef inline void lstm_blocks(
+    bint saving, Py_ssize_t n, const real* a, const real* c_before, real* c, real* h, real* saved,
+) noexcept nogil:
+    cdef Py_ssize_t k = 0
+    while k + LANES < n:
+        lstm_units(2, saving, n, a + k, c_before + k, c + k, h + k, saved + k)
+        k += 2 * LANES
+    if k < n:
+        lstm_units(1, saving, n, a + k, c_before + k, c + k, h + k, saved + k)
+
+
 cdef inline void lstm_forward(
     int _f, Py_ssize_t n, const real* a, const real* _h_before, const real* c_before, real* c,
     real* h, real* saved,
 ) noexcept nogil:
-    cdef Py_ssize_t k = 0
-    cdef vreal i, f, g, o, tanh_c, c_old, c_new, slope_i, slope_f, slope_g, slope_o, slope_c
-    while k < n:
-        i = vgate(vload(a + k), &slope_i)
-        f = vgate(vload(a + n + k), &slope_f)
-        g = vtanh(vload(a + 2 * n + k), &slope_g)
-        o = vgate(vload(a + 3 * n + k), &slope_o)
-        c_old = vload(c_before + k)
-        # c_t = f * c_{t-1} + i * g,  h_t = o * tanh(c_t)
-        c_new = vfma(f, c_old, vmul(i, g))
-        tanh_c = vtanh(c_new, &slope_c)
-        vstore(c + k, c_new)
-        vstore(h + k, vmul(o, tanh_c))
-        if saved != NULL:
-            vstore(saved + OF_I * n + k, vmul(g, slope_i))
-            vstore(saved + OF_F * n + k, vmul(c_old, slope_f))
-            vstore(saved + OF_G * n + k, vmul(i, slope_g))
-            vstore(saved + OF_O * n + k, vmul(tanh_c, slope_o))
-            vstore(saved + OF_C * n + k, vmul(o, slope_c))
-            vstore(saved + KEPT_C * n + k, f)
-        k += LANES
+    if saved != NULL:
+        lstm_blocks(True, n, a, c_before, c, h, saved)
+    else:
+        lstm_blocks(False, n, a, c_before, c, h, h)   # which is not written through that
 
 
 cdef inline void lstm_backward(

@@ -22,26 +22,56 @@ cdef enum:
     OF_N, OF_F, OF_Q, KEPT_H
 
 
+cdef inline void mgu_units(
+    int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
+    real* saved,
+) noexcept nogil:
+    """Some vectors of each block, side by side: while one waits for its gate another can go on."""
+    cdef vreal f[2]
+    cdef vreal not_f[2]
+    cdef vreal new[2]
+    cdef vreal slope_f[2]
+    cdef vreal slope_n[2]
+    cdef vreal h_old, q, of_n
+    cdef Py_ssize_t k
+    cdef int v
+    for v in range(vectors):
+        f[v] = vgate_both(vload(a + n + v * LANES), &slope_f[v], &not_f[v])
+    for v in range(vectors):
+        new[v] = vtanh(vfma(f[v], vload(a + 2 * n + v * LANES), vload(a + v * LANES)), &slope_n[v])
+    for v in range(vectors):
+        k = v * LANES
+        q = vload(a + 2 * n + k)
+        h_old = vload(h_before + k)
+        # h_t = (1 - f) * h_{t-1} + f * n
+        vstore(h + k, vfma(f[v], new[v], vmul(not_f[v], h_old)))
+        if saving:
+            of_n = vmul(f[v], slope_n[v])
+            vstore(saved + OF_N * n + k, of_n)
+            vstore(saved + OF_F * n + k, vmul(vfma(of_n, q, vsub(new[v], h_old)), slope_f[v]))
+            vstore(saved + OF_Q * n + k, f[v])
+            vstore(saved + KEPT_H * n + k, not_f[v])
+
+
+cdef inline void mgu_blocks(
+    bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h, real* saved,
+) noexcept nogil:
+    cdef Py_ssize_t k = 0
+    while k + LANES < n:
+        mgu_units(2, saving, n, a + k, h_before + k, h + k, saved + k)
+        k += 2 * LANES
+    if k < n:
+        mgu_units(1, saving, n, a + k, h_before + k, h + k, saved + k)
+
+
 cdef inline void mgu_forward(
     int _f, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
     real* h, real* saved,
 ) noexcept nogil:
-    cdef Py_ssize_t k = 0
-    cdef vreal f, not_f, q, new, h_old, slope_f, slope_n, of_n
-    while k < n:
-        f = vgate_both(vload(a + n + k), &slope_f, &not_f)
-        q = vload(a + 2 * n + k)
-        new = vtanh(vfma(f, q, vload(a + k)), &slope_n)
-        h_old = vload(h_before + k)
-        # h_t = (1 - f) * h_{t-1} + f * n
-        vstore(h + k, vfma(f, new, vmul(not_f, h_old)))
-        if saved != NULL:
-            of_n = vmul(f, slope_n)
-            vstore(saved + OF_N * n + k, of_n)
-            vstore(saved + OF_F * n + k, vmul(vfma(of_n, q, vsub(new, h_old)), slope_f))
-            vstore(saved + OF_Q * n + k, f)
-            vstore(saved + KEPT_H * n + k, not_f)
-        k += LANES
+    if saved != NULL:
+        mgu_blocks(True, n, a, h_before, h, saved)
+    else:
+        mgu_blocks(False, n, a, h_before, h, h)   # which is not written through that
 
 
 cdef inline void mgu_backward(

@@ -12,53 +12,105 @@ from rnncore.simd.lanes cimport (
     LANES, real, vabs, vadd, vdiv, vexp, vfma, vless, vload, vlog_ratio, vmask, vmin, vmul,
     vreal, vselect, vset1, vstore, vsub, vsum,
 )
+from rnncore.losses.bce cimport bce_point
 from rnncore.losses.loss cimport Loss, weighted
+
+
+cdef inline vreal of_vectors(
+    int vectors, Py_ssize_t K, real* z, const real* target, const real* weight, vreal scale,
+    real* losses,
+) noexcept nogil:
+    """`Evaluate` for a literal number of vectors, side by side: each has long chains."""
+    cdef vreal top[4]
+    cdef vreal others[4]
+    cdef vreal target_e[4]
+    cdef vreal target_z[4]
+    cdef vreal zero = vset1(0), total = zero, check = zero, a, e, d, w, sum, loss
+    cdef Py_ssize_t k
+    cdef int v
+    cdef real* row
+    for v in range(vectors):
+        top[v] = largest(K, vectors, z + v * LANES)
+        check = vfma(top[v], zero, check)
+    if vsum(check) != 0:
+        for v in range(vectors):
+            if vsum(vmul(top[v], zero)) != 0:
+                limit(K, vectors, z + v * LANES)
+                top[v] = largest(K, vectors, z + v * LANES)
+    for v in range(vectors):
+        # 0, in a way that no compiler makes three slow calls of memset of
+        others[v] = target_e[v] = target_z[v] = vsub(top[v], top[v])
+    for k in range(K):
+        for v in range(vectors):
+            row = z + (k * vectors + v) * LANES
+            d = vload(target + v * LANES)
+            a = vsub(vload(row), top[v])
+            e = vexp(a)
+            vstore(row, e)
+            target_e[v] = vselect(is_class(k, d), e, target_e[v])
+            target_z[v] = vselect(is_class(k, d), a, target_z[v])
+            others[v] = vadd(others[v], vselect(is_class(k, d), zero, e))
+    for v in range(vectors):
+        # log(1 + others / target) where that is below log 2, else log(sum) - z_d
+        w = vload(weight + v * LANES)
+        sum = vadd(others[v], target_e[v])
+        loss = weighted(w, vlog_ratio(sum, vdiv(others[v], target_e[v]), target_z[v]))
+        total = vadd(total, loss)
+        top[v] = vdiv(scale, sum)
+        if losses == NULL:
+            continue
+        vstore(losses + v * LANES, loss)   # dL/dz is not wanted then
+    if losses != NULL:
+        return total
+    # softmax, but p_d - 1 = -others / sum
+    for k in range(K):
+        for v in range(vectors):
+            row = z + (k * vectors + v) * LANES
+            d, w = vload(target + v * LANES), vload(weight + v * LANES)
+            e = vselect(is_class(k, d), vsub(zero, others[v]), vload(row))
+            vstore(row, weighted(w, vmul(e, top[v])))
+    return total
+
+
+cdef inline vreal of_two_classes(
+    int vectors, real* z, const real* target, const real* weight, vreal scale, real* losses,
+) noexcept nogil:
+    """`Evaluate` for K = 2:  L = -log s(z_d - z_other), with half the work."""
+    cdef vreal zero = vset1(0), total = zero, check = zero, w, u, loss, slope
+    cdef vmask first
+    cdef int v
+    cdef real* other = z + vectors * LANES
+    for v in range(2 * vectors):
+        check = vfma(vload(z + v * LANES), zero, check)
+    if vsum(check) != 0:
+        for v in range(vectors):
+            limit(2, vectors, z + v * LANES)
+    for v in range(vectors):
+        w = vload(weight + v * LANES)
+        first = is_class(0, vload(target + v * LANES))
+        u = vsub(vload(other + v * LANES), vload(z + v * LANES))
+        u = vselect(first, u, vsub(zero, u))
+        loss = weighted(w, bce_point(u, zero, &slope))
+        total = vadd(total, loss)
+        slope = weighted(w, vmul(scale, slope))
+        vstore(z + v * LANES, vselect(first, vsub(zero, slope), slope))
+        vstore(other + v * LANES, vselect(first, slope, vsub(zero, slope)))
+        if losses != NULL:
+            vstore(losses + v * LANES, loss)
+    return total
 
 
 cdef inline vreal cross_entropy_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
     Py_ssize_t _weight_rows, vreal scale, real* losses, bint* _outside,
 ) noexcept nogil:
-    cdef vreal zero = vset1(0), total = zero, check = zero
-    cdef vreal a, e, w, d, top, target_z, target_e, others, loss, sum, factor
-    cdef Py_ssize_t k
-    cdef int v
-    cdef real* row
-    for v in range(vectors):
-        check = vfma(largest(K, vectors, z + v * LANES), zero, check)
-    if vsum(check) != 0:
-        for v in range(vectors):
-            if vsum(vmul(largest(K, vectors, z + v * LANES), zero)) != 0:
-                limit(K, vectors, z + v * LANES)
-    for v in range(vectors):
-        d = vload(target + v * LANES)
-        w = vload(weight + v * LANES)
-        top = largest(K, vectors, z + v * LANES)
-        others = zero
-        target_e = zero
-        target_z = zero
-        for k in range(K):
-            row = z + (k * vectors + v) * LANES
-            a = vsub(vload(row), top)
-            e = vexp(a)
-            vstore(row, e)
-            target_e = vselect(is_class(k, d), e, target_e)
-            target_z = vselect(is_class(k, d), a, target_z)
-            others = vadd(others, vselect(is_class(k, d), zero, e))
-        # log(1 + others / target) where that is below log 2, else log(sum) - z_d
-        sum = vadd(others, target_e)
-        loss = vlog_ratio(sum, vdiv(others, target_e), target_z)
-        loss = weighted(w, loss)
-        total = vadd(total, loss)
-        # softmax, but p_d - 1 = -others / sum
-        factor = vdiv(scale, sum)
-        for k in range(K):
-            row = z + (k * vectors + v) * LANES
-            e = vselect(is_class(k, d), vsub(zero, others), vload(row))
-            vstore(row, weighted(w, vmul(e, factor)))
-        if losses != NULL:
-            vstore(losses + v * LANES, loss)
-    return total
+    if K == 2:
+        return of_two_classes(vectors, z, target, weight, scale, losses)
+    if vectors == 1:
+        return of_vectors(1, K, z, target, weight, scale, losses)
+    if vectors == 2:
+        return of_vectors(2, K, z, target, weight, scale, losses)
+    return of_vectors(4, K, z, target, weight, scale, losses)
 
 
 cdef inline vreal largest(Py_ssize_t K, int vectors, const real* z) noexcept nogil:

@@ -355,7 +355,7 @@ cdef inline void outer_sum(
 cdef inline void row_sums_tile(
     bint each, int rows, int vectors, Py_ssize_t steps, real* grad, const real* a, Py_ssize_t a_step,
 ) noexcept nogil:
-    cdef vreal sums[4]
+    cdef vreal sums[8]
     cdef Py_ssize_t _t
     cdef int i, v
     for i in range(rows):
@@ -375,7 +375,10 @@ cdef inline void row_sums(
     """grad[i] += sum over steps and lanes of a[t, i]: the gradient of a bias."""
     cdef Py_ssize_t i = 0, lanes = vectors * LANES, size = LANES if each else 1
     while i < n_a:
-        if n_a - i >= 4:
+        if n_a - i >= 8:
+            row_sums_tile(each, 8, vectors, steps, grad + i * size, a + i * lanes, a_step)
+            i += 8
+        elif n_a - i >= 4:
             row_sums_tile(each, 4, vectors, steps, grad + i * size, a + i * lanes, a_step)
             i += 4
         else:

@@ -249,19 +249,21 @@ cdef void narrow_gradient(
     const Plan* plan, const Layer* layer, real* grad, const real* u, Py_ssize_t n,
 ) noexcept nogil:
     """The same where a row of dW is too short for vectors of its own."""
-    cdef Py_ssize_t H = plan.net.hidden, D = layer.inputs, gate
-    cdef Py_ssize_t width = plan.a_size, step = layer.slot_size
+    cdef Py_ssize_t H = plan.net.hidden, D = layer.inputs, width = plan.a_size
+    cdef Py_ssize_t step = layer.slot_size, gate = 0, n_gates = plan.net.cell.shared
     cdef const real* h = u + layer.x_size
-    for gate in range(plan.net.gates):
+    while gate < plan.net.gates:   # first those whose products are added, then the others
         add_outer_sum(
-            plan, n, grad, layer.weight_hh + gate * H * H, H, H, H,
+            plan, n, grad, layer.weight_hh + gate * H * H, H, n_gates * H, H,
             plan.block.da + state_block(&plan.net.cell, gate) * H * plan.lanes, width, h, step,
         )
         if not layer.tokens:
             add_outer_sum(
-                plan, n, grad, layer.weight_ih + gate * H * D, D, H, D,
+                plan, n, grad, layer.weight_ih + gate * H * D, D, n_gates * H, D,
                 plan.block.da + input_block(&plan.net.cell, gate) * H * plan.lanes, width, u, step,
             )
+        gate += n_gates
+        n_gates = plan.net.cell.apart
     if plan.net.skip:
         add_outer_sum(
             plan, n, grad, layer.weight_skip, H, H, H, plan.block.da, width,

@@ -32,6 +32,7 @@ cdef void open_block(
     plan.block.used = plan.lanes if plan.models_in_lanes else used
     plan.block.time = 0
     plan.block.masked_from = seqs.time
+    plan.block.shared = plan.models_in_lanes
     for lane in range(plan.lanes):
         if plan.models_in_lanes:
             s = sequence_of_model(plan, lane, first)
@@ -42,6 +43,8 @@ cdef void open_block(
                 s = seqs.order[s]
         length = seqs.length[s] if seqs.length != NULL else seqs.time
         plan.block.sequence[lane] = s
+        if s != plan.block.sequence[lane - lane % LANES]:
+            plan.block.shared = False
         plan.block.start[lane] = seqs.start[s] if seqs.start != NULL else s * seqs.time
         plan.block.length[lane] = length
         plan.block.time = max(plan.block.time, length)
@@ -118,6 +121,9 @@ cdef void gather_rows(
         source[lane] = rows + (first_row[lane] + t0) * width
         run[lane] = run_of(plan, lane, t0, n, mask) * width
         whole = max(whole, run[lane])
+    if plan.block.shared and (mask == NULL or not plan.masked):
+        gather_shared(plan, source, run, width, n, lanes, lanes_step)
+        return
     if mask == NULL and n * width >= LANES:
         gather_runs(plan, source, width, n * width, lanes, lanes_step)
         return
@@ -152,6 +158,30 @@ cdef void gather_rows(
         if d == width:
             d = 0
             t += 1
+    if vsum(vadd(vadd(check[0], check[1]), vadd(check[2], check[3]))) != 0:
+        plan.result.faults |= BAD_INPUT
+
+
+cdef void gather_shared(
+    Plan* plan, const real* const* source, const Py_ssize_t* run, Py_ssize_t width, Py_ssize_t n,
+    real* lanes, Py_ssize_t lanes_step,
+) noexcept nogil:
+    """The same where all lanes of a vector have one sequence: no square to turn round. Zeros after
+    the end of each run."""
+    cdef vreal check[4]
+    cdef vreal number
+    cdef Py_ssize_t t, d, i = 0
+    cdef int v
+    for v in range(4):
+        check[v] = vset1(0)
+    for t in range(n):
+        for d in range(width):
+            for v in range(plan.vectors):
+                number = vset1(source[v * LANES][i]) if i < run[v * LANES] else vset1(0)
+                check[v] = vfma(number, vset1(0), check[v])
+                vstore(lanes + (d * plan.vectors + v) * LANES, number)
+            i += 1
+        lanes += lanes_step
     if vsum(vadd(vadd(check[0], check[1]), vadd(check[2], check[3]))) != 0:
         plan.result.faults |= BAD_INPUT
 

@@ -126,6 +126,7 @@ cdef struct Job:
 cdef struct Block:
     Py_ssize_t used           # lanes that have a sequence; the others repeat the first
     real reads[MAX_LANES]     # 1 where a lane's outputs are read out, else 0
+    bint shared               # whether all lanes of a vector have the same sequence
     Py_ssize_t time           # steps of the longest
     Py_ssize_t masked_from      # first step at which the state of some lane may be carried on
     Py_ssize_t sequence[MAX_LANES]
