@@ -42,7 +42,8 @@ from rnncore.simd.lanes cimport (
     vstore_any, vsum, vtanh, vtranspose,
 )
 from rnncore.spec.layout cimport (
-    bias_sums, carve, carve_reals, choose_block, lay_out_block, lay_out_weights, most_rows, sum_width, tape_rows,
+    bias_sums, carve, carve_reals, choose_block, lay_out_block, lay_out_weights, most_rows,
+    sum_width, tape_rows,
 )
 from rnncore.spec.network cimport (
     BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, state_rows, target_width,

@@ -8,7 +8,8 @@ from rnncore.simd.lanes cimport (
 # has targets, classes as reals. weight (lanes), or with weight_rows > 1 (weight_rows, lanes), is
 # what the loss of a target is multiplied by, 0 where it does not count. z is overwritten by
 # scale * weight * dL/dz and the sums of weight * L over outputs and vectors are returned; unless
-# losses is NULL, weight * L goes there (rows, lanes), which may be z. *outside is set where a counted target is not one.
+# losses is NULL, weight * L goes there (rows, lanes), which may be z. *outside is set where a
+# counted target is not one.
 ctypedef vreal (*Evaluate)(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
     Py_ssize_t weight_rows, vreal scale, real* losses, bint* outside,

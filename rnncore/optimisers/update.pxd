@@ -64,7 +64,9 @@ cdef inline double norm_of(const real* numbers, Py_ssize_t vectors) noexcept nog
     return sqrt(square)
 
 
-cdef inline void norms_by_lane(const real* numbers, Py_ssize_t vectors, double* norms) noexcept nogil:
+cdef inline void norms_by_lane(
+    const real* numbers, Py_ssize_t vectors, double* norms,
+) noexcept nogil:
     """`norm_of` the numbers in each lane."""
     cdef real squares[LANES]
     cdef Py_ssize_t i = 0, end

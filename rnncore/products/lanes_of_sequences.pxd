@@ -304,8 +304,8 @@ cdef inline void outer_tile(
 
 
 cdef inline void outer_columns(
-    bint each, int rows, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t stride, Py_ssize_t n_u,
-    const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
+    bint each, int rows, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t stride,
+    Py_ssize_t n_u, const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
 ) noexcept nogil:
     cdef Py_ssize_t j = 0, lanes = vectors * LANES
     cdef real* at = grad
@@ -326,8 +326,8 @@ cdef inline void outer_columns(
 
 
 cdef inline void outer_sum(
-    bint each, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t stride, Py_ssize_t n_a, Py_ssize_t n_u,
-    const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
+    bint each, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t stride, Py_ssize_t n_a,
+    Py_ssize_t n_u, const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
 ) noexcept nogil:
     """grad[i, j] += sum over steps and lanes of a[t, i] u[t, j]; with `each`, a vector: over steps
     and vectors.
@@ -353,7 +353,8 @@ cdef inline void outer_sum(
 
 
 cdef inline void row_sums_tile(
-    bint each, int rows, int vectors, Py_ssize_t steps, real* grad, const real* a, Py_ssize_t a_step,
+    bint each, int rows, int vectors, Py_ssize_t steps, real* grad, const real* a,
+    Py_ssize_t a_step,
 ) noexcept nogil:
     cdef vreal sums[8]
     cdef Py_ssize_t _t
@@ -370,7 +371,8 @@ cdef inline void row_sums_tile(
 
 
 cdef inline void row_sums(
-    bint each, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t n_a, const real* a, Py_ssize_t a_step,
+    bint each, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t n_a, const real* a,
+    Py_ssize_t a_step,
 ) noexcept nogil:
     """grad[i] += sum over steps and lanes of a[t, i]: the gradient of a bias."""
     cdef Py_ssize_t i = 0, lanes = vectors * LANES, size = LANES if each else 1

@@ -10,19 +10,21 @@ cdef inline void products(
     """
     cdef Py_ssize_t H = plan.net.hidden, L = plan.lanes
     cdef Py_ssize_t apart = plan.net.cell.apart * H, shared = plan.net.cell.shared * H
+    cdef const real* bias = layer.step_bias
     if apart and not layer.tokens:
         weigh(
-            plan, a, layer.apart_input_weight, layer.step_bias, u, apart,
+            plan, a, layer.apart_input_weight, bias, u, apart,
             layer.input_rows, False,
         )
     weigh(
-        plan, a + apart * L, layer.step_weight, layer.step_bias + apart * plan.weights.packed, u, shared,
+        plan, a + apart * L, layer.step_weight, bias + apart * plan.weights.packed, u, shared,
         layer.rows, layer.tokens,
     )
     if apart:
         weigh(
             plan, a + (apart + shared) * L, layer.apart_state_weight,
-            layer.step_bias + (apart + shared) * plan.weights.packed, u + layer.input_rows * L, apart, H, False,
+            bias + (apart + shared) * plan.weights.packed, u + layer.input_rows * L, apart, H,
+            False,
         )
 
 

@@ -13,6 +13,8 @@ cdef inline Py_ssize_t sequence_of_model(
     cdef Py_ssize_t model = lane % LANES, i = first + lane // LANES, other
     plan.block.reads[lane] = i < plan.job.counts[model]
     if i < plan.job.counts[model]:
+        if plan.job.numbers[model] != NULL:
+            plan.block.number[lane] = plan.job.numbers[model][i]
         return plan.job.sequences[model][i]
     for other in range(LANES):
         if plan.job.counts[(model + other) % LANES] > 0:
@@ -39,7 +41,11 @@ cdef void open_block(
         else:
             plan.block.reads[lane] = lane < used
             s = first + (lane if lane < used else 0)
+            plan.block.number[lane] = s
             if seqs.order != NULL:
+                plan.block.number[lane] = seqs.order[s]
+                if plan.job.numbers[0] != NULL:
+                    plan.block.number[lane] = plan.job.numbers[0][s]
                 s = seqs.order[s]
         length = seqs.length[s] if seqs.length != NULL else seqs.time
         plan.block.sequence[lane] = s

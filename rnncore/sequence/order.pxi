@@ -6,6 +6,19 @@ cdef int by_key(const void* a, const void* b) noexcept nogil:
     return (one > other) - (one < other)
 
 
+cdef bint differ_in_length(
+    const int64_t* sequences, Py_ssize_t count, const int64_t* length,
+) noexcept nogil:
+    """Whether some are longer than others; without lengths none is."""
+    cdef Py_ssize_t i
+    if length == NULL:
+        return False
+    for i in range(1, count):
+        if length[sequences[i]] != length[sequences[0]]:
+            return True
+    return False
+
+
 cdef void sort_by_length(
     int64_t* order, Py_ssize_t count, const int64_t* length, int64_t* keys,
 ) noexcept nogil:

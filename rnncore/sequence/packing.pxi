@@ -27,7 +27,9 @@ cdef void pack_layer(const Plan* plan, const Layer* layer, Py_ssize_t slopes) no
     cdef Py_ssize_t of = plan.weights.given
     if rows:
         pack(plan.weights, layer.step_weight, layer.rows, 0, V, w_ih, shared, D, D, 1)
-        pack(plan.weights, layer.apart_input_weight, D, 0, V, w_ih + shared * D * of, apart, D, D, 1)
+        pack(
+            plan.weights, layer.apart_input_weight, D, 0, V, w_ih + shared * D * of, apart, D, D, 1
+        )
     pack(plan.weights, layer.step_weight, layer.rows, rows, V, w_hh, shared, H, H, 1)
     pack(plan.weights, layer.apart_state_weight, H, 0, V, w_hh + shared * H * of, apart, H, H, 1)
     if net.skip:

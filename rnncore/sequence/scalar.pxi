@@ -11,7 +11,8 @@ cdef inline void scalar_steps(
     """n steps from the slot of the tape at u on; their slopes too where `saving`."""
     cdef vreal h[4]
     cdef vreal a[4]
-    cdef vreal s, w, bias = vload(layer.step_bias), w_h = vload(layer.step_weight + layer.input_rows * LANES)
+    cdef vreal s, w, bias = vload(layer.step_bias)
+    cdef vreal w_h = vload(layer.step_weight + layer.input_rows * LANES)
     cdef Py_ssize_t t, d, lanes = vectors * LANES
     cdef real* x = u
     cdef int v

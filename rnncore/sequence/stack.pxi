@@ -30,7 +30,8 @@ cdef void drop_out(
     scale = <real>(65536 / <double>(65536 - least))
     for lane in range(plan.lanes):
         for t in range(n):
-            of_step = coins(plan.job.dropout_seed[lane % LANES], <uint64_t>plan.block.sequence[lane])
+            of_step = plan.job.dropout_seed[lane % LANES]
+            of_step = coins(of_step, <uint64_t>plan.block.number[lane])
             of_step = coins(coins(of_step, <uint64_t>(t0 + t)), <uint64_t>layer.state_row)
             for i in range(H):
                 if i % COINS == 0:

@@ -87,10 +87,13 @@ cdef void targets_of_steps(
             weight[k * LANES + lane] = 1
             if seqs.target_weight != NULL:
                 weight[k * LANES + lane] = seqs.target_weight[(row + lane) * V + k]
-    if not plan.net.loss.classes:
+    if seqs.classes == NULL:
         for k in range(W):
             for lane in range(m):
                 target[k * LANES + lane] = seqs.target[(row + lane) * W + k]
+        for lane in range(m):
+            if plan.net.loss.classes and target[lane] < 0:
+                weight[lane] = 0
         return
     for lane in range(m):
         number = seqs.classes[row + lane] if weight[lane] > 0 else -1

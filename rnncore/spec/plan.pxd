@@ -118,8 +118,10 @@ cdef struct Job:
     real activation[LANES]    # dL/dh_t has this times h_t from it
     double dropout            # 0 where none is wanted
     uint64_t dropout_seed[LANES]
-    # With models in the lanes: each one's sequences of this minibatch.
+    # In a population: each model's sequences of this minibatch, and their numbers among those that
+    # it has. NULL: a sequence has one number only.
     const int64_t* sequences[LANES]
+    const int64_t* numbers[LANES]
     Py_ssize_t counts[LANES]
 
 # The sequences that are in the lanes, and the block's buffers, see the head of this file.
@@ -130,6 +132,7 @@ cdef struct Block:
     Py_ssize_t time           # steps of the longest
     Py_ssize_t masked_from      # first step at which the state of some lane may be carried on
     Py_ssize_t sequence[MAX_LANES]
+    int64_t number[MAX_LANES]  # by which dropout knows it
     Py_ssize_t start[MAX_LANES]
     Py_ssize_t length[MAX_LANES]
     real* gates

@@ -2,9 +2,9 @@
 #
 # With models in the lanes there are as many as a vector has lanes: parameters, gradient and what
 # the optimiser remembers are matrices with a row for each parameter and a member in each lane.
-# Otherwise it is one member, whose sequences are in the lanes.  A member that is finished leaves its
-# place to the next one that waits, so a fit takes as long as its members train.  The epochs of a
-# cohort begin and end together; a member with fewer minibatches than another waits for it.
+# Otherwise it is one member, whose sequences are in the lanes.  A member that is finished leaves
+# its place to the next one that waits, so a fit takes as long as its members train.  The epochs of
+# a cohort begin and end together; a member with fewer minibatches than another waits for it.
 
 cdef enum:
     MOST_VECTORS = 4          # sequences of a member side by side
@@ -32,6 +32,7 @@ cdef class Cohort:
     cdef size_t reals              # of parameters and what the optimiser remembers of them
     cdef real* kept                # a copy of these
     cdef int64_t* keys
+    cdef int64_t* sequences[LANES]  # room for each member's of a minibatch
     cdef double total[LANES]       # loss of the epoch so far
     cdef double counted[LANES]     # targets
     cdef double norm[LANES]
@@ -62,6 +63,10 @@ cdef class Cohort:
             if population.l1 is not None:
                 o.l1 = carve_reals(self.memory.base, &used, rows)
             self.keys = <int64_t*>carve(self.memory.base, &used, most, sizeof(int64_t))
+            for i in range(W):
+                self.sequences[i] = <int64_t*>carve(
+                    self.memory.base, &used, most, sizeof(int64_t)
+                )
             if self.memory.base == NULL:
                 self.memory.fit(used)
         memset(self.memory.base, 0, used)
@@ -165,7 +170,7 @@ cdef class Cohort:
     cdef int run(self, double until) except -1 nogil:
         cdef Py_ssize_t lane
         while self.fill():
-            self.epoch()
+            self.take_epoch()
             if shared_read(&self.all.faults):
                 break
             if shared_read(&self.all.stopped) or seconds_now() > until:
@@ -175,7 +180,7 @@ cdef class Cohort:
                 self.leave(lane)
         return 0
 
-    cdef void epoch(self) noexcept nogil:
+    cdef void take_epoch(self) noexcept nogil:
         cdef Py_ssize_t lane, most = 0, number
         cdef Member* member
         for lane in range(self.width):
@@ -197,10 +202,11 @@ cdef class Cohort:
             self.minibatch(number)
         self.end_epoch()
 
-    cdef bint choose(self, Py_ssize_t number) noexcept nogil:
-        """Each member's sequences of a minibatch, and what goes with them; whether there are any."""
+    cdef bint choose_sequences(self, Py_ssize_t number) noexcept nogil:
+        """Each member's sequences of a minibatch, and what goes with them; whether there are
+        any."""
         cdef Job* job = &self.plan.job
-        cdef Py_ssize_t lane, first, steps = self.plan.passes * self.plan.net.hidden
+        cdef Py_ssize_t lane, first, i, steps = self.plan.passes * self.plan.net.hidden
         cdef double count, counted
         cdef bint found = False
         cdef Member* member
@@ -214,10 +220,12 @@ cdef class Cohort:
             first = number * member.batch_size
             if first >= member.count:
                 continue
-            job.sequences[lane] = member.order + first
             job.counts[lane] = min(member.batch_size, member.count - first)
-            if self.seqs.length != NULL:
-                sort_by_length(member.order + first, job.counts[lane], self.seqs.length, self.keys)
+            if member.lengths != NULL:
+                sort_by_length(member.order + first, job.counts[lane], member.lengths, self.keys)
+            for i in range(job.counts[lane]):
+                self.sequences[lane][i] = member.sequences[member.order[first + i]]
+            job.sequences[lane], job.numbers[lane] = self.sequences[lane], member.order + first
             count = sum_over(self.all.data.targets, job.sequences[lane], job.counts[lane])
             if count == 0:
                 job.counts[lane] = 0
@@ -259,7 +267,7 @@ cdef class Cohort:
         cdef Py_ssize_t lane
         cdef unsigned long long mode
         cdef bint idle = False
-        if not self.choose(number):
+        if not self.choose_sequences(number):
             return
         memset(o.gradient, 0, o.vectors * LANES * sizeof(real))
         self.work_on(&self.plan, &self.seqs, o.gradient)
@@ -278,9 +286,7 @@ cdef class Cohort:
         restore_subnormals(mode)
         for lane in range(self.width):
             if self.plan.job.counts[lane] > 0 and not self.failed[lane]:
-                self.norm[lane] = fmax(  # not of NaN
-                    self.norm[lane], o.of[lane].norm if isfinite(o.of[lane].norm) else INFINITY
-                )
+                self.norm[lane] = larger_norm(self.norm[lane], o.of[lane].norm)
             elif idle:
                 self.undo(lane)
 
@@ -333,7 +339,7 @@ cdef class Cohort:
                 self.optimiser.of[lane].lr,
             )
             if self.all.is_finished(member):
-                self.member[lane] = -1
+                self.leave(lane)
 
     cdef void validate(self) noexcept nogil:
         """Every member's loss on the sequences that it is not trained on."""

@@ -68,7 +68,7 @@ cdef class Trainer:
     cdef Py_ssize_t count          # of sequences to train on
     cdef Arena keys, block, vectors
     cdef Py_ssize_t batch_size
-    cdef bint shuffled
+    cdef bint shuffled, uneven
     cdef Optimiser optimiser
     cdef Progress now
     cdef Plateau plateau
@@ -102,6 +102,7 @@ cdef class Trainer:
         self.sequences = <int64_t*>indices("order", &order[0], order.shape, self.count)
         check_order(self.sequences, self.count, batch.seqs.count)
         self.engine, self.batch, self.target, self.classes = engine, batch, target, classes
+        self.uneven = differ_in_length(self.sequences, self.count, batch.seqs.length)
         self.weight = weight
         self.order, self.shuffled, self.held, self.patience = order, shuffled, held, patience
         self.truncate, self.activation = truncate, activation
@@ -277,7 +278,7 @@ cdef class Trainer:
         norm[0] = NAN
         while first < self.count:
             size = min(self.batch_size, self.count - first)
-            if seqs.length != NULL:
+            if self.uneven:
                 sort_by_length(
                     self.sequences + first, size, seqs.length, <int64_t*>self.keys.base
                 )
@@ -301,9 +302,7 @@ cdef class Trainer:
                 mode = flush_subnormals()
                 update(&self.optimiser)
                 restore_subnormals(mode)
-                norm[0] = fmax(  # not of NaN
-                    norm[0], self.optimiser.of[0].norm if isfinite(self.optimiser.of[0].norm) else INFINITY
-                )
+                norm[0] = larger_norm(norm[0], self.optimiser.of[0].norm)
             first += size
             self.since_signals += cost(plan, size, seqs.time) + plan.net.size
             if self.since_signals > SIGNALS_EVERY:

@@ -6,7 +6,9 @@ cdef enum:
 
 # What a member has of its own besides its vectors, which are rows of the population's arrays.
 cdef struct Member:
-    int64_t* order            # (count) its sequences, in the order of the last epoch
+    const int64_t* sequences  # (count) those that it is trained on
+    const int64_t* lengths    # (count) their lengths, where these differ
+    int64_t* order            # (count) from 0: in which order they came in the last epoch
     Py_ssize_t count
     Py_ssize_t batch_size
     const int64_t* held       # (held_count) those that are looked at after every epoch
@@ -30,7 +32,8 @@ cdef class Population:
     cdef Fitted data, held_data
     cdef real[:, ::1] flat, best   # (members, size)
     cdef const real[:, ::1] decay, l1
-    cdef int64_t[::1] order, held
+    cdef const int64_t[::1] sequences, held
+    cdef int64_t[::1] order, lengths
     cdef const int64_t[::1] waiting
     cdef double[:, :, ::1] records  # (members, epochs, MEMBER_COLUMNS)
     cdef const double[:, ::1] rates
@@ -48,14 +51,15 @@ cdef class Population:
 
     def __cinit__(
         self, Engine engine not None, real[:, ::1] flat not None, Fitted data not None,
-        Fitted held_data, int64_t[::1] order not None, const int64_t[::1] counts not None,
-        int64_t[::1] held, const int64_t[::1] held_counts, const int64_t[::1] batch_sizes not None,
+        Fitted held_data, const int64_t[::1] sequences not None,
+        const int64_t[::1] counts not None,
+        const int64_t[::1] held, const int64_t[::1] held_counts, const int64_t[::1] batch_sizes not None,
         const double[:, ::1] coefficients not None, const uint64_t[::1] seeds not None, *,
         int rule, const real[:, ::1] decay, const real[:, ::1] l1, Py_ssize_t truncate,
         bint shuffled, int64_t patience, tuple plateau, const double[:, ::1] rates not None,
         double[:, :, ::1] records not None, bint models_in_lanes,
     ):
-        """order, held: each member's sequences
+        """sequences, held: each member's sequences
         one after another, as many as counts (members) says.  coefficients (members, 8): momentum,
         alpha, beta1, beta2, eps, clip_norm, clip_value, activation.  rates (members or 1, epochs or
         1)."""
@@ -65,7 +69,8 @@ cdef class Population:
         self.data, self.held_data, self.validated = data, held_data, held_data is not None
         if self.validated:
             expect("held_counts", held_counts.shape[0], members)
-        self.order, self.held, self.decay, self.l1 = order, held, decay, l1
+        self.sequences, self.held, self.decay, self.l1 = sequences, held, decay, l1
+        self.order, self.lengths = sequences.copy(), sequences.copy()
         self.rates, self.records, self.epochs = rates, records, records.shape[1]
         expect("flat", flat.shape[1], self.size)
         expect("records", records.shape[0], members)
@@ -100,10 +105,16 @@ cdef class Population:
         for m in range(members):
             member = &self.members[m]
             member.count, member.batch_size = counts[m], min(batch_sizes[m], counts[m])
-            if member.batch_size < 1 or at + member.count > order.shape[0]:
-                raise ValueError(f"order: expected sequences of member {m}")
-            member.order = &order[at]
-            check_order(member.order, member.count, data.seqs.count)
+            if member.batch_size < 1 or at + member.count > sequences.shape[0]:
+                raise ValueError(f"sequences: expected those of member {m}")
+            member.sequences, member.order = &sequences[at], &self.order[at]
+            check_order(member.sequences, member.count, data.seqs.count)
+            for i in range(member.count):
+                member.order[i] = i
+                if data.seqs.length != NULL:
+                    self.lengths[at + i] = data.seqs.length[member.sequences[i]]
+            if differ_in_length(member.sequences, member.count, data.seqs.length):
+                member.lengths = &self.lengths[at]
             at += member.count
             if self.validated:
                 member.held_count = held_counts[m]
@@ -172,7 +183,7 @@ cdef class Population:
         return self.patience > 0
 
     @property
-    def changed(self):
+    def data_changed(self):
         """Whether numbers of the data were changed into impossible ones meanwhile."""
         return shared_read(&self.faults) != 0
 
@@ -214,7 +225,9 @@ cdef class Population:
         expect("progress", progress.shape[0], self.count)
         expect("progress", progress.shape[1], sizeof(Progress) + 1)
         expect("order", order.shape[0], self.order.shape[0])
-        check_order(&order[0], order.shape[0], self.data.seqs.count)
+        for m in range(self.count):
+            check_order(&order[at], self.members[m].count, self.members[m].count)
+            at += self.members[m].count
         for name in names:
             vector = arrays[name]
             expect(name, vector.shape[0], self.count)

@@ -23,6 +23,10 @@ cdef struct Plateau:
     int64_t after             # epochs: the losses of these do not count
 
 
+cdef inline double larger_norm(double largest, double norm) noexcept nogil:
+    """The largest norm so far, NaN where there was none; one that is not finite is infinite."""
+    return fmax(largest, norm if isfinite(norm) else INFINITY)
+
 
 cdef void begin_progress(Progress* now, uint64_t seed) noexcept nogil:
     memset(now, 0, sizeof(Progress))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,12 +17,16 @@ from rnncore._networks.network import Network
 from rnncore._networks.rnn import RNN
 from rnncore._storage import files
 from rnncore._storage.saving import FORMAT
+from rnncore._types import Array
+
+if TYPE_CHECKING:
+    from rnncore.population import Population
 
 CLASSES: dict[str, type[Network]] = {cls._cell.name: cls for cls in (RNN, LSTM, GRU, MGU)}
 
 
-def load(path: str | os.PathLike[str]) -> Network:
-    """Make a network from a file that ``net.save`` wrote.
+def load(path: str | os.PathLike[str]) -> Network | Population:
+    """Make a network or a population from a file that ``net.save`` or ``pop.save`` wrote.
 
     Parameters
     ----------
@@ -29,7 +34,7 @@ def load(path: str | os.PathLike[str]) -> Network:
 
     Returns
     -------
-    RNN, LSTM, GRU or MGU
+    RNN, LSTM, GRU, MGU or Population
 
     Raises
     ------
@@ -61,9 +66,14 @@ def load(path: str | os.PathLike[str]) -> Network:
         check.whole("num_layers", config.get("num_layers", 1), 1, MOST_LAYERS)
         sizes = {name: np.shape(values) for name, values in arrays.items()}
         shapes = parameter_shapes(CLASSES[kind]._cell, config)
+        if "members" in header:
+            members = check.whole("members", header["members"], 1)
+            shapes = {name: (members, *shape) for name, shape in shapes.items()}
         if sizes != shapes:  # a forged header could otherwise ask for any amount of memory
             raise ValueError(f"its arrays are {sizes}, its header says {shapes}")
         net = CLASSES[kind](**config, seed=0)
+        if "members" in header:
+            return population_of(net, [arrays[name] for name in shapes])
         net.load_state_dict(arrays)
     except (OSError, ImportError):
         raise
@@ -74,3 +84,12 @@ def load(path: str | os.PathLike[str]) -> Network:
         why = foreign.explanation(path) or damage
         raise ValueError(f"path: expected a file written by save, got {path!r}: {why}") from None
     return net
+
+
+def population_of(like: Network, arrays: list[Array]) -> Population:
+    from rnncore.population import Population
+
+    for name, values in zip(like._model.shapes, arrays, strict=True):
+        check.all_finite(name, check.array(name, values))
+    flat = np.concatenate([values.reshape(len(values), -1) for values in arrays], axis=1)
+    return Population._of(like, np.ascontiguousarray(flat, like.dtype))

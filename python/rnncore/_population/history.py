@@ -43,7 +43,7 @@ class PopulationHistory:
     >>> import numpy as np, rnncore as rc
     >>> pop = rc.Population(rc.RNN, 5, 1, 1, 1, loss="mse", seed=0)
     >>> history = pop.fit(np.ones((8, 3, 1)), np.ones(8), epochs=4)
-    >>> history.loss.shape, history.epochs.tolist(), history.stopped[0]
+    >>> history.loss.shape, history.epochs.tolist(), history.stopped[0].item()
     ((4, 5), [4, 4, 4, 4, 4], 'epochs')
     """
 

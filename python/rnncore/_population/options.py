@@ -54,7 +54,8 @@ def coefficients(
         each("momentum", momentum, members, share), each("alpha", alpha, members, share),
         each("betas", beta1, members, share), each("betas", beta2, members, share),
         each("eps", eps, members, above_0),
-        each("clip_norm", clip_norm, members, limit), each("clip_value", clip_value, members, limit),
+        each("clip_norm", clip_norm, members, limit),
+        each("clip_value", clip_value, members, limit),
         each("activation", activation, members, at_least_0),
     ]  # fmt: skip
     with np.errstate(over="ignore"):
@@ -99,10 +100,12 @@ def penalties(name: str, value: Any, members: int, model: Model) -> Array | None
 
 def seeds(name: str, given: Any, members: int) -> Array:
     """A seed for every member: the same one, or one each."""
-    if isinstance(given, np.ndarray | list | tuple) and np.ndim(given):
+    if isinstance(given, list | tuple | range | np.ndarray) and np.ndim(given):
         values = check.items(name, given)
         if len(values) != members:
-            raise ValueError(f"{name}: expected a seed for each of {members} members, got {len(values)}")
+            raise ValueError(
+                f"{name}: expected a seed for each of {members} members, got {len(values)}"
+            )
         return np.array([check.seed(f"{name}[{m}]", v) for m, v in enumerate(values)], np.uint64)
     return np.full(members, check.seed(name, given), np.uint64)
 

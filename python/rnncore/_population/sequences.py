@@ -3,7 +3,7 @@ selection, or data of each member's own, which are joined to one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,7 +136,7 @@ def join(spec: Spec, given: Given, members: int) -> tuple[Given, Array]:
     return Given(**fields), counts
 
 
-def joined_states(spec: Spec, states: list[Any]) -> Any:
+def joined_states(spec: Spec, states: Sequence[Any]) -> Any:
     if spec.states == 1:
         return np.concatenate([check.array("h0", state) for state in states])
     return tuple(
@@ -176,7 +176,9 @@ def by_member(name: str, given: Any, members: int) -> list[Any]:
             )
         rows = list(array)
     if len(rows) != members:
-        raise ValueError(f"{name}: expected an array for each of {members} members, got {len(rows)}")
+        raise ValueError(
+            f"{name}: expected an array for each of {members} members, got {len(rows)}"
+        )
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor, wait
 from time import perf_counter
@@ -14,13 +14,20 @@ from rnncore._checks import arguments as check
 from rnncore._data import outputs
 from rnncore._model.model import Model
 from rnncore._population import options as of
-from rnncore._population.history import COLUMNS, PopulationHistory
+from rnncore._population.history import COLUMNS, LOSS, PopulationHistory
 from rnncore._population.sequences import (
-    Given, Pool, Selection, check_counts, pool_of, selected, share_apart,
+    Given,
+    Pool,
+    Selection,
+    check_counts,
+    pool_of,
+    selected,
+    share_apart,
 )
 from rnncore._runtime.threads import available
 from rnncore._storage import files
 from rnncore._training import checkpoint as checkpoints
+from rnncore._training.options import rate_settings
 from rnncore._training.progress import SafeStream, tqdm_bar
 from rnncore._training.validation import is_share
 from rnncore._types import Array
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
 
 #: Units up to which members are side by side in the lanes; beyond, sequences are, and one member is
 #: trained after another. See docs/performance.md.
-MOST_UNITS = 12
+MOST_UNITS = 16
 
 #: Seconds between updates of the progress, and between checkpoints at least.
 INTERVAL = 0.5
@@ -76,7 +83,7 @@ class Training:
         self.core: _core.Population = spec.core.Population(
             model.engine, flat, fitted(model, pool),
             None if held_pool is None else fitted(model, held_pool),
-            chosen.order.copy(), chosen.counts, None if held is None else held.order,
+            chosen.order, chosen.counts, None if held is None else held.order,
             None if held is None else held.counts,
             of.batch_sizes(settings["batch_size"], chosen.counts),
             seeds=self.seeds, records=self.records,
@@ -116,7 +123,10 @@ class Training:
         files.check_place(self.checkpoint)
         x = pool.data.inputs
         arrays = [x.x, x.tokens, x.lengths, x.mask, x.h0, *pool.data.targets]
-        ignored = ("threads", "progress", "checkpoint", "rng")
+        ignored = ("threads", "progress", "checkpoint", "rng", "epochs")
+        lr = settings["lr"]
+        text = rate_settings(lr, self.epochs) if callable(lr) else lr
+        settings = {**settings, "lr": text}
         self.fingerprint = {
             "population": f"{len(self.flat)} of {self.model.cell.name} {self.model.config}",
             "data": checkpoints.data_fingerprint(*arrays),
@@ -132,8 +142,12 @@ class Training:
 
     def restore(self, records: Array, state: dict[str, Array]) -> None:
         try:
+            records = records.reshape(len(self.flat), -1, COLUMNS)
+            done = int((~np.isnan(records[..., LOSS])).any(axis=0).sum())
+            if done > self.epochs:
+                raise ValueError(f"of {done} epochs, more than epochs={self.epochs}")
             self.core.restore(state)
-            self.records[:] = records.reshape(self.records.shape)
+            self.records[:, :done] = records[:, :done]
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(
                 f"checkpoint: expected a file written by fit, got {self.checkpoint!r}: {error}"
@@ -162,7 +176,7 @@ class Training:
                 order = np.lexsort((waiting, -self.steps[waiting], kinds[waiting]))
                 self.core.begin(waiting[order].astype(np.int64))
                 self.train(len(waiting), INTERVAL if in_parts else FOREVER)
-                if self.core.changed:
+                if self.core.data_changed:
                     raise RuntimeError("fit: expected data that do not change during the fit")
                 if (now := perf_counter()) - saved > pause:
                     self.save()
@@ -208,7 +222,7 @@ class Line:
 
     def __init__(self, members: int) -> None:
         self.members, self.done = members, 0
-        self.stream = SafeStream(__import__("sys").stderr)
+        self.stream = SafeStream(sys.stderr)
         self.bar = tqdm_bar(self.stream, total=members, unit="member", leave=True)
 
     def __call__(self, done: int, epochs: Array) -> None:
@@ -231,7 +245,8 @@ class Line:
 def fitted(model: Model, pool: Pool) -> _core.Fitted:
     data = pool.data
     targets = outputs.for_core(data.inputs, data.targets)
-    return model.spec.core.Fitted(model.engine, data.batch, *targets)
+    made: _core.Fitted = model.spec.core.Fitted(model.engine, data.batch, *targets)
+    return made
 
 
 def steps_of(pool: Pool, chosen: Selection) -> Array:
@@ -278,7 +293,3 @@ def text_of(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{k}: {text_of(v)}' for k, v in value.items())}}}"
     return "a function" if callable(value) and "object at" in repr(value) else repr(value)
-
-
-#: For one fit at a time of a population.
-new_lock = threading.Lock
