@@ -53,7 +53,8 @@ cdef class Population:
         self, Engine engine not None, real[:, ::1] flat not None, Fitted data not None,
         Fitted held_data, const int64_t[::1] sequences not None,
         const int64_t[::1] counts not None,
-        const int64_t[::1] held, const int64_t[::1] held_counts, const int64_t[::1] batch_sizes not None,
+        const int64_t[::1] held, const int64_t[::1] held_counts,
+        const int64_t[::1] batch_sizes not None,
         const double[:, ::1] coefficients not None, const uint64_t[::1] seeds not None, *,
         int rule, const real[:, ::1] decay, const real[:, ::1] l1, Py_ssize_t truncate,
         bint shuffled, int64_t patience, tuple plateau, const double[:, ::1] rates not None,
@@ -194,53 +195,78 @@ cdef class Population:
             if self.members[m].now.best < INFINITY:
                 memcpy(&self.flat[m, 0], &self.best[m, 0], self.size * sizeof(real))
 
-    def state(self):
-        """All that the next epochs depend on, as arrays by name."""
-        cdef Py_ssize_t m, bytes_each = self.size * sizeof(real)
-        cdef cnp.ndarray progress = cnp.PyArray_ZEROS(
-            2, [self.count, sizeof(Progress) + 1], cnp.NPY_UINT8, 0
-        )
-        cdef unsigned char* row = <unsigned char*>cnp.PyArray_DATA(progress)
-        for m in range(self.count):
-            memcpy(row, &self.members[m].now, sizeof(Progress))
-            row[sizeof(Progress)] = self.members[m].failed
-            row += sizeof(Progress) + 1
-        arrays = {
-            "progress": progress, "order": self.order.copy(), "parameters": self.flat.copy(),
-            "best": self.best.copy(),
-        }
-        for i in range(self.rule.states):
-            vector = new_reals(2, self.count, self.size)
-            memcpy(cnp.PyArray_DATA(vector), self.states[i], self.count * bytes_each)
-            arrays["first" if i == 0 else "second"] = vector
+    def state(self, const int64_t[::1] members not None):
+        """All that the next epochs of some members depend on, as arrays by name: a row for each,
+        and their orders one after another."""
+        cdef Py_ssize_t i, k, m, n = members.shape[0], at = 0, size = sizeof(Progress) + 1
+        cdef cnp.ndarray progress = cnp.PyArray_ZEROS(2, [n, size], cnp.NPY_UINT8, 0)
+        cdef cnp.ndarray order = cnp.PyArray_ZEROS(1, [self.length_of(members)], cnp.NPY_INT64, 0)
+        cdef cnp.ndarray vector
+        cdef unsigned char* row
+        cdef const Member* member
+        for i in range(n):
+            member = &self.members[members[i]]
+            row = <unsigned char*>cnp.PyArray_DATA(progress) + i * size
+            memcpy(row, &member.now, sizeof(Progress))
+            row[sizeof(Progress)] = member.failed
+            memcpy(
+                <int64_t*>cnp.PyArray_DATA(order) + at, member.order,
+                member.count * sizeof(int64_t),
+            )
+            at += member.count
+        arrays = {"progress": progress, "order": order}
+        for k, name in enumerate(self.vector_names()):
+            vector = new_reals(2, n, self.size)
+            for i in range(n):
+                memcpy(data_of(vector) + i * self.size, self.vector(k, members[i]),
+                       self.size * sizeof(real))
+            arrays[name] = vector
         return arrays
 
-    def restore(self, dict arrays not None):
-        """Go on from what `state` returned."""
+    def restore(self, const int64_t[::1] members not None, dict arrays not None):
+        """Let some members go on from what `state` of them returned, here or elsewhere."""
         cdef const unsigned char[:, ::1] progress = arrays["progress"]
         cdef const int64_t[::1] order = arrays["order"]
         cdef const real[:, ::1] vector
-        cdef Py_ssize_t m, i, at = 0
-        names = ["parameters", "best", "first", "second"][:2 + self.rule.states]
-        expect("progress", progress.shape[0], self.count)
+        cdef Py_ssize_t i, k, at = 0, n = members.shape[0]
+        cdef Member* member
+        names = self.vector_names()
+        expect("progress", progress.shape[0], n)
         expect("progress", progress.shape[1], sizeof(Progress) + 1)
-        expect("order", order.shape[0], self.order.shape[0])
-        for m in range(self.count):
-            check_order(&order[at], self.members[m].count, self.members[m].count)
-            at += self.members[m].count
+        expect("order", order.shape[0], self.length_of(members))
+        for i in range(n):
+            check_order(&order[at], self.members[members[i]].count, self.members[members[i]].count)
+            at += self.members[members[i]].count
         for name in names:
             vector = arrays[name]
-            expect(name, vector.shape[0], self.count)
-            expect(name, vector.shape[1], self.size)
-        for m in range(self.count):
-            memcpy(&self.members[m].now, &progress[m, 0], sizeof(Progress))
-            self.members[m].failed = progress[m, sizeof(Progress)] != 0
-        self.order[:] = order
-        for i, name in enumerate(names):
+            reals(name, &vector[0, 0], vector.shape, n, self.size)
+        at = 0
+        for i in range(n):
+            member = &self.members[members[i]]
+            memcpy(&member.now, &progress[i, 0], sizeof(Progress))
+            member.failed = progress[i, sizeof(Progress)] != 0
+            memcpy(member.order, &order[at], member.count * sizeof(int64_t))
+            at += member.count
+        for k, name in enumerate(names):
             vector = arrays[name]
-            if i == 0:
-                self.flat[:, :] = vector
-            elif i == 1:
-                self.best[:, :] = vector
-            else:
-                memcpy(self.states[i - 2], &vector[0, 0], self.count * self.size * sizeof(real))
+            for i in range(n):
+                memcpy(self.vector(k, members[i]), &vector[i, 0], self.size * sizeof(real))
+
+    cdef Py_ssize_t length_of(self, const int64_t[::1] members) except -1:
+        """How many sequences some members have together."""
+        cdef Py_ssize_t i, length = 0
+        check_order(&members[0], members.shape[0], self.count)
+        for i in range(members.shape[0]):
+            length += self.members[members[i]].count
+        return length
+
+    cdef list vector_names(self):
+        return ["parameters", "best", "first", "second"][:2 + self.rule.states]
+
+    cdef real* vector(self, Py_ssize_t k, Py_ssize_t m) noexcept:
+        """A member's vector of the k-th name."""
+        if k == 0:
+            return &self.flat[m, 0]
+        if k == 1:
+            return &self.best[m, 0]
+        return self.states[k - 2] + m * self.size

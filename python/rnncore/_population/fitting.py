@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,6 +59,7 @@ def fit(
     threads: int | None = None,
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
 ) -> PopulationHistory:
     """Train every member: all epochs of all members in compiled code, without the GIL.
 
@@ -96,6 +98,11 @@ def fit(
     checkpoint : path, optional
         A file in which the state of the fit is saved from time to time. If it exists, the fit
         is continued, and its result is bit-identical to that of an uninterrupted one.
+    executor : concurrent.futures.Executor, optional
+        Who trains instead of threads: `concurrent.futures.ProcessPoolExecutor()`, or that of a
+        cluster (docs/cluster.md). Members are sent in chunks of about a second, each trained in one
+        thread. Chunks that are lost with a worker are sent again, twice at most. The result is the
+        same, bit for bit, where the workers' machines use the same instruction set.
 
     Returns
     -------
@@ -130,7 +137,7 @@ def fit(
         "clip_norm": clip_norm, "clip_value": clip_value, "weight_decay": weight_decay,
         "l1": l1, "activation": activation, "truncate": truncate, "patience": patience,
         "shuffle": shuffle, "rng": rng, "threads": threads, "progress": progress,
-        "checkpoint": checkpoint,
+        "checkpoint": checkpoint, "executor": executor,
     }  # fmt: skip
     if not self._lock.acquire(blocking=False):
         raise RuntimeError("fit: this population is in use by another thread")

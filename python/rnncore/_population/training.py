@@ -1,4 +1,4 @@
-"""The fit of a population: its data and options for the core, and the threads that train."""
+"""The fit of a population: the threads or the executor that train, progress and checkpoints."""
 
 from __future__ import annotations
 
@@ -11,33 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnncore._checks import arguments as check
-from rnncore._data import outputs
 from rnncore._model.model import Model
+from rnncore._population import executors
 from rnncore._population import options as of
 from rnncore._population.history import COLUMNS, LOSS, PopulationHistory
-from rnncore._population.sequences import (
-    Given,
-    Pool,
-    Selection,
-    check_counts,
-    pool_of,
-    selected,
-    share_apart,
-)
+from rnncore._population.making import job_of
+from rnncore._population.sequences import Given
 from rnncore._runtime.threads import available
 from rnncore._storage import files
 from rnncore._training import checkpoint as checkpoints
 from rnncore._training.options import rate_settings
 from rnncore._training.progress import SafeStream, tqdm_bar
-from rnncore._training.validation import is_share
 from rnncore._types import Array
 
 if TYPE_CHECKING:
     from rnncore import _core_base_f32 as _core
-
-#: Units up to which members are side by side in the lanes; beyond, sequences are, and one member is
-#: trained after another. See docs/performance.md.
-MOST_UNITS = 16
 
 #: Seconds between updates of the progress, and between checkpoints at least.
 INTERVAL = 0.5
@@ -54,99 +42,41 @@ class Training:
         self, model: Model, flat: Array, given: Given, train: Any, validation: Any,
         settings: dict[str, Any],
     ) -> None:  # fmt: skip
-        members, spec = len(flat), model.spec
+        members = len(flat)
         self.model, self.flat = model, flat
-        self.epochs = check.whole("epochs", settings["epochs"], 1)
         self.threads = check.threads(settings["threads"])
-        progress = settings["progress"]
+        progress, path, executor = (settings[k] for k in ("progress", "checkpoint", "executor"))
         self.progress = check.flag("progress", False if progress is None else progress)
-        path = settings["checkpoint"]
         self.checkpoint = None if path is None else check.path(path, "checkpoint")
+        self.executor = None if executor is None else executors.checked(executor)
         check.all_finite("flat", flat)
-        pool = pool_of(spec, given, members)
-        self.seeds = of.seeds("rng", settings["rng"], members)
-        arguments = self.checked(settings)
-        self.found = self.read_checkpoint(pool, train, validation, settings)
-        everything = pool.everything(members)
-        if train is not None:
-            everything = selected("train", train, everything)
-        chosen, held_pool, held = held_of(spec, pool, everything, validation, self.seeds, members)
-        check_counts("train", pool, chosen)
-        if held is not None:
-            assert held_pool is not None
-            check_counts("validation", held_pool, held)
-        elif arguments["patience"]:
-            raise ValueError(
-                "patience: expected validation= with it, whose loss decides when to stop"
-            )
-        self.records = np.full((members, self.epochs, COLUMNS), np.nan)
-        self.core: _core.Population = spec.core.Population(
-            model.engine, flat, fitted(model, pool),
-            None if held_pool is None else fitted(model, held_pool),
-            chosen.order, chosen.counts, None if held is None else held.order,
-            None if held is None else held.counts,
-            of.batch_sizes(settings["batch_size"], chosen.counts),
-            seeds=self.seeds, records=self.records,
-            models_in_lanes=spec.hidden_size <= MOST_UNITS and members > 1, **arguments,
-        )  # fmt: skip
-        self.steps = steps_of(pool, chosen)
-        if self.found is not None:
-            self.restore(*self.found)
-
-    def checked(self, given: dict[str, Any]) -> dict[str, Any]:
-        """The options of the core's Population."""
-        model, members, core = self.model, len(self.flat), self.model.spec.core
-        rates, plateau = of.rates(given["lr"], members, self.epochs)
-        truncate, patience = given["truncate"], given["patience"]
-        names = ("momentum", "alpha", "betas", "eps", "clip_norm", "clip_value", "activation")
-        return {
-            "coefficients": of.coefficients(
-                members, model.spec.dtype, **{name: given[name] for name in names}
-            ),
-            "rule": core.OPTIMISERS[check.choice("optimizer", given["optimizer"], core.OPTIMISERS)],
-            "decay": of.penalties("weight_decay", given["weight_decay"], members, model),
-            "l1": of.penalties("l1", given["l1"], members, model),
-            "truncate": 0 if truncate is None else check.whole("truncate", truncate, 1),
-            "patience": 0 if patience is None else check.whole("patience", patience, 1),
-            "shuffled": check.flag("shuffle", given["shuffle"]),
-            "rates": rates,
-            "plateau": plateau,
-        }
+        seeds = of.seeds("rng", settings["rng"], members)
+        job = job_of(model, members, given, train, validation, seeds, settings)
+        found = None
+        if self.checkpoint is not None:
+            self.fingerprint = fingerprint(model, members, given, train, validation, settings)
+            files.check_place(self.checkpoint)
+            found = checkpoints.read(self.checkpoint, self.fingerprint)
+        if found is not None and "seeds" in found[2]:
+            seeds = found[2].pop("seeds")  # of a fit without rng=
+            job = job_of(model, members, given, train, validation, seeds, settings)
+        self.job, self.every = job, np.arange(members, dtype=np.int64)
+        self.records = job.new_records()
+        self.core: _core.Population = job.for_core(model, flat, self.records)
+        self.kinds = model.spec.core.kinds(self.core)
+        self.saved, self.pause = perf_counter(), INTERVAL
+        if found is not None:
+            self.restore(found[1], found[2])
 
     # ---- checkpoints
-
-    def read_checkpoint(
-        self, pool: Pool, train: Any, validation: Any, settings: dict[str, Any]
-    ) -> tuple[Array, dict[str, Array]] | None:
-        if self.checkpoint is None:
-            return None
-        files.check_place(self.checkpoint)
-        x = pool.data.inputs
-        arrays = [x.x, x.tokens, x.lengths, x.mask, x.h0, *pool.data.targets]
-        ignored = ("threads", "progress", "checkpoint", "rng", "epochs")
-        lr = settings["lr"]
-        text = rate_settings(lr, self.epochs) if callable(lr) else lr
-        settings = {**settings, "lr": text}
-        self.fingerprint = {
-            "population": f"{len(self.flat)} of {self.model.cell.name} {self.model.config}",
-            "data": checkpoints.data_fingerprint(*arrays),
-            "selections": text_of((train, validation)),
-            "options": {k: text_of(v) for k, v in settings.items() if k not in ignored},
-        }
-        found = checkpoints.read(self.checkpoint, self.fingerprint)
-        if found is None:
-            return None
-        _, records, state = found
-        self.seeds = state.pop("seeds", self.seeds)
-        return records, state
 
     def restore(self, records: Array, state: dict[str, Array]) -> None:
         try:
             records = records.reshape(len(self.flat), -1, COLUMNS)
             done = int((~np.isnan(records[..., LOSS])).any(axis=0).sum())
-            if done > self.epochs:
-                raise ValueError(f"of {done} epochs, more than epochs={self.epochs}")
-            self.core.restore(state)
+            if done > self.job.epochs:
+                raise ValueError(f"of {done} epochs, more than epochs={self.job.epochs}")
+            self.core.restore(self.every, state)
             self.records[:, :done] = records[:, :done]
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(
@@ -154,36 +84,30 @@ class Training:
             ) from None
 
     def save(self) -> None:
+        """Write the checkpoint, if there is to be one."""
         if self.checkpoint is not None:
             records = self.records.reshape(len(self.flat), -1)
-            state = {**self.core.state(), "seeds": self.seeds}
+            state = {**self.core.state(self.every), "seeds": self.job.seeds}
             checkpoints.write(self.checkpoint, self.fingerprint, 0, records, state)
+
+    def save_at_times(self) -> None:
+        if (now := perf_counter()) - self.saved > self.pause:
+            self.save()
+            self.saved = perf_counter()
+            self.pause = max(INTERVAL, WORK_PER_SAVE * (self.saved - now))
 
     # ---- the loop
 
     def run(self) -> PopulationHistory:
         begun = perf_counter()
         show = Line(len(self.flat)) if self.progress else None
-        in_parts = show is not None or self.checkpoint is not None
-        kinds, saved, pause = self.model.spec.core.kinds(self.core), perf_counter(), INTERVAL
         try:
-            while True:
-                waiting = np.flatnonzero(self.core.finished() == 0)
-                if show is not None:
-                    show(len(self.flat) - len(waiting), self.core.epochs_done())
-                if not len(waiting):
-                    break
-                order = np.lexsort((waiting, -self.steps[waiting], kinds[waiting]))
-                self.core.begin(waiting[order].astype(np.int64))
-                self.train(len(waiting), INTERVAL if in_parts else FOREVER)
-                if self.core.data_changed:
-                    raise RuntimeError("fit: expected data that do not change during the fit")
-                if (now := perf_counter()) - saved > pause:
-                    self.save()
-                    saved = perf_counter()
-                    pause = max(INTERVAL, WORK_PER_SAVE * (saved - now))
-            self.save()
+            if self.executor is None:
+                self.run_here(show)
+            else:
+                self.run_there(show)
         finally:
+            self.save()
             if show is not None:
                 show.close()
         if self.core.patience_is_set:
@@ -191,15 +115,26 @@ class Training:
         history = PopulationHistory(
             self.records, self.core.epochs_done(), self.core.finished(), perf_counter() - begun
         )
-        diverged = np.flatnonzero(history.stopped == "diverged")
-        if len(diverged):
-            shown = ", ".join(map(str, diverged[:20])) + (", ..." if len(diverged) > 20 else "")
-            warnings.warn(
-                f"fit: the loss or a parameter of member {shown} was not finite; it has the "
-                "parameters after its last epoch before that (history.stopped, history.epochs)",
-                RuntimeWarning, stacklevel=3,
-            )  # fmt: skip
+        warn_of(np.flatnonzero(history.stopped == "diverged"))
         return history
+
+    def waiting(self, show: Line | None) -> Array:
+        """The members that are not finished."""
+        left = np.flatnonzero(self.core.finished() == 0)
+        if show is not None:
+            show(len(self.flat) - len(left), self.core.epochs_done())
+        return left
+
+    def run_here(self, show: Line | None) -> None:
+        in_parts = show is not None or self.checkpoint is not None
+        steps = self.job.steps
+        while len(left := self.waiting(show)):
+            order = np.lexsort((left, -steps[left], self.kinds[left]))
+            self.core.begin(left[order].astype(np.int64))
+            self.train(len(left), INTERVAL if in_parts else FOREVER)
+            if self.core.data_changed:
+                raise RuntimeError("fit: expected data that do not change during the fit")
+            self.save_at_times()
 
     def train(self, members: int, seconds: float) -> None:
         """Let threads train the members that wait, for some time."""
@@ -215,6 +150,22 @@ class Training:
                 raise
         for job in jobs:
             job.result()
+
+    def run_there(self, show: Line | None) -> None:
+        """The same by an executor: chunks of members are sent, and come back finished."""
+        assert self.executor is not None
+        left = self.waiting(show)
+        if not len(left):
+            return
+        per_step = executors.seconds_per_step(self.job, self.flat)
+        dispatch = executors.Dispatch(self.executor, self.job, self.flat, self.core.state)
+        parts = executors.chunks(self.job, left, self.kinds, self.core.width, per_step)
+        for members, state, records in dispatch.results(parts):
+            self.core.restore(members, state)
+            done = ~np.isnan(records)
+            self.records[members] = np.where(done, records, self.records[members])
+            self.waiting(show)
+            self.save_at_times()
 
 
 class Line:
@@ -242,46 +193,31 @@ class Line:
             print(file=self.stream)
 
 
-def fitted(model: Model, pool: Pool) -> _core.Fitted:
-    data = pool.data
-    targets = outputs.for_core(data.inputs, data.targets)
-    made: _core.Fitted = model.spec.core.Fitted(model.engine, data.batch, *targets)
-    return made
+def warn_of(diverged: Array) -> None:
+    if len(diverged):
+        shown = ", ".join(map(str, diverged[:20])) + (", ..." if len(diverged) > 20 else "")
+        warnings.warn(
+            f"fit: the loss or a parameter of member {shown} was not finite; it has the "
+            "parameters after its last epoch before that (history.stopped, history.epochs)",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
-def steps_of(pool: Pool, chosen: Selection) -> Array:
-    """The time steps of each member's sequences: about what an epoch costs."""
-    inputs = pool.data.inputs
-    lengths = np.full(inputs.count, inputs.time) if inputs.lengths is None else inputs.lengths
-    starts = np.cumsum(chosen.counts) - chosen.counts
-    return np.add.reduceat(lengths[chosen.order], starts)
-
-
-def held_of(
-    spec: Any, pool: Pool, everything: Selection, validation: Any, seeds: Array, members: int
-) -> tuple[Selection, Pool | None, Selection | None]:
-    """What each member is trained on, and what its validation loss is of."""
-    if validation is None:
-        return everything, None, None
-    if is_share(validation):
-        share = check.number("validation", validation, 0, 1, above=True)
-        train, held = share_apart(share, everything, seeds)
-        return train, pool, held
-    if is_pair(validation):
-        try:
-            other = pool_of(spec, Given(*validation), members)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"validation: {error}") from None
-        return everything, other, other.everything(members)
-    return everything, pool, selected("validation", validation, pool.everything(members))
-
-
-def is_pair(validation: Any) -> bool:
-    """Whether it is a pair (x, y) of data, not numbers of sequences."""
-    if not isinstance(validation, tuple) or len(validation) != 2:
-        return False
-    x = validation[0]
-    return isinstance(x, list | tuple) or np.ndim(x) >= 2
+def fingerprint(
+    model: Model, members: int, given: Given, train: Any, validation: Any, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """What must be equal in a checkpoint for this fit to be continued from it."""
+    ignored = ("threads", "progress", "checkpoint", "rng", "epochs", "executor")
+    lr = settings["lr"]
+    text = rate_settings(lr, settings["epochs"]) if callable(lr) else lr
+    settings = {**settings, "lr": text}
+    return {
+        "population": f"{members} of {model.cell.name} {model.config}",
+        "data": text_of(tuple(given)),
+        "selections": text_of((train, validation)),
+        "options": {k: text_of(v) for k, v in settings.items() if k not in ignored},
+    }
 
 
 def text_of(value: Any) -> str:
@@ -292,4 +228,4 @@ def text_of(value: Any) -> str:
         return f"[{', '.join(map(text_of, value))}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{k}: {text_of(v)}' for k, v in value.items())}}}"
-    return "a function" if callable(value) and "object at" in repr(value) else repr(value)
+    return repr(value)
