@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from dataclasses import fields, replace
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from rnncore._checks import arguments as check
 from rnncore._model.model import Model
-from rnncore._population.jobs import Job
+from rnncore._population.jobs import Job, Rows
+from rnncore._population.sequences import Selection
 from rnncore._types import Array
 
 #: Seconds that a chunk should take: sending one costs milliseconds.
@@ -35,6 +37,7 @@ class Result(NamedTuple):
 
 def train_chunk(job: Job, members: Array, flat: Array, state: dict[str, Array]) -> Result:
     """Train all members of a job, in one thread; `members` are their numbers elsewhere."""
+    job, state, flat = aligned(job), aligned(state), flat.copy()
     model = Model(job.cell, job.config)
     records = job.new_records()
     population = job.for_core(model, flat, records)
@@ -45,6 +48,22 @@ def train_chunk(job: Job, members: Array, flat: Array, state: dict[str, Array]) 
     population.begin(np.lexsort((every, -job.steps, kinds)).astype(np.int64))
     core.train_members(population, 1e9)
     return Result(members, population.state(every), records)
+
+
+def aligned(value: Any) -> Any:
+    """The same with arrays as the core takes them: some transports leave them anywhere in a
+    message."""
+    if isinstance(value, np.ndarray):
+        return np.require(value, requirements=["C", "A"])
+    if isinstance(value, dict):
+        return {name: aligned(part) for name, part in value.items()}
+    if isinstance(value, Selection):
+        return Selection(*map(aligned, value))
+    if isinstance(value, tuple):
+        return tuple(map(aligned, value))
+    if isinstance(value, Job | Rows):
+        return replace(value, **{f.name: aligned(getattr(value, f.name)) for f in fields(value)})
+    return value
 
 
 def checked(executor: Any) -> Executor:
@@ -60,8 +79,9 @@ def checked(executor: Any) -> Executor:
 def seconds_per_step(job: Job, flat: Array) -> float:
     """Measured: the time that a step of one member's sequence takes, in the first epoch of some."""
     some = job.part(np.arange(min(64, job.members)))
+    some = replace(some, epochs=1, rates=np.ascontiguousarray(some.rates[:, :1]))
     model = Model(some.cell, some.config)
-    population = some.for_core(model, flat[: some.members].copy(), some.new_records()[:, :1])
+    population = some.for_core(model, flat[: some.members].copy(), some.new_records())
     population.begin(np.arange(some.members, dtype=np.int64))
     begun = perf_counter()
     model.spec.core.train_members(population, 1e9)

@@ -129,8 +129,8 @@ def join(spec: Spec, given: Given, members: int) -> tuple[Given, Array]:
             fields[name] = joined_states(spec, value)
             continue
         for m, part in enumerate(value):
-            if np.ndim(part) == 0 or len(part) != counts[m]:
-                size = "a number" if np.ndim(part) == 0 else f"{len(part)}"
+            size = len(part) if hasattr(part, "__len__") else check.kind(part)
+            if size != counts[m]:
                 raise ValueError(f"{name}[{m}]: expected {counts[m]} sequences, got {size}")
         fields[name] = [sequence for part in value for sequence in part]
     return Given(**fields), counts
