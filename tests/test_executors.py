@@ -1,4 +1,4 @@
-"""Populations trained by executors: the same bits as in one process, whatever happens to workers."""
+"""Populations trained by executors: the bits of one process, whatever happens to workers."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def fitted(executor=None, hidden=2, **more):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(executors, "CHUNK_SECONDS", 0.0)   # as many members as there are lanes
+    monkeypatch.setattr(executors, "CHUNK_SECONDS", 0.0)  # as many members as there are lanes
 
 
 @pytest.mark.parametrize("hidden", [2, 17])

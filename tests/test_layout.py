@@ -15,8 +15,8 @@ FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 #: Each imports only from those before it, apart from modules of its own.
 ORDER = [
     "_types", "_version", "_checks", "_runtime", "schedules", "_model", "_storage",
-    "_data", "_calls", "_diagnostics", "_training", "_networks", "_population", "population",
-    "__init__", "_demo", "_bench",
+    "_data", "_calls", "_diagnostics", "_training", "_networks", "_population",
+    "population", "_sweep", "__init__", "_demo", "_bench",
     "__main__",
 ]  # fmt: skip
 COMPILED = {"cpu", "_core_base_f32"}

@@ -25,6 +25,7 @@
 #     _training          methods for training
 #     _networks          the public classes, which list the methods; load
 #     _population        many networks at once; the public class is in population
+#     _sweep             populations over grids of options, subjects and folds
 #     _demo _bench       programs of the command line
 
 from rnncore import schedules
@@ -36,7 +37,10 @@ from rnncore._networks.load import load
 from rnncore._networks.lstm import LSTM
 from rnncore._networks.mgu import MGU
 from rnncore._networks.rnn import RNN
+from rnncore._population.history import PopulationHistory
 from rnncore._runtime.config import show_config
+from rnncore._sweep.sweeping import sweep
+from rnncore._sweep.table import Sweep
 from rnncore._training.history import History
 from rnncore._version import __version__
 from rnncore.population import Population
@@ -50,9 +54,12 @@ __all__ = [
     "History",
     "Output",
     "Population",
+    "PopulationHistory",
+    "Sweep",
     "Trace",
     "__version__",
     "load",
     "schedules",
     "show_config",
+    "sweep",
 ]
