@@ -38,6 +38,16 @@ def test_readme(tmp_path, monkeypatch):
         assert names.get("accuracy", 1) > 0.95  # an example that learns
 
 
+def test_code_of_populations():
+    names = {}
+    for block in re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "populations.md").read_text("utf-8"), re.S
+    ):
+        exec(compile(block, "populations.md", "exec"), names)
+    assert len(names["found"]) == 192
+    assert names["pop"](names["x"]).hidden.shape == (20, 40, 50, 2)
+
+
 def test_files_named_in_documents_exist():
     folders = "rnncore", "python", "tests", "tools", "examples", "benchmarks"
     there = ["/setup.py"] + [
@@ -50,7 +60,9 @@ def test_files_named_in_documents_exist():
             assert any(file.endswith(f"/{name}") for file in there), f"{path.name} names {name}"
 
 
-@pytest.mark.parametrize("name", ["RNN", "load", "show_config", "History"])
+@pytest.mark.parametrize(
+    "name", ["RNN", "load", "show_config", "History", "Population", "sweep", "Sweep"]
+)
 def test_public_names_have_examples(name):
     public = getattr(rnncore, name)
     assert ">>>" in public.__doc__

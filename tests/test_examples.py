@@ -171,3 +171,14 @@ def test_second_order_training_prints_its_table(example, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].startswith("0 ")
     assert len(re.findall(r"0\.\d{4}", lines[-1])) == 3
+
+
+def test_tiny_networks_recover_the_subjects(example, capsys, tmp_path):
+    pytest.importorskip("matplotlib").use("agg")
+    _, kinds, guess = example("tiny_networks").main(
+        ["--subjects", "4", "--blocks", "9", "--trials", "50", "--seeds", "2",
+         "--figures", str(tmp_path)]
+    )  # fmt: skip
+    assert (kinds == guess).all()
+    assert "kind of subject recovered for 4 of 4" in capsys.readouterr().out
+    assert len(list(tmp_path.glob("*.png"))) == 3

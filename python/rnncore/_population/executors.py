@@ -16,12 +16,15 @@ from rnncore._population.jobs import Job, Rows
 from rnncore._population.sequences import Selection
 from rnncore._types import Array
 
-#: Seconds that a chunk should take: sending one costs milliseconds.
+#: Seconds that a chunk takes at least: sending one costs milliseconds, and towards the end of a chunk
+#: fewer and fewer lanes have a member. Where there is work for longer, a worker gets so many chunks
+#: in all, which take up to ten times as long.
 CHUNK_SECONDS = 1.0
+CHUNKS_IN_ALL = 4
 
 #: Chunks at an executor at the same time, for each of its workers; and how many workers are taken
 #: for granted where it does not say.
-CHUNKS_PER_WORKER, WORKERS = 3, 16
+CHUNKS_PER_WORKER, WORKERS = 2, 16
 
 #: How often a chunk is sent again that was lost with a worker.
 MOST_RETRIES = 2
@@ -88,14 +91,26 @@ def seconds_per_step(job: Job, flat: Array) -> float:
     return (perf_counter() - begun) / float(some.steps.sum())
 
 
-def chunks(job: Job, waiting: Array, kinds: Array, width: int, per_step: float) -> Iterator[Array]:
-    """Members that are trained together: alike, and for about `CHUNK_SECONDS` if they take all of
-    their epochs."""
+def workers_of(executor: Executor) -> int:
+    """How many workers an executor has, as far as it says."""
+    try:
+        return len(executor._client.scheduler_info()["workers"]) or 1  # type: ignore[attr-defined]
+    except Exception:  # no dask
+        return getattr(executor, "_max_workers", None) or WORKERS
+
+
+def chunks(
+    job: Job, waiting: Array, kinds: Array, width: int, per_step: float, workers: int
+) -> Iterator[Array]:
+    """Members that are trained together: alike, and for about as long as a chunk should take if
+    they take all of their epochs."""
     order = waiting[np.lexsort((waiting, -job.steps[waiting], kinds[waiting]))]
     cost = job.steps[order] * (per_step * job.epochs)
+    seconds = cost.sum() / (workers * CHUNKS_IN_ALL)
+    seconds = max(CHUNK_SECONDS, min(10 * CHUNK_SECONDS, seconds))
     begin = 0
     while begin < len(order):
-        many = int(np.searchsorted(np.cumsum(cost[begin:]), CHUNK_SECONDS, side="right"))
+        many = int(np.searchsorted(np.cumsum(cost[begin:]), seconds, side="right"))
         many = max(1, -(-many // width)) * width
         yield order[begin : begin + many]
         begin += many
@@ -143,7 +158,7 @@ class Dispatch:
 
     def results(self, pending: Iterator[Array]) -> Iterator[Result]:
         """What comes back, in whatever order; a chunk that was lost is sent again."""
-        workers = getattr(self.executor, "_max_workers", None) or WORKERS
+        workers = workers_of(self.executor)
         lost: list[Array] = []
         try:
             while True:

@@ -159,7 +159,10 @@ class Training:
             return
         per_step = executors.seconds_per_step(self.job, self.flat)
         dispatch = executors.Dispatch(self.executor, self.job, self.flat, self.core.state)
-        parts = executors.chunks(self.job, left, self.kinds, self.core.width, per_step)
+        parts = executors.chunks(
+            self.job, left, self.kinds, self.core.width, per_step,
+            executors.workers_of(self.executor),
+        )  # fmt: skip
         for members, state, records in dispatch.results(parts):
             self.core.restore(members, state)
             done = ~np.isnan(records)

@@ -1,0 +1,367 @@
+"""What a small network that chooses has learnt: how likely it finds each choice, how its state moves
+under each input, and how it behaves on its own.
+
+For networks whose targets are choices: ``loss="bce"`` (the logit of choosing 1), or
+``loss="cross_entropy"``; of two classes, the logit is that of class 1 against class 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore._checks import arguments as check
+from rnncore._diagnostics import plots
+from rnncore._networks.network import Network
+from rnncore._types import Array
+
+#: ``environment(choices, trial, rng)`` returns the inputs of the next trial, (sessions, D).
+Environment = Callable[[Array, int, np.random.Generator], Any]
+
+
+class Portrait(NamedTuple):
+    """How the logit of a network of one unit changes under each input.
+
+    Attributes
+    ----------
+    state : ndarray
+        h before the input, (points,).
+    logit : ndarray
+        The logit of that state, (points,).
+    change : ndarray
+        The logit after each input minus that before it, (inputs, points).
+    learning_rate : ndarray
+        1 - d(logit after) / d(logit before), (inputs, points): 1 where an input overwrites what was
+        there, 0 where it only adds to it; of an agent that learns by a delta rule, its rate.
+    """
+
+    state: Array
+    logit: Array
+    change: Array
+    learning_rate: Array
+
+    def plot(self, labels: Any = None, axes: Any = None) -> Any:
+        """Draw the change of the logit against the logit, a line for each input.
+
+        Needs matplotlib.
+
+        Parameters
+        ----------
+        labels : sequence of str, optional
+            Names of the inputs.
+        axes : matplotlib axes, optional
+            Where to draw. If not given, a new figure is made.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Examples
+        --------
+        >>> figure = portrait.plot(["lost", "won"])  # doctest: +SKIP
+        """
+        (ax,) = plots.panels(axes, (2.6,))
+        for i, change in enumerate(self.change):
+            label = None if labels is None else labels[i]
+            colour, style = plots.COLOURS[i % 4], ("-", "--", "-.", ":")[i % 4]
+            ax.plot(self.logit, change, style, color=colour, label=label)
+        ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+        ax.set_xlabel("logit")
+        ax.set_ylabel("change of the logit")
+        if labels is not None:
+            ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+        return ax.figure
+
+
+class Field(NamedTuple):
+    """How the state of a network of two units moves under each input.
+
+    Attributes
+    ----------
+    state : ndarray
+        h before the input, on a grid, (points, points, 2).
+    change : ndarray
+        h after each input minus h before it, (inputs, points, points, 2).
+    logit : ndarray
+        The logit of each state, (points, points).
+    """
+
+    state: Array
+    change: Array
+    logit: Array
+
+    def plot(self, labels: Any = None) -> Any:
+        """Draw arrows for the change of the state, a panel for each input; shades are logits.
+
+        Needs matplotlib.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Examples
+        --------
+        >>> figure = field.plot(["lost", "won"])  # doctest: +SKIP
+        """
+        try:
+            from matplotlib import pyplot
+        except ImportError as error:
+            raise ImportError("plot: expected matplotlib (pip install matplotlib)") from error
+        count = len(self.change)
+        figure, axes = pyplot.subplots(
+            1, count, figsize=(2.2 * count, 2.4), sharex=True, sharey=True, squeeze=False,
+            layout="constrained",
+        )  # fmt: skip
+        x, y = self.state[..., 0], self.state[..., 1]
+        most = np.abs(self.logit).max() or 1.0
+        for i, ax in enumerate(axes[0]):
+            ax.pcolormesh(x, y, self.logit, cmap="RdBu_r", vmin=-most, vmax=most, alpha=0.5,
+                          shading="nearest", rasterized=True)  # fmt: skip
+            ax.quiver(x, y, self.change[i, ..., 0], self.change[i, ..., 1], angles="xy",
+                      scale_units="xy", scale=1, width=0.006)  # fmt: skip
+            ax.set_xlabel("$h_1$")
+            if labels is not None:
+                ax.set_title(labels[i], fontsize="small")
+        axes[0, 0].set_ylabel("$h_2$")
+        return figure
+
+
+class Simulation(NamedTuple):
+    """What a network did on its own.
+
+    Attributes
+    ----------
+    x : ndarray
+        Its inputs, (sessions, trials, D).
+    choices : ndarray of int
+        What it chose, (sessions, trials).
+    probabilities : ndarray
+        How likely each choice was, (sessions, trials, choices).
+    """
+
+    x: Array
+    choices: Array
+    probabilities: Array
+
+
+def choice_probabilities(net: Network, x: Any, y: Any, **options: Any) -> Array:
+    """The probability that a network gives to each choice that was made.
+
+    Parameters
+    ----------
+    net : rnncore.RNN, GRU, LSTM or MGU
+        With loss "bce" or "cross_entropy".
+    x, y, **options
+        As for `rnncore.RNN.loss`: y the choices.
+
+    Returns
+    -------
+    ndarray
+        Shaped as y.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> from rnncore import dynamics
+    >>> net = rc.GRU(3, 2, 2, loss="cross_entropy", readout="all", seed=0)
+    >>> dynamics.choice_probabilities(net, np.zeros((5, 20, 3)), np.ones((5, 20), int)).shape
+    (5, 20)
+    """
+    chooses(net)
+    result: Array = np.exp(-np.asarray(net.loss(x, y, reduction="none", **options)))
+    return result
+
+
+def phase_portrait(
+    net: Network, inputs: npt.ArrayLike, *, extent: tuple[float, float] = (-1.0, 1.0),
+    points: int = 101,
+) -> Portrait:  # fmt: skip
+    """How the logit of a network of one unit changes under each of some inputs. [1]_
+
+    Parameters
+    ----------
+    net : rnncore.RNN, GRU or MGU
+        Of one unit and one layer, with a read-out of one logit or two classes.
+    inputs : array_like
+        (inputs, D).
+    extent : pair of float
+        Between which states.
+    points : int
+
+    Returns
+    -------
+    Portrait
+
+    References
+    ----------
+    .. [1] L. Ji-An, M. K. Benna and M. G. Mattar, "Discovering cognitive strategies with tiny
+       recurrent neural networks", Nature 644 (2025) 993-1001.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> from rnncore import dynamics
+    >>> net = rc.GRU(2, 1, 1, loss="bce", readout="all", seed=0)
+    >>> dynamics.phase_portrait(net, [[0, 0], [0, 1], [1, 0], [1, 1]]).change.shape
+    (4, 101)
+    """
+    rows = checked_inputs(net, inputs, 1)
+    points = check.whole("points", points, 2)
+    state = np.linspace(*extent, points)
+    before = logit(net, state[:, None])
+    after = np.stack([logit(net, stepped(net, row, state[:, None])) for row in rows])
+    slope = np.gradient(after, axis=1) / np.gradient(before)
+    return Portrait(state, before, after - before, 1 - slope)
+
+
+def vector_field(
+    net: Network, inputs: npt.ArrayLike, *, extent: tuple[float, float] = (-1.0, 1.0),
+    points: int = 15,
+) -> Field:  # fmt: skip
+    """How the state of a network of two units moves under each of some inputs.
+
+    Parameters
+    ----------
+    net, inputs, extent, points
+        As for `phase_portrait`, of two units; ``points`` along each side of the grid.
+
+    Returns
+    -------
+    Field
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> from rnncore import dynamics
+    >>> net = rc.GRU(2, 2, 1, loss="bce", readout="all", seed=0)
+    >>> dynamics.vector_field(net, [[0, 0], [1, 1]]).change.shape
+    (2, 15, 15, 2)
+    """
+    rows = checked_inputs(net, inputs, 2)
+    side = np.linspace(*extent, check.whole("points", points, 2))
+    state = np.stack(np.meshgrid(side, side), axis=-1)
+    flat = state.reshape(-1, 2)
+    change = np.stack([(stepped(net, row, flat) - flat).reshape(state.shape) for row in rows])
+    return Field(state, change, logit(net, flat).reshape(state.shape[:2]))
+
+
+def simulate(
+    net: Network,
+    environment: Environment,
+    trials: int,
+    *,
+    sessions: int = 1,
+    first: npt.ArrayLike | None = None,
+    rng: int | np.random.Generator | None = None,
+) -> Simulation:
+    """Let a network choose, and feed what comes of it back as its next input.
+
+    Parameters
+    ----------
+    net : rnncore.RNN, GRU, LSTM or MGU
+        In one direction, with ``readout="all"`` and loss "bce" or "cross_entropy".
+    environment : callable
+        ``environment(choices, trial, rng)`` returns the inputs of the next trial, (sessions, D),
+        from the choices (sessions,) at this one, counted from 0.
+    trials, sessions : int
+    first : array_like, optional
+        The input before the first choice, (D,) or (sessions, D); zeros if not given.
+    rng : int or numpy.random.Generator, optional
+        For the choices, and for the environment.
+
+    Returns
+    -------
+    Simulation
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> from rnncore import dynamics
+    >>> def bandit(choices, trial, rng):
+    ...     rewards = rng.random(len(choices)) < np.where(choices == 1, 0.8, 0.2)
+    ...     return np.stack([choices, rewards], axis=1)
+    >>> net = rc.GRU(2, 2, 1, loss="bce", readout="all", seed=0)
+    >>> dynamics.simulate(net, bandit, 50, sessions=4, rng=0).choices.shape
+    (4, 50)
+    """
+    chooses(net)
+    trials, sessions = check.whole("trials", trials, 1), check.whole("sessions", sessions, 1)
+    generator, dtype = check.generator("rng", rng), net.dtype
+    given = np.zeros(net.input_size) if first is None else check.array("first", first)
+    check.same_shape("first", given, (net.input_size,), (sessions, net.input_size))
+    x_t = np.array(np.broadcast_to(given, (sessions, net.input_size)), dtype)
+    state: Any = None
+    seen, chosen, likely = [], [], []
+    for trial in range(trials):
+        y, state = net.step(x_t, state)
+        p = probabilities(y)
+        choices = (generator.random((sessions, 1)) > p.cumsum(axis=1)[:, :-1]).sum(axis=1)
+        seen.append(x_t)
+        chosen.append(choices)
+        likely.append(p)
+        answer = check.array("environment", environment(choices, trial, generator))
+        check.same_shape("environment", answer, (sessions, net.input_size))
+        x_t = np.ascontiguousarray(answer, dtype)
+    return Simulation(*(np.stack(parts, axis=1) for parts in (seen, chosen, likely)))
+
+
+def chooses(net: Network) -> None:
+    """Raise an error where the targets of a network are no choices."""
+    if not isinstance(net, Network):
+        raise TypeError(f"net: expected a network, got {check.kind(net)}")
+    if net.config["loss"] not in ("bce", "cross_entropy"):
+        raise ValueError(
+            'net: expected a network with loss="bce" or "cross_entropy", whose targets are '
+            f"choices, got loss={net.config['loss']!r}"
+        )
+
+
+def checked_inputs(net: Network, inputs: Any, units: int) -> Array:
+    """The inputs as rows; the network has so many units, and one logit."""
+    chooses(net)
+    config = net.config
+    if (
+        (net.hidden_size, config["num_layers"], config["bidirectional"]) != (units, 1, False)
+        or config.get("skip") is not None or net._cell.states != 1
+    ):  # fmt: skip
+        raise ValueError(
+            f"net: expected an RNN, GRU or MGU of {units} unit{'s' * (units > 1)}, one layer and "
+            f"direction, got {net!r}"
+        )
+    if (config["loss"], net.output_size) not in (("bce", 1), ("cross_entropy", 2)):
+        raise ValueError(
+            'net: expected one output with loss="bce" or two with "cross_entropy", got '
+            f"{net.output_size} with {config['loss']!r}"
+        )
+    rows = check.array("inputs", inputs)
+    if rows.ndim != 2 or rows.shape[1] != net.input_size or not len(rows):
+        raise ValueError(f"inputs: expected (inputs, {net.input_size}), got {rows.shape}")
+    check.all_finite("inputs", rows)
+    return np.asarray(rows, float)
+
+
+def logit(net: Network, states: Array) -> Array:
+    """The logit that is read out of states (n, H)."""
+    p = net.parameters()
+    y = states @ p["head.weight"].T.astype(float) + p.get("head.bias", np.zeros(1))
+    result: Array = y[:, 0] if y.shape[1] == 1 else y[:, 1] - y[:, 0]
+    return result
+
+
+def stepped(net: Network, row: Array, states: Array) -> Array:
+    """The states (n, H) after one step with an input (D,)."""
+    x = np.array(np.broadcast_to(row, (len(states), len(row))), net.dtype)
+    _, after = net.step(x, states.astype(net.dtype)[:, None])
+    return np.asarray(after, float)[:, 0]
+
+
+def probabilities(y: Array) -> Array:
+    """The probabilities of choices, (n, choices), from logits (n, K): of K = 1 of 0 and 1."""
+    logits = np.concatenate([np.zeros_like(y), y], axis=1) if y.shape[1] == 1 else y
+    logits = logits.astype(float)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: Array = p / p.sum(axis=1, keepdims=True)
+    return result
