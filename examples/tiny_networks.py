@@ -5,10 +5,10 @@
 Subjects play a two-armed bandit whose better arm changes without notice. Half of them learn the
 value of each arm by a delta rule and choose by a softmax (Q-learning); the other half stay where
 they won and leave where they lost, with lapses. Nobody tells the networks. For every subject, GRUs
-of one and two units are fitted to predict the next choice from the last choice and its outcome, with
-nested cross-validation, several seeds and penalties: some thousand fits. What tells the two kinds of
-subject apart is how much of the logit is left after one more trial (after Ji-An, Benna and Mattar,
-"Discovering cognitive strategies with tiny recurrent neural networks", Nature 2025).
+of one and two units are fitted to predict the next choice from the last choice and its outcome,
+with nested cross-validation, several seeds and penalties: some thousand fits. What tells the two
+kinds of subject apart is how much of the logit is left after one more trial (after Ji-An, Benna and
+Mattar, "Discovering cognitive strategies with tiny recurrent neural networks", Nature 2025).
 
 Some ten seconds. Figures need matplotlib.
 """
@@ -88,7 +88,7 @@ def figures(folder, found, kinds, memories, nets):
     figure, axes = pyplot.subplots(1, 2, figsize=(6.8, 2.6), layout="constrained")
     axes[0].errorbar(means["value"], means["mean"], means["sem"], fmt="o", capsize=3)
     axes[0].set(xlabel="units", ylabel="loss per held-out choice", xticks=means["value"])
-    for i, kind in enumerate(("Q-learning", "win-stay")):
+    for kind in ("Q-learning", "win-stay"):
         axes[1].hist(memories[kinds == kind], np.linspace(-0.2, 1.1, 27), alpha=0.7, label=kind)
     axes[1].set(xlabel="part of the logit left after a trial", ylabel="subjects")
     axes[1].legend(frameon=False, fontsize="small")

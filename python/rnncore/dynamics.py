@@ -1,5 +1,5 @@
-"""What a small network that chooses has learnt: how likely it finds each choice, how its state moves
-under each input, and how it behaves on its own.
+"""What a small network that chooses has learnt: how likely it finds each choice, how its state
+moves under each input, and how it behaves on its own.
 
 For networks whose targets are choices: ``loss="bce"`` (the logit of choosing 1), or
 ``loss="cross_entropy"``; of two classes, the logit is that of class 1 against class 0.

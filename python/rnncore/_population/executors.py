@@ -16,9 +16,9 @@ from rnncore._population.jobs import Job, Rows
 from rnncore._population.sequences import Selection
 from rnncore._types import Array
 
-#: Seconds that a chunk takes at least: sending one costs milliseconds, and towards the end of a chunk
-#: fewer and fewer lanes have a member. Where there is work for longer, a worker gets so many chunks
-#: in all, which take up to ten times as long.
+#: Seconds that a chunk takes at least: sending one costs milliseconds, and towards the end of a
+#: chunk fewer and fewer lanes have a member. Where there is work for longer, a worker gets so many
+#: chunks in all, which take up to ten times as long.
 CHUNK_SECONDS = 1.0
 CHUNKS_IN_ALL = 4
 

@@ -138,7 +138,7 @@ def train_all(
         design.x, design.y, train=[split.train for split in splits], rng=seeds,
         **design.extra, **of_fit,
     )  # fmt: skip
-    found.add(pop, history, [row for row, _ in rows], splits)
+    found._add(pop, history, [row for row, _ in rows], splits)
 
 
 def column(name: str, values: list[Any]) -> Any:

@@ -65,7 +65,7 @@ class Sweep:
         self._members: list[tuple[Any, int]] = []
         self._tests: list[Array | None] = []
 
-    def add(
+    def _add(
         self, pop: Any, history: PopulationHistory, rows: list[dict[str, Any]], splits: list[Any]
     ) -> None:
         """The fits of one population."""
