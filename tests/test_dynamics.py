@@ -112,7 +112,7 @@ def test_figures():
         (lambda: dynamics.phase_portrait(network(1, rc.LSTM), INPUTS), "net: expected an RNN, GRU"),
         (lambda: dynamics.phase_portrait(network(1), [0, 1]), r"inputs: expected \(inputs, 2\)"),
         (lambda: dynamics.phase_portrait(network(1), [[0, np.nan]]), "inputs: expected finite"),
-        (lambda: dynamics.phase_portrait(network(1), INPUTS, points=1), "points: expected at least"),
+        (lambda: dynamics.phase_portrait(network(1), INPUTS, points=1), "points: expected at"),
         (lambda: dynamics.phase_portrait(3, INPUTS), "net: expected a network, got a int"),
         (lambda: dynamics.choice_probabilities(rc.RNN(2, 1, 1, loss="mse"), 0, 0), "are choices"),
         (lambda: dynamics.simulate(network(1), lambda *_: 0, 3), r"environment: expected \(1, 2\)"),

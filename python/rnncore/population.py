@@ -16,6 +16,7 @@ from rnncore._model.parameters import total
 from rnncore._networks.network import Network
 from rnncore._population import fitting, running
 from rnncore._population.history import PopulationHistory
+from rnncore._population.sequences import depth
 from rnncore._storage import files
 from rnncore._storage.saving import FORMAT
 from rnncore._types import Array
@@ -125,7 +126,7 @@ class Population:
         that shares them, of an array of numbers or booleans one with copies."""
         if isinstance(which, slice):
             return Population._of(self._like, self._flat[which])
-        if np.ndim(which):
+        if depth(which):
             chosen = self._flat[check.array("members", which)]
             return Population._of(self._like, np.ascontiguousarray(chosen))
         m = check.whole("member", which, -len(self), len(self) - 1)
@@ -223,8 +224,8 @@ class Population:
 
 def streams_of(seed: Any, members: int) -> Iterator[Any]:
     """What the parameters of each member are drawn from."""
-    if isinstance(seed, list | tuple | range | np.ndarray) and np.ndim(seed):
+    if isinstance(seed, range) or depth(seed):
         if len(seed) != members:
             raise ValueError(f"seed: expected one for each of {members} members, got {len(seed)}")
-        return iter([value.item() if hasattr(value, "item") else value for value in seed])
+        return iter([v.item() if isinstance(v, np.generic) else v for v in seed])
     return iter(check.generator("seed", seed).spawn(members))

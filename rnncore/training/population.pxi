@@ -99,7 +99,8 @@ cdef class Population:
         self.members = <Member*>self.memory.base
         memset(self.members, 0, members * sizeof(Member))
         self.vectors.fit(self.rule.states * members * self.size * sizeof(real))
-        memset(self.vectors.base, 0, self.rule.states * members * self.size * sizeof(real))
+        if self.rule.states:
+            memset(self.vectors.base, 0, self.rule.states * members * self.size * sizeof(real))
         for i in range(self.rule.states):
             self.states[i] = <real*>self.vectors.base + i * members * self.size
         self.best = flat.copy()

@@ -10,6 +10,7 @@ import rnncore as rc
 from fuzz.batches import losses, outputs, slopes
 from fuzz.fits import schedules, training
 from fuzz.networks import networks
+from fuzz.populations import populations
 from fuzz.promises import COUNTS, Find, attempt, expect
 from fuzz.storage import files, state_dicts
 from fuzz.strategies import Raised, Value
@@ -19,7 +20,7 @@ __all__ = ["COUNTS", "Find", "Value", "attempt", "example", "losses", "network"]
 
 
 CALLS = [outputs] * 4 + [losses] * 4 + [slopes] * 2 + [streams] * 4 + [training] * 3
-CALLS += [state_dicts, files, schedules]
+CALLS += [state_dicts, files, schedules, populations, populations]
 
 
 def network(r, share=0.3):

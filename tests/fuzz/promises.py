@@ -12,7 +12,8 @@ from fuzz.strategies import Raised
 
 #: What an error's message must begin with: the name of an argument (or of what was called).
 NAMES = re.compile(
-    r"(x|y|dy|h0|c0|x_t|state|out|lengths|mask|threads|rng|truncate|path|state_dict|init|init_scale"
+    r"(member \d+: )?(validation: )?"
+    r"(members|member|kind|train|executor|x|y|dy|h0|c0|x_t|state|out|lengths|mask|threads|rng|truncate|path|state_dict|init|init_scale"
     r"|input_size|hidden_size|output_size|num_layers|bidirectional|dropout|bias|readout|loss|dtype"
     r"|trainable_h0|forget_bias|seed|nonlinearity|skip|epochs|batch_size|optimizer|lr|momentum|alpha"
     r"|betas|eps|clip_norm|clip_value|weight_decay|l1|activation|validation|patience|shuffle"

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnncore._checks import arguments as check
 from rnncore._model.model import Model
+from rnncore._population.sequences import depth
 from rnncore._training.options import limit, rates_of, strengths
 from rnncore._types import Array
 from rnncore.schedules import Schedule
@@ -18,7 +19,7 @@ Check = Callable[[str, Any], Any]
 
 def each(name: str, value: Any, members: int, checked: Check, dtype: Any = np.float64) -> Array:
     """One checked number for every member, from one for all or an array (members,)."""
-    if np.ndim(value) == 0:
+    if depth(value) == 0:
         return np.full(members, checked(name, value), dtype)
     values = check.array(name, value)
     check.same_shape(name, values, (members,))
@@ -70,7 +71,7 @@ def rates(lr: Any, members: int, epochs: int) -> tuple[Array, tuple[float, float
     plateau = (lr if isinstance(lr, Schedule) else Schedule()).plateau
     if callable(lr):
         return np.array([rates_of(lr, epochs)(1, epochs)], np.float64).reshape(1, epochs), plateau
-    if np.ndim(lr) == 0:
+    if depth(lr) == 0:
         return np.array([[above_0("lr", lr)]]), plateau
     return each("lr", lr, members, above_0)[:, None].copy(), plateau
 
@@ -100,7 +101,7 @@ def penalties(name: str, value: Any, members: int, model: Model) -> Array | None
 
 def seeds(name: str, given: Any, members: int) -> Array:
     """A seed for every member: the same one, or one each."""
-    if isinstance(given, list | tuple | range | np.ndarray) and np.ndim(given):
+    if isinstance(given, range) or depth(given):
         values = check.items(name, given)
         if len(values) != members:
             raise ValueError(

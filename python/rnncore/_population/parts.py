@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnncore._population.sequences import Given, Selection, is_own, selected, shared
+from rnncore._population.sequences import Given, Selection, depth, is_own, selected, shared
 from rnncore._types import Array
 
 
@@ -36,7 +36,7 @@ def parts_of(given: Given, subsets: Any, members: int) -> Iterator[Given]:
 
 def take(value: Any, which: Array) -> Any:
     """Some of the sequences of an array, a list, or a pair of states."""
-    if isinstance(value, tuple) and len(value) == 2 and all(np.ndim(v) > 1 for v in value):
+    if isinstance(value, tuple) and len(value) == 2 and all(depth(v) > 1 for v in value):
         return tuple(take(v, which) for v in value)
     if isinstance(value, list | tuple):
         return [value[i] for i in which]

@@ -53,13 +53,26 @@ class Pool(NamedTuple):
 
 
 def is_own(x: Any) -> bool:
-    """Whether x is a list with the sequences of each member: arrays (B, T, D), or lists."""
-    return (
-        isinstance(x, list | tuple)
-        and len(x) > 0
-        and all(isinstance(part, list | tuple) or np.ndim(part) == 3 for part in x)
-        and not all(np.isscalar(value) for value in x[0])  # tokens of one sequence
-    )
+    """Whether x is a list with the sequences of each member: arrays (B, T, D), lists of arrays, or
+    lists as deep as these. (Lists of lists of numbers are sequences themselves.)"""
+    if not isinstance(x, list | tuple):
+        return False
+    own = [depth(part) > 2 or is_tokens(part) for part in x]
+    return any(own) and all(known or len(part) == 0 for known, part in zip(own, x, strict=True))
+
+
+def is_tokens(part: Any) -> bool:
+    """Whether it is a list of arrays of integers, one for each sequence."""
+    first = part[0] if isinstance(part, list | tuple) and part else None
+    return isinstance(first, np.ndarray) and first.ndim == 1 and first.dtype.kind in "iu"
+
+
+def depth(value: Any) -> int:
+    """How many axes an array, or a list of lists or arrays, has."""
+    if isinstance(value, list | tuple):
+        return 1 + (depth(value[0]) if value else 0)
+    axes = getattr(value, "ndim", 0)
+    return axes if isinstance(axes, int) else 0
 
 
 def pool_of(spec: Spec, given: Given, members: int) -> Pool:
@@ -163,7 +176,7 @@ def selected(name: str, given: Any, everything: Selection) -> Selection:
 
 def by_member(name: str, given: Any, members: int) -> list[Any]:
     """One array for each member."""
-    if isinstance(given, list | tuple) and any(np.ndim(part) for part in given):
+    if isinstance(given, list | tuple) and any(depth(part) for part in given):
         rows = check.items(name, given)
     else:
         array = check.array(name, given)
