@@ -76,7 +76,7 @@ def jacobians(core, order=ORDER, which=0, out=None, given=None):
 def trainer(core, order=ORDER, size=2, **options):
     chosen = {
         "rule": 0, "momentum": 0, "alpha": 0, "beta1": 0, "beta2": 0, "eps": 0, "clip_norm": 0,
-        "clip_value": 0, "decay": None, "l1": None, "activation": 0, "truncate": 0,
+        "clip_value": 0, "decay": None, "l1": None, "free": None, "activation": 0, "truncate": 0,
         "shuffled": False, "seed": 0, "held": None, "patience": 0, "plateau": (0, 0, 0, 0),
     }  # fmt: skip
     net = engine(core, loss=2)
@@ -152,6 +152,7 @@ BAD = [
     (lambda c: trainer(c, ORDER - 1), "order: no sequence -1"),
     (lambda c: trainer(c, decay=np.zeros(1, F32)), f"decay: expected size {SIZE}"),
     (lambda c: trainer(c, l1=np.zeros(1, F32)), f"l1: expected size {SIZE} along axis 0, got 1"),
+    (lambda c: trainer(c, free=np.zeros(1, F32)), f"free: expected size {SIZE} along axis 0"),
     (lambda c: trainer(c).run(np.zeros((1, 4))), "records: expected size 5, got 4"),
     (lambda c: restored(c, order=ORDER + 1), "order: no sequence 4"),
     (lambda c: restored(c, best=np.zeros(1, F32)), f"best: expected size {SIZE}"),

@@ -272,3 +272,48 @@ def test_the_best_of_groups():
     by = [3.0, np.nan, 1.0, 2.0, np.nan, np.nan]
     assert pop.best(by) == 2
     assert pop.best(by, groups=["b", "b", "a", "a", "c", "c"]).tolist() == [2, 0, 4]
+
+
+def test_what_is_frozen_does_not_change(build, dtype):
+    """As in a fit of a network: by names, and entry by entry; penalties leave it alone too."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((12, 10, 2)), rng.standard_normal(12)
+    diagonal = {"weight_hh": ~np.tile(np.eye(3, dtype=bool), (3, 1)), "head.bias": True}
+    for freeze in (["weight_hh", "bias"], "head", diagonal):
+        fit = {"epochs": 5, "optimizer": "adamw", "weight_decay": 0.1, "l1": 0.01, "rng": 0,
+               "freeze": freeze, "batch_size": 5}  # fmt: skip
+        make = {"loss": "mse", "dtype": dtype}
+        pop = rc.Population(rc.GRU, 3, 2, 3, 1, seed=[0, 1, 2], **make)
+        before = {name: values.copy() for name, values in pop.parameters().items()}
+        pop.fit(x, y, **fit)
+        same = {name: values == before[name] for name, values in pop.parameters().items()}
+        if freeze is diagonal:
+            assert same.pop("head.bias").all()
+            hh = same.pop("weight_hh_l0")
+            assert hh[:, diagonal["weight_hh"]].all()
+            assert not hh[:, ~diagonal["weight_hh"]].any()
+        for name, kept in same.items():
+            wanted = freeze is not diagonal and name.startswith(tuple(np.atleast_1d(freeze)))
+            assert kept.all() == wanted, name
+            assert kept.any() == wanted, name
+        for m in range(3):
+            net = rc.GRU(2, 3, 1, seed=m, **make)
+            net.fit(x, y, **fit)
+            np.testing.assert_allclose(pop.flat[m], net.flat, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("freeze", "message"),
+    [
+        (["wieght"], "freeze: expected beginnings of weight_ih_l0"),
+        ({"weight_hh": np.ones((2, 2), bool)}, r"freeze\['weight_hh'\]: expected True"),
+        ({"weight_hh": 1}, r"freeze\['weight_hh'\]: expected True, False or booleans \(9, 3\)"),
+        ("", "freeze: expected to leave a parameter to train"),
+        (3, "freeze: expected a list"),
+    ],
+)
+def test_what_cannot_be_frozen(freeze, message):
+    pop = rc.Population(rc.GRU, 3, 2, 3, 1, loss="mse", seed=0)
+    for one in (pop, pop[0]):
+        with pytest.raises((TypeError, ValueError), match=message):
+            one.fit(np.ones((2, 3, 2)), np.ones(2), epochs=1, freeze=freeze)

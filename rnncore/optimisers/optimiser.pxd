@@ -54,6 +54,7 @@ cdef struct Optimiser:
     real* state[MOST_STATES]
     real* decay               # of each parameter; NULL: none
     real* l1                  # of each parameter; NULL: none
+    real* free                # 1 where a parameter may change, 0 where not; NULL: all may
 
 
 cdef inline void set_coefficients(Optimiser* o) noexcept nogil:

@@ -1,5 +1,6 @@
 """One update with penalties and clipping, which are the same for every rule.
 
+    g = 0 where a parameter is frozen
     g += l1 sign(p)                                     the slope of l1 |p|
     g = min(max(g, -clip_value), clip_value)
     g *= min(1, clip_norm / (|g| + 1e-6))
@@ -14,6 +15,15 @@ from rnncore.simd.lanes cimport (
     vstore_any, vsub, vsum,
 )
 from rnncore.optimisers.optimiser cimport Optimiser
+
+
+cdef inline void freeze(Optimiser* o) noexcept nogil:
+    """No gradient of parameters that may not change; they have no penalties either."""
+    cdef Py_ssize_t i
+    for i in range(o.vectors):
+        vstore(
+            o.gradient + i * LANES, vmul(vload(o.gradient + i * LANES), vload(o.free + i * LANES))
+        )
 
 
 cdef inline void add_l1(Optimiser* o) noexcept nogil:
@@ -135,6 +145,8 @@ cdef inline void update(Optimiser* o) noexcept nogil:
     """One update of the parameters by the gradient."""
     cdef double norms[LANES]
     cdef int lane, models = LANES if o.each else 1
+    if o.free != NULL:
+        freeze(o)
     if o.l1 != NULL:
         add_l1(o)
     find_norms(o, norms)

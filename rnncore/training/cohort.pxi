@@ -57,11 +57,13 @@ cdef class Cohort:
             o.parameters = carve_reals(self.memory.base, &used, self.reals)
             self.kept = carve_reals(self.memory.base, &used, self.reals)
             o.gradient = carve_reals(self.memory.base, &used, rows)
-            o.decay = o.l1 = NULL
+            o.decay = o.l1 = o.free = NULL
             if population.decay is not None:
                 o.decay = carve_reals(self.memory.base, &used, rows)
             if population.l1 is not None:
                 o.l1 = carve_reals(self.memory.base, &used, rows)
+            if population.free is not None:
+                o.free = carve_reals(self.memory.base, &used, rows)
             self.keys = <int64_t*>carve(self.memory.base, &used, most, sizeof(int64_t))
             for i in range(W):
                 self.sequences[i] = <int64_t*>carve(
@@ -72,6 +74,8 @@ cdef class Cohort:
         memset(self.memory.base, 0, used)
         for i in range(o.rule.states):
             o.state[i] = o.parameters + (i + 1) * rows
+        for i in range(W if o.free != NULL else 0):
+            self.to_lane(o.free, i, &population.free[0])
 
     # ---- who is in it
 

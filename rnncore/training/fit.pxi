@@ -86,11 +86,13 @@ cdef class Trainer:
         Py_ssize_t batch_size, *,
         int rule, double momentum, double alpha, double beta1, double beta2, double eps,
         double clip_norm, double clip_value, const real[::1] decay, const real[::1] l1,
+        const real[::1] free,
         double activation, Py_ssize_t truncate, bint shuffled, uint64_t seed, Held held,
         int64_t patience, tuple plateau,
     ):
         """order: the sequences to train on, as in the first epoch; it is sorted and shuffled in
-        place.  decay, l1 (size): strengths for each parameter, or None.  plateau: (factor,
+        place.  decay, l1 (size): strengths for each parameter, or None.  free (size): 1 for
+        each that may change, or None.  plateau: (factor,
         least, patience, after)."""
         cdef Optimiser* o = &self.optimiser
         cdef Py_ssize_t padded, i, size = engine.net.size
@@ -118,8 +120,8 @@ cdef class Trainer:
         o.vectors = padded // LANES
         self.block, self.vectors, self.keys = Arena(), Arena(), Arena()
         self.keys.fit(self.batch_size * sizeof(int64_t))
-        self.vectors.fit((5 + o.rule.states) * padded * sizeof(real))
-        memset(self.vectors.base, 0, (5 + o.rule.states) * padded * sizeof(real))
+        self.vectors.fit((6 + o.rule.states) * padded * sizeof(real))
+        memset(self.vectors.base, 0, (6 + o.rule.states) * padded * sizeof(real))
         o.parameters = <real*>self.vectors.base
         o.gradient = o.parameters + padded
         for i in range(o.rule.states):
@@ -131,6 +133,9 @@ cdef class Trainer:
         if l1 is not None:
             o.l1 = self.best + 2 * padded
             memcpy(o.l1, reals("l1", &l1[0], l1.shape, size), size * sizeof(real))
+        if free is not None:
+            o.free = self.best + 3 * padded
+            memcpy(o.free, reals("free", &free[0], free.shape, size), size * sizeof(real))
 
     def run(self, double[:, ::1] records not None, threads=1):
         """As many epochs as there are records, (epochs, COLUMNS); of each the learning rate is

@@ -32,6 +32,7 @@ cdef class Population:
     cdef Fitted data, held_data
     cdef real[:, ::1] flat, best   # (members, size)
     cdef const real[:, ::1] decay, l1
+    cdef const real[::1] free
     cdef const int64_t[::1] sequences, held
     cdef int64_t[::1] order, lengths
     cdef const int64_t[::1] waiting
@@ -56,7 +57,8 @@ cdef class Population:
         const int64_t[::1] held, const int64_t[::1] held_counts,
         const int64_t[::1] batch_sizes not None,
         const double[:, ::1] coefficients not None, const uint64_t[::1] seeds not None, *,
-        int rule, const real[:, ::1] decay, const real[:, ::1] l1, Py_ssize_t truncate,
+        int rule, const real[:, ::1] decay, const real[:, ::1] l1, const real[::1] free,
+        Py_ssize_t truncate,
         bint shuffled, int64_t patience, tuple plateau, const double[:, ::1] rates not None,
         double[:, :, ::1] records not None, bint models_in_lanes,
     ):
@@ -70,7 +72,8 @@ cdef class Population:
         self.data, self.held_data, self.validated = data, held_data, held_data is not None
         if self.validated:
             expect("held_counts", held_counts.shape[0], members)
-        self.sequences, self.held, self.decay, self.l1 = sequences, held, decay, l1
+        self.sequences, self.held = sequences, held
+        self.decay, self.l1, self.free = decay, l1, free
         self.order, self.lengths = sequences.copy(), sequences.copy()
         self.rates, self.records, self.epochs = rates, records, records.shape[1]
         expect("flat", flat.shape[1], self.size)
@@ -86,6 +89,8 @@ cdef class Population:
             reals("decay", &decay[0, 0], decay.shape, members, self.size)
         if l1 is not None:
             reals("l1", &l1[0, 0], l1.shape, members, self.size)
+        if free is not None:
+            reals("free", &free[0], free.shape, self.size)
         for i in range(2):
             if rates.shape[i] != 1:
                 expect("rates", rates.shape[i], self.epochs if i else members)

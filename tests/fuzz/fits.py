@@ -134,6 +134,7 @@ FIT_OPTIONS = [
     ("weight_decay", [0, 0.1, {"weight_hh": 0.1}, {"": 0.1, "weight_ih_l0": 0}, {}]),
     ("l1", [0, 0.1, {"weight": 0.1}]),
     ("activation", [0, 0.1]),
+    ("freeze", [None, "weight_ih", ["weight_hh"], {"weight_ih": False}]),
     ("truncate", [None, 1, 2, 2**31 - 1]),
     ("shuffle", [True, False, np.False_]),
     ("rng", [None, 0, 2**100]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
@@ -46,6 +46,7 @@ def fit(
     clip_value: float | npt.ArrayLike | None = None,
     weight_decay: float | npt.ArrayLike | Mapping[str, Any] = 0.0,
     l1: float | npt.ArrayLike | Mapping[str, Any] = 0.0,
+    freeze: str | Iterable[str] | Mapping[str, Any] | None = None,
     activation: float | npt.ArrayLike = 0.0,
     truncate: int | None = None,
     h0: Any = None,
@@ -75,7 +76,7 @@ def fit(
     validation : array_like, float or pair, optional
         Sequences, likewise, whose loss is recorded after every epoch; or the share of a
         member's sequences that is held out; or other data (x, y).
-    epochs, optimizer, truncate, shuffle
+    epochs, optimizer, freeze, truncate, shuffle
         As for `rnncore.RNN.fit`.
     batch_size : int or array_like, optional
         Sequences per update; None: all that a member has.
@@ -135,7 +136,8 @@ def fit(
         "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr,
         "momentum": momentum, "alpha": alpha, "betas": betas, "eps": eps,
         "clip_norm": clip_norm, "clip_value": clip_value, "weight_decay": weight_decay,
-        "l1": l1, "activation": activation, "truncate": truncate, "patience": patience,
+        "l1": l1, "freeze": freeze, "activation": activation, "truncate": truncate,
+        "patience": patience,
         "shuffle": shuffle, "rng": rng, "threads": threads, "progress": progress,
         "checkpoint": checkpoint, "executor": executor,
     }  # fmt: skip

@@ -18,6 +18,7 @@ from rnncore._population.sequences import (
     selected,
     share_apart,
 )
+from rnncore._training.options import free_parameters, unless_frozen
 from rnncore._training.validation import is_share
 from rnncore._types import Array
 
@@ -49,6 +50,8 @@ def job_of(
     coefficients = of.coefficients(members, spec.dtype, **{name: settings[name] for name in names})
     decay = of.penalties("weight_decay", settings["weight_decay"], members, model)
     l1 = of.penalties("l1", settings["l1"], members, model)
+    free = free_parameters(settings["freeze"], model)
+    decay, l1 = unless_frozen(decay, free), unless_frozen(l1, free)
     pool = pool_of(spec, given, members)
     everything = pool.everything(members)
     if train is not None:
@@ -64,7 +67,7 @@ def job_of(
     return Job(
         model.cell, model.config, rows, chosen, held_rows, held,
         of.batch_sizes(settings["batch_size"], chosen.counts), coefficients, seeds, decay, l1,
-        rates, epochs, shared,
+        rates, epochs, {**shared, "free": free},
     )  # fmt: skip
 
 

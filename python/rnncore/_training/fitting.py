@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import Any
 
@@ -36,6 +36,7 @@ def fit(
     clip_value: float | None = None,
     weight_decay: float | Mapping[str, float] = 0.0,
     l1: float | Mapping[str, float] = 0.0,
+    freeze: str | Iterable[str] | Mapping[str, Any] | None = None,
     activation: float = 0.0,
     truncate: int | None = None,
     h0: npt.ArrayLike | None = None,
@@ -80,6 +81,10 @@ def fit(
         ``weight_decay`` adds d p, after it ("adamw" and "lion" decay the parameter itself
         instead). A mapping gives d by the beginnings of names: ``{"weight_hh": 0.01}`` is for
         recurrent weights only.
+    freeze : str, iterable of str or mapping, optional
+        Parameters that do not change: beginnings of names, such as ``["weight_hh", "head"]``; or a
+        mapping of such to True or to an array of booleans, shaped as the parameter, of the entries
+        that do not.
     activation : float
         The weight of a penalty, the mean of h^2 over all states that count. It is added to the
         loss that is minimised, not to the loss that is reported.
@@ -164,7 +169,7 @@ def fit(
         model,
         epochs=epochs, batch_size=batch_size, optimizer=optimizer, lr=lr, momentum=momentum,
         alpha=alpha, betas=betas, eps=eps, clip_norm=clip_norm, clip_value=clip_value,
-        weight_decay=weight_decay, l1=l1, activation=activation, truncate=truncate,
+        weight_decay=weight_decay, l1=l1, freeze=freeze, activation=activation, truncate=truncate,
         patience=patience, shuffle=shuffle, threads=threads, progress=progress,
         callback=callback, checkpoint=checkpoint,
     )  # fmt: skip

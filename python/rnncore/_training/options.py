@@ -29,9 +29,9 @@ class Options(NamedTuple):
 def checked_options(
     model: Model, *,
     epochs: Any, batch_size: Any, optimizer: Any, lr: Any, momentum: Any, alpha: Any, betas: Any,
-    eps: Any, clip_norm: Any, clip_value: Any, weight_decay: Any, l1: Any, activation: Any,
-    truncate: Any, patience: Any, shuffle: Any, threads: Any, progress: Any, callback: Any,
-    checkpoint: Any,
+    eps: Any, clip_norm: Any, clip_value: Any, weight_decay: Any, l1: Any, freeze: Any,
+    activation: Any, truncate: Any, patience: Any, shuffle: Any, threads: Any, progress: Any,
+    callback: Any, checkpoint: Any,
 ) -> Options:  # fmt: skip
     """The arguments of `fit` that are not data.
 
@@ -54,6 +54,7 @@ def checked_options(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback: expected a function, got {check.shown(callback)}")
     schedule = lr if isinstance(lr, Schedule) else Schedule()
+    free = free_parameters(freeze, model)
     settings = {
         "batch_size": check.whole("batch_size", batch_size, 1),
         "optimizer": check.choice("optimizer", optimizer, core.OPTIMISERS),
@@ -69,6 +70,7 @@ def checked_options(
         "clip_value": limit("clip_value", clip_value),
         "weight_decay": strength_settings("weight_decay", weight_decay),
         "l1": strength_settings("l1", l1),
+        "freeze": freeze_settings(freeze),
         "activation": check.number("activation", activation, 0, above=False),
         "truncate": 0 if truncate is None else check.whole("truncate", truncate, 1),
         "shuffle": check.flag("shuffle", shuffle),
@@ -85,8 +87,11 @@ def checked_options(
             "rule": core.OPTIMISERS[settings["optimizer"]],
             "beta1": settings["betas"][0],
             "beta2": settings["betas"][1],
-            "decay": strengths("weight_decay", settings["weight_decay"], model),
-            "l1": strengths("l1", settings["l1"], model),
+            "decay": unless_frozen(
+                strengths("weight_decay", settings["weight_decay"], model), free
+            ),
+            "l1": unless_frozen(strengths("l1", settings["l1"], model), free),
+            "free": free,
             "shuffled": settings["shuffle"],
             "plateau": schedule.plateau,
         },
@@ -160,3 +165,48 @@ def strengths(name: str, value: Any, model: Model) -> Array | None:
             raise ValueError(f"{name}: expected a finite number in {dtype}, got {strength!r}")
     result = np.concatenate(parts)
     return result if result.any() else None
+
+
+def freeze_settings(freeze: Any) -> Any:
+    """What is frozen, in the settings."""
+    if isinstance(freeze, Mapping):
+        return {check.shown(k): np.asarray(v).tolist() for k, v in freeze.items()}
+    if freeze is None or isinstance(freeze, str):
+        return freeze
+    return [check.shown(name) for name in check.items("freeze", freeze)]
+
+
+def free_parameters(freeze: Any, model: Model) -> Array | None:
+    """1 for every entry of the flat vector that may change, 0 for one that is frozen: of parameters
+    whose names begin so, or by booleans. None where nothing is frozen."""
+    if freeze is None:
+        return None
+    if isinstance(freeze, Mapping):
+        given = check.entries("freeze", freeze)
+    else:
+        names = [freeze] if isinstance(freeze, str) else check.items("freeze", freeze)
+        given = dict.fromkeys(map(str, names), True)
+    free = {name: np.ones(values.shape, bool) for name, values in model.parameters.items()}
+    for key, which in given.items():
+        found = [name for name in free if isinstance(key, str) and name.startswith(key)]
+        if not found:
+            raise ValueError(
+                f"freeze: expected beginnings of {', '.join(free)}; got {check.shown(key)}"
+            )
+        values = check.array(f"freeze[{check.shown(key)}]", which)
+        for name in found:
+            if values.dtype.kind != "b" or values.shape not in ((), free[name].shape):
+                raise ValueError(
+                    f"freeze[{check.shown(key)}]: expected True, False or booleans "
+                    f"{free[name].shape}, got {values.dtype} {values.shape}"
+                )
+            free[name] &= ~values
+    result: Array = np.concatenate([part.ravel() for part in free.values()])
+    if not result.any():
+        raise ValueError("freeze: expected to leave a parameter to train, got all of them")
+    return None if result.all() else result.astype(model.spec.dtype)
+
+
+def unless_frozen(strength: Array | None, free: Array | None) -> Array | None:
+    """A penalty's strengths, 0 for what is frozen."""
+    return strength if strength is None or free is None else strength * free
