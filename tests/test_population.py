@@ -36,6 +36,8 @@ def draw(seed):
     if kind is rc.RNN:
         make["nonlinearity"] = str(rng.choice(["tanh", "relu", "sigmoid"]))
         make["skip"] = [None, None, 2][rng.integers(3)]
+    if kind in (rc.GRU, rc.MGU):
+        make["nonlinearity"] = str(rng.choice(["tanh", "relu"]))
     x = rng.standard_normal((B, T, D)) if rng.integers(4) else rng.integers(0, D, (B, T))
     y = targets(rng, loss, (B, T) if readout == "all" else (B,), K)
     if loss == "cross_entropy":

@@ -14,8 +14,9 @@ parameters W_ih, W_hh and the biases the gates stand in one order: first those w
 from rnncore.simd.lanes cimport real
 
 # From a_t, h_{t-1} and c_{t-1} to c_t and h_t, n reals each and in a_t for each block (rows of
-# lanes, or units in lanes); and what is saved, unless that is NULL.  f: a plain cell's
-# nonlinearity.  c may be c_{t-1}, and of a plain cell h is a_t.
+# lanes, or units in lanes); and what is saved, unless that is NULL.  f: the nonlinearity of a plain
+# cell, or of the candidate of one that has a choice.  c may be c_{t-1}, and of a plain cell h is
+# a_t.
 ctypedef void (*Forward)(
     int f, Py_ssize_t n, const real* a, const real* h_before, const real* c_before, real* c,
     real* h, real* saved,

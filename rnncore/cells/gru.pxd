@@ -3,7 +3,7 @@
     forward     r = s(W_ir x_t + b_ir + W_hr h_{t-1} + b_hr)                 s: logistic
                 z = s(W_iz x_t + b_iz + W_hz h_{t-1} + b_hz)
                 q = W_hn h_{t-1} + b_hn
-                n = tanh(W_in x_t + b_in + r * q)
+                n = f(W_in x_t + b_in + r * q)                           f: tanh or relu
                 h_t = (1 - z) * n + z * h_{t-1}
     backward    dL/da_z = dL/dh_t * (h_{t-1} - n) z'
                 dL/da_n = dL/dh_t * (1 - z) n'
@@ -15,8 +15,9 @@ The four blocks of a_t are in the order n r z q; the parameters' gates are r z n
 """
 
 from rnncore.cells.cell cimport Cell
+from rnncore.cells.elman cimport RELU, TANH, nonlinear
 from rnncore.simd.lanes cimport (
-    LANES, real, vfma, vload, vgate, vgate_both, vmul, vreal, vstore, vsub, vtanh,
+    LANES, real, vfma, vload, vgate, vgate_both, vmul, vreal, vstore, vsub,
 )
 
 # Blocks of saved rows: the factors in da_n, da_r, da_z, in dq, and in dh_{t-1}.
@@ -25,7 +26,7 @@ cdef enum:
 
 
 cdef inline void gru_units(
-    int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
+    int f, int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
     real* saved,
 ) noexcept nogil:
     """Some vectors of each block, side by side: while one waits for its gates another can go on."""
@@ -44,7 +45,8 @@ cdef inline void gru_units(
     for v in range(vectors):
         z[v] = vgate_both(vload(a + 2 * n + v * LANES), &slope_z[v], &not_z[v])
     for v in range(vectors):
-        new[v] = vtanh(vfma(r[v], vload(a + 3 * n + v * LANES), vload(a + v * LANES)), &slope_n[v])
+        q = vload(a + 3 * n + v * LANES)
+        new[v] = nonlinear(f, vfma(r[v], q, vload(a + v * LANES)), &slope_n[v])
     for v in range(vectors):
         k = v * LANES
         q = vload(a + 3 * n + k)
@@ -60,24 +62,28 @@ cdef inline void gru_units(
 
 
 cdef inline void gru_blocks(
-    bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h, real* saved,
+    int f, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h, real* saved,
 ) noexcept nogil:
     cdef Py_ssize_t k = 0
     while k + LANES < n:
-        gru_units(2, saving, n, a + k, h_before + k, h + k, saved + k)
+        gru_units(f, 2, saving, n, a + k, h_before + k, h + k, saved + k)
         k += 2 * LANES
     if k < n:
-        gru_units(1, saving, n, a + k, h_before + k, h + k, saved + k)
+        gru_units(f, 1, saving, n, a + k, h_before + k, h + k, saved + k)
 
 
 cdef inline void gru_forward(
-    int _f, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
+    int f, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
     real* h, real* saved,
 ) noexcept nogil:
-    if saved != NULL:
-        gru_blocks(True, n, a, h_before, h, saved)
+    if f == RELU and saved != NULL:
+        gru_blocks(RELU, True, n, a, h_before, h, saved)
+    elif f == RELU:
+        gru_blocks(RELU, False, n, a, h_before, h, h)   # which is not written through that
+    elif saved != NULL:
+        gru_blocks(TANH, True, n, a, h_before, h, saved)
     else:
-        gru_blocks(False, n, a, h_before, h, h)   # which is not written through that
+        gru_blocks(TANH, False, n, a, h_before, h, h)
 
 
 cdef inline void gru_backward(

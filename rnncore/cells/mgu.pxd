@@ -2,7 +2,7 @@
 
     forward     f = s(W_if x_t + b_if + W_hf h_{t-1} + b_hf)                 s: logistic
                 q = W_hn h_{t-1} + b_hn
-                n = tanh(W_in x_t + b_in + f * q)
+                n = phi(W_in x_t + b_in + f * q)                       phi: tanh or relu
                 h_t = (1 - f) * h_{t-1} + f * n
     backward    dL/da_n = dL/dh_t * f n'
                 dL/da_f = dL/dh_t * ((n - h_{t-1}) + f n' q) f'
@@ -13,8 +13,9 @@ The three blocks of a_t are in the order n f q; the parameters' gates are f n.
 """
 
 from rnncore.cells.cell cimport Cell
+from rnncore.cells.elman cimport RELU, TANH, nonlinear
 from rnncore.simd.lanes cimport (
-    LANES, real, vfma, vload, vgate_both, vmul, vreal, vstore, vsub, vtanh,
+    LANES, real, vfma, vload, vgate_both, vmul, vreal, vstore, vsub,
 )
 
 # Blocks of saved rows: the factors in da_n, da_f, in dq, and in dh_{t-1}.
@@ -23,7 +24,7 @@ cdef enum:
 
 
 cdef inline void mgu_units(
-    int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
+    int phi, int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
     real* saved,
 ) noexcept nogil:
     """Some vectors of each block, side by side: while one waits for its gate another can go on."""
@@ -38,7 +39,8 @@ cdef inline void mgu_units(
     for v in range(vectors):
         f[v] = vgate_both(vload(a + n + v * LANES), &slope_f[v], &not_f[v])
     for v in range(vectors):
-        new[v] = vtanh(vfma(f[v], vload(a + 2 * n + v * LANES), vload(a + v * LANES)), &slope_n[v])
+        q = vload(a + 2 * n + v * LANES)
+        new[v] = nonlinear(phi, vfma(f[v], q, vload(a + v * LANES)), &slope_n[v])
     for v in range(vectors):
         k = v * LANES
         q = vload(a + 2 * n + k)
@@ -54,24 +56,28 @@ cdef inline void mgu_units(
 
 
 cdef inline void mgu_blocks(
-    bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h, real* saved,
+    int phi, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h, real* saved,
 ) noexcept nogil:
     cdef Py_ssize_t k = 0
     while k + LANES < n:
-        mgu_units(2, saving, n, a + k, h_before + k, h + k, saved + k)
+        mgu_units(phi, 2, saving, n, a + k, h_before + k, h + k, saved + k)
         k += 2 * LANES
     if k < n:
-        mgu_units(1, saving, n, a + k, h_before + k, h + k, saved + k)
+        mgu_units(phi, 1, saving, n, a + k, h_before + k, h + k, saved + k)
 
 
 cdef inline void mgu_forward(
-    int _f, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
+    int phi, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
     real* h, real* saved,
 ) noexcept nogil:
-    if saved != NULL:
-        mgu_blocks(True, n, a, h_before, h, saved)
+    if phi == RELU and saved != NULL:
+        mgu_blocks(RELU, True, n, a, h_before, h, saved)
+    elif phi == RELU:
+        mgu_blocks(RELU, False, n, a, h_before, h, h)   # which is not written through that
+    elif saved != NULL:
+        mgu_blocks(TANH, True, n, a, h_before, h, saved)
     else:
-        mgu_blocks(False, n, a, h_before, h, h)   # which is not written through that
+        mgu_blocks(TANH, False, n, a, h_before, h, h)
 
 
 cdef inline void mgu_backward(

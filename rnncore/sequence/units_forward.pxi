@@ -107,7 +107,9 @@ cdef void recur_units(
     for _t in range(n):
         if not net.cell.plain:
             product(a + apart, 0, net.gates * P, w, NULL, h, 0, H, 1, True)
-            net.cell.forward(0, P, a, h, c, c + c_step, h + h_step, saved)
+            net.cell.forward(
+                net.nonlinearity, P, a, h, c, c + c_step, h + h_step, saved
+            )
         elif vectors == 1:
             plain_step(1, net, w, h, h + h_step, saved)
         elif vectors == 2:

@@ -229,8 +229,8 @@ cdef class Units(PackedUnits):
             product(a + apart, self.width, self.width - apart, w, b, self.last_h, P, H, n, True)
             for k in range(n):
                 self.net.cell.forward(
-                    0, P, a + k * self.width, self.last_h + k * P, c + k * P, c + k * P, h + k * P,
-                    NULL,
+                    self.net.nonlinearity, P, a + k * self.width, self.last_h + k * P, c + k * P,
+                    c + k * P, h + k * P, NULL,
                 )
         else:
             product(h, P, H, w, b, self.last_h, P, H, n, True)

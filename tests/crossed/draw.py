@@ -140,6 +140,8 @@ def draw(number: int) -> Example:
     if cell == "RNN":
         options["nonlinearity"] = pick("tanh", "relu", "sigmoid", "identity")
         options["skip"] = pick(None, None, 1, 2, 3, 4, 12)
+    if cell in ("GRU", "MGU"):
+        options["nonlinearity"] = pick("tanh", "tanh", "relu")
     if options["num_layers"] > 1 and one_in(3):
         options["dropout"] = pick(0.2, 0.5)
     probe = getattr(rc, cell)(D, H, K, **options, seed=rng)

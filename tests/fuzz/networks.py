@@ -34,6 +34,8 @@ def networks(r, share=0.0):
         options["skip"] = r.choice([None, None, 1, 2, 3])
         if r.random() < 0.1:
             options["init"] = "unit" if H == 1 else "identity"
+    if kind == "GRU":
+        options["nonlinearity"] = r.choice(["tanh", "relu"])
     if kind == "LSTM" and options["bias"]:
         options["forget_bias"] = r.choice([None, 1, 0.5, -1.0])
     if r.random() < 0.1:

@@ -28,7 +28,7 @@ def step(kind, f, p, at, x, state):
         return [logistic(o) * np.tanh(c), c]
     (ar, az, an), (br, bz, bn) = np.split(a, 3), np.split(b, 3)
     r, z = logistic(ar + br), logistic(az + bz)
-    return [(1 - z) * np.tanh(an + r * bn) + z * state[0]]
+    return [(1 - z) * FUNCTIONS[f](an + r * bn) + z * state[0]]
 
 
 def first_states(net, p, count, h0):

@@ -7,6 +7,8 @@ GRU     r, z = s(.) of the first two blocks;  n = tanh(W_in x_t + b_in + r (W_hn
 MGU     f = s(.) of the first block;  n = tanh(W_in x_t + b_in + f (W_hn h_{t-1} + b_hn))
         h_t = (1 - f) h_{t-1} + f n
 
+The tanh of n may be another function; `gru_back` takes its slope as a function of n.
+
 `by_complex_step` derives the same gradients without any backward pass: an analytic function at
 a + i e has the imaginary part e f'(a), to the last digit for tiny e.
 """
@@ -17,6 +19,7 @@ from math import tanh
 
 from oracle.recurrence import (
     LOSSES,
+    NONLINEARITIES,
     add_outer,
     logistic,
     plus,
@@ -73,7 +76,7 @@ def mgu(p, x_t, state, s, th):
     return (new,), (f, n, q)
 
 
-def lstm_back(state, new_state, gates, dh, dc):
+def lstm_back(state, new_state, gates, dh, dc, _slope=None):
     """dL/d(pre-activations) of x's and of h's part, and dL/d(h, c) before, directly."""
     (_, c), (_, new_c), (i, f, g, o) = state, new_state, gates
     da, dc_before = [[], [], [], []], []
@@ -89,11 +92,11 @@ def lstm_back(state, new_state, gates, dh, dc):
     return flat, flat, [0.0 for _ in c], dc_before
 
 
-def gru_back(state, _new_state, gates, dh, dc):
+def gru_back(state, _new_state, gates, dh, dc, slope_of=NONLINEARITIES["tanh"][1]):
     (h,), (r, z, n, q) = state, gates
     dr, dz, dn, dq, direct = [], [], [], [], []
     for k in range(len(h)):
-        slope = dh[k] * (1 - z[k]) * (1 - n[k] * n[k])
+        slope = dh[k] * (1 - z[k]) * slope_of(n[k])
         dn.append(slope)
         dq.append(slope * r[k])
         dr.append(slope * q[k] * r[k] * (1 - r[k]))
@@ -102,11 +105,11 @@ def gru_back(state, _new_state, gates, dh, dc):
     return dr + dz + dn, dr + dz + dq, direct, dc
 
 
-def mgu_back(state, _new_state, gates, dh, dc):
+def mgu_back(state, _new_state, gates, dh, dc, slope_of=NONLINEARITIES["tanh"][1]):
     (h,), (f, n, q) = state, gates
     df, dn, dq, direct = [], [], [], []
     for k in range(len(h)):
-        slope = dh[k] * f[k] * (1 - n[k] * n[k])
+        slope = dh[k] * f[k] * slope_of(n[k])
         dn.append(slope)
         dq.append(slope * f[k])
         df.append((dh[k] * (n[k] - h[k]) + slope * q[k]) * f[k] * (1 - f[k]))

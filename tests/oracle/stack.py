@@ -38,7 +38,12 @@ REAL = {"s": logistic, "th": tanh, "f": {name: f for name, (f, _) in NONLINEARIT
 COMPLEX = {
     "s": complex_logistic,
     "th": cmath.tanh,
-    "f": {"tanh": cmath.tanh, "sigmoid": complex_logistic, "identity": lambda a: a},
+    "f": {
+        "tanh": cmath.tanh,
+        "sigmoid": complex_logistic,
+        "identity": lambda a: a,
+        "relu": lambda a: a if complex(a).real > 0 else 0.0,
+    },
 }
 
 
@@ -93,7 +98,8 @@ def run(p, spec, xs, state, functions):
             new, used = elman(p, x_t, old, functions, spec["nonlinearity"])
         else:
             step = CELLS[spec["cell"]][0]
-            new, used = step(p, x_t, tuple(old), functions["s"], functions["th"])
+            f = functions["f"][spec["nonlinearity"] or "tanh"]
+            new, used = step(p, x_t, tuple(old), functions["s"], f)
         states.append(list(new))
         gates.append(used)
     return states, gates
@@ -111,7 +117,8 @@ def run_back(p, spec, xs, states, gates, slopes, dstate):
         else:
             back = CELLS[spec["cell"]][1]
             dc = dstate[1] if spec["cell"] == "LSTM" else None
-            of_x, of_h, direct, dc = back(tuple(old), tuple(new), gates[t], dstate[0], dc)
+            slope = NONLINEARITIES[spec["nonlinearity"] or "tanh"][1]
+            of_x, of_h, direct, dc = back(tuple(old), tuple(new), gates[t], dstate[0], dc, slope)
             dstate = [direct] if dc is None else [direct, dc]
         add_outer(grads["weight_ih_l0"], of_x, xs[t])
         add_outer(grads["weight_hh_l0"], of_h, old[0])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rnncore._calls.running import forward
 from rnncore._data.inputs import Inputs
+from rnncore._model.cells import CANDIDATES
 from rnncore._model.model import HasModel, Model
 from rnncore._types import Array
 
@@ -166,7 +167,8 @@ def gates_of(
     from_h = h @ w_hh.T
     if layer.config["bias"]:
         from_x, from_h = from_x + p[f"bias_ih_l0{suffix}"], from_h + p[f"bias_hh_l0{suffix}"]
-    gates = cell.gates(from_x, from_h)
+    candidate = CANDIDATES.get(layer.config.get("nonlinearity", "tanh"), np.tanh)
+    gates = cell.gates(from_x, from_h, candidate)
     if cell.next_memory is None:
         return gates, None
     cells, c = np.empty(h.shape), first[1].astype(np.float64)

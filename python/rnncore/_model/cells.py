@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnncore._checks import arguments as check
 from rnncore._runtime.builds import core
 from rnncore._types import Array
 
@@ -15,6 +16,10 @@ from rnncore._types import Array
 IN_CORE: dict[str, tuple[int, int, int]] = core("float32").CELLS
 
 Gates = dict[str, Array]
+Function = Callable[[Array], Array]
+
+#: What the candidate of a gated cell may be, by name.
+CANDIDATES: dict[str, Function] = {"tanh": np.tanh, "relu": lambda a: np.maximum(a, 0)}
 
 
 class KeepingBias(NamedTuple):
@@ -25,8 +30,13 @@ class KeepingBias(NamedTuple):
     state: str  # "h" or "c"
 
 
-def no_gates(from_x: Array, from_h: Array) -> Gates:
+def no_gates(from_x: Array, from_h: Array, f: Function) -> Gates:
     return {}
+
+
+def candidate_options(config: dict[str, Any]) -> dict[str, Any]:
+    """The nonlinearity of a candidate, checked."""
+    return {"nonlinearity": check.choice("nonlinearity", config["nonlinearity"], CANDIDATES)}
 
 
 def no_options(config: dict[str, Any]) -> dict[str, Any]:
@@ -44,8 +54,9 @@ class Cell:
     options : callable
         ``options(config) -> dict``: the constructor's arguments that only this cell has, checked.
     gates : callable
-        ``gates(W_ih x_t + b_ih, W_hh h_{t-1} + b_hh) -> dict``: the values of the gates by name, in
-        numpy. Used to show them; the core forms them itself.
+        ``gates(W_ih x_t + b_ih, W_hh h_{t-1} + b_hh, f) -> dict``: the values of the gates by name,
+        in numpy, with the candidate's nonlinearity f. Used to show them; the core forms them
+        itself.
     next_memory : callable or None
         ``next_memory(gates, c_{t-1}) -> c_t``, of a cell whose state is a pair (h, c).
     keeping : KeepingBias or None
@@ -53,7 +64,7 @@ class Cell:
 
     name: str
     options: Callable[[dict[str, Any]], dict[str, Any]] = no_options
-    gates: Callable[[Array, Array], Gates] = no_gates
+    gates: Callable[[Array, Array, Function], Gates] = no_gates
     next_memory: Callable[[Gates, Array], Array] | None = None
     keeping: KeepingBias | None = None
 

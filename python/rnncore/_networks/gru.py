@@ -6,16 +6,23 @@ from typing import Unpack
 
 import numpy as np
 
-from rnncore._model.cells import Cell, Gates, KeepingBias, logistic
+from rnncore._model.cells import (
+    Cell,
+    Function,
+    Gates,
+    KeepingBias,
+    candidate_options,
+    logistic,
+)
 from rnncore._model.initial import set_gate_bias
 from rnncore._networks.network import Common, Network
 from rnncore._types import Array
 
 
-def gates(from_x: Array, from_h: Array) -> Gates:
+def gates(from_x: Array, from_h: Array, f: Function) -> Gates:
     (r_x, z_x, n_x), (r_h, z_h, n_h) = (np.split(of, 3, axis=-1) for of in (from_x, from_h))
     r = logistic(r_x + r_h)
-    return {"r": r, "z": logistic(z_x + z_h), "n": np.tanh(n_x + r * n_h)}
+    return {"r": r, "z": logistic(z_x + z_h), "n": f(n_x + r * n_h)}
 
 
 class GRU(Network):
@@ -27,6 +34,8 @@ class GRU(Network):
         As for `rnncore.RNN`.
     dtype, trainable_h0
         As for `rnncore.RNN`.
+    nonlinearity : {"tanh", "relu"}
+        Of the candidate n.
     init, init_scale
         Initial parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
     update_bias : float, optional
@@ -68,7 +77,10 @@ class GRU(Network):
     True
     """
 
-    _cell = Cell("GRU", gates=gates, keeping=KeepingBias("update_bias", sign=1, state="h"))
+    _cell = Cell(
+        "GRU", options=candidate_options, gates=gates,
+        keeping=KeepingBias("update_bias", sign=1, state="h"),
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -76,8 +88,10 @@ class GRU(Network):
         hidden_size: int,
         output_size: int | None = None,
         *,
+        nonlinearity: str = "tanh",
         update_bias: float | None = None,
         **common: Unpack[Common],
     ) -> None:
-        super().__init__(input_size, hidden_size, output_size, **common)
+        own = {"nonlinearity": nonlinearity}
+        super().__init__(input_size, hidden_size, output_size, _of_cell=own, **common)
         set_gate_bias(self._model, "update_bias", 1, update_bias)

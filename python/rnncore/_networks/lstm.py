@@ -6,13 +6,13 @@ from typing import Unpack
 
 import numpy as np
 
-from rnncore._model.cells import Cell, Gates, KeepingBias, logistic
+from rnncore._model.cells import Cell, Function, Gates, KeepingBias, logistic
 from rnncore._model.initial import set_gate_bias
 from rnncore._networks.network import Common, Network
 from rnncore._types import Array
 
 
-def gates(from_x: Array, from_h: Array) -> Gates:
+def gates(from_x: Array, from_h: Array, _of_candidate: Function) -> Gates:
     i, f, g, o = np.split(from_x + from_h, 4, axis=-1)
     return {"i": logistic(i), "f": logistic(f), "g": np.tanh(g), "o": logistic(o)}
 

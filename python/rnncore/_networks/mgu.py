@@ -6,16 +6,23 @@ from typing import Unpack
 
 import numpy as np
 
-from rnncore._model.cells import Cell, Gates, KeepingBias, logistic
+from rnncore._model.cells import (
+    Cell,
+    Function,
+    Gates,
+    KeepingBias,
+    candidate_options,
+    logistic,
+)
 from rnncore._model.initial import set_gate_bias
 from rnncore._networks.network import Common, Network
 from rnncore._types import Array
 
 
-def gates(from_x: Array, from_h: Array) -> Gates:
+def gates(from_x: Array, from_h: Array, phi: Function) -> Gates:
     (f_x, n_x), (f_h, n_h) = (np.split(of, 2, axis=-1) for of in (from_x, from_h))
     f = logistic(f_x + f_h)
-    return {"f": f, "n": np.tanh(n_x + f * n_h)}
+    return {"f": f, "n": phi(n_x + f * n_h)}
 
 
 class MGU(Network):
@@ -30,6 +37,8 @@ class MGU(Network):
         As for `rnncore.RNN`.
     dtype, trainable_h0
         As for `rnncore.RNN`.
+    nonlinearity : {"tanh", "relu"}
+        Of the candidate n.
     init, init_scale
         Initial parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
     forget_bias : float, optional
@@ -72,7 +81,10 @@ class MGU(Network):
     True
     """
 
-    _cell = Cell("MGU", gates=gates, keeping=KeepingBias("forget_bias", sign=-1, state="h"))
+    _cell = Cell(
+        "MGU", options=candidate_options, gates=gates,
+        keeping=KeepingBias("forget_bias", sign=-1, state="h"),
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -80,8 +92,10 @@ class MGU(Network):
         hidden_size: int,
         output_size: int | None = None,
         *,
+        nonlinearity: str = "tanh",
         forget_bias: float | None = None,
         **common: Unpack[Common],
     ) -> None:
-        super().__init__(input_size, hidden_size, output_size, **common)
+        own = {"nonlinearity": nonlinearity}
+        super().__init__(input_size, hidden_size, output_size, _of_cell=own, **common)
         set_gate_bias(self._model, "forget_bias", 0, forget_bias)
