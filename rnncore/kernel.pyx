@@ -31,11 +31,12 @@ from rnncore.platform.atomics cimport (
     users_of, watch_forks,
 )
 from rnncore.products.lanes_of_sequences cimport (
-    CHUNK, Weights, add_sum, affine, contract, lanes_to_rows, outer_sum, pack, row_sums, weight_of,
+    CHUNK, affine, contract, lanes_to_rows, outer_sum, pack, row_sums,
 )
 from rnncore.products.lanes_of_units cimport (
     affine_units, pack_blocks, pack_units, padded, units_tile,
 )
+from rnncore.products.weights cimport OF_LANE, OF_VECTOR, SHARED, Weights, add_sum
 from rnncore.simd.lanes cimport (
     LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vgate, vless,
     vload, vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
@@ -50,7 +51,8 @@ from rnncore.spec.network cimport (
 )
 from rnncore.spec.plan cimport (
     MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, each, gradients_at,
-    has_plain_backward, index_read, is_scalar, mask_of, memory, most_in_block, needs_mask_first,
+    has_plain_backward, index_read, is_scalar, mask_of, memory, model_of, most_in_block,
+    needs_mask_first,
     saved_at, set_lanes, set_seeds, slot_of, state, tape_index, top_layer,
 )
 from rnncore.platform.random cimport next_random, shuffle
@@ -108,6 +110,7 @@ include "training/progress.pxi"
 include "training/fit.pxi"
 include "training/population.pxi"
 include "training/cohort.pxi"
+include "training/train.pxi"
 
 include "diagnostics/flow.pxi"
 include "diagnostics/terms.pxi"

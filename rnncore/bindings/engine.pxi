@@ -94,10 +94,12 @@ cdef class Engine:
 
     cdef int prepare(
         self, Plan* plan, const Sequences* seqs, Py_ssize_t count, bint backward, bint want_dx,
-        Py_ssize_t truncate=0, double activation=0, Py_ssize_t term=0, int vectors=0,
+        Py_ssize_t truncate=0, double activation=0, Py_ssize_t term=0, int vectors=0, int groups=1,
+        int most_vectors=0,
     ) except -1:
         """A plan for blocks of `count` of the sequences, but for its memory.  With `vectors` a
-        plan for models in the lanes, so many sequences of each in a block."""
+        plan for models in the lanes, in so many groups, and a block of so many vectors; its segments
+        are as long as with `most_vectors`."""
         cdef double tape
         cdef Py_ssize_t passes = self.net.layers * self.net.directions
         memset(&plan.job, 0, sizeof(Job))
@@ -111,7 +113,8 @@ cdef class Engine:
         plan.backward = backward
         plan.want_dx, plan.tracing = want_dx, False
         plan.truncate, plan.job.penalised, plan.term = truncate, activation > 0, term
-        plan.models_in_lanes, plan.vectors = vectors > 0, vectors
+        plan.models_in_lanes, plan.vectors, plan.groups = vectors > 0, vectors, groups
+        plan.most_vectors = most_vectors
         choose_block(plan, count, seqs.time)
         tape = <double>(plan.slots + plan.net.skip) * plan.lanes * (tape_rows(plan) + 2)
         tape *= sizeof(real)

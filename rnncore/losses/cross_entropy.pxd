@@ -9,15 +9,15 @@ slope near 0 keep their digits.
 from libc.float cimport DBL_MAX, FLT_MAX
 
 from rnncore.simd.lanes cimport (
-    LANES, real, vabs, vadd, vdiv, vexp, vfma, vless, vload, vlog_ratio, vmask, vmin, vmul,
-    vreal, vselect, vset1, vstore, vsub, vsum,
+    LANES, real, vabs, vadd, vdiv, vexp, vfma, vless, vload, vload_any, vlog_ratio, vmask, vmin,
+    vmul, vreal, vselect, vset1, vstore, vsub, vsum,
 )
 from rnncore.losses.bce cimport bce_point
 from rnncore.losses.loss cimport Loss, weighted
 
 
 cdef inline vreal of_vectors(
-    int vectors, Py_ssize_t K, real* z, const real* target, const real* weight, vreal scale,
+    int vectors, Py_ssize_t K, real* z, const real* target, const real* weight, const real* scale,
     real* losses,
 ) noexcept nogil:
     """`Evaluate` for a literal number of vectors, side by side: each has long chains."""
@@ -56,11 +56,10 @@ cdef inline vreal of_vectors(
         sum = vadd(others[v], target_e[v])
         loss = weighted(w, vlog_ratio(sum, vdiv(others[v], target_e[v]), target_z[v]))
         total = vadd(total, loss)
-        top[v] = vdiv(scale, sum)
-        if losses == NULL:
-            continue
-        vstore(losses + v * LANES, loss)   # dL/dz is not wanted then
-    if losses != NULL:
+        top[v] = vdiv(vload_any(scale + v * LANES), sum)
+        if losses != NULL:
+            vstore(losses + v * LANES, loss)
+    if losses == z:                # dL/dz is not wanted
         return total
     # softmax, but p_d - 1 = -others / sum
     for k in range(K):
@@ -73,7 +72,7 @@ cdef inline vreal of_vectors(
 
 
 cdef inline vreal of_two_classes(
-    int vectors, real* z, const real* target, const real* weight, vreal scale, real* losses,
+    int vectors, real* z, const real* target, const real* weight, const real* scale, real* losses,
 ) noexcept nogil:
     """`Evaluate` for K = 2:  L = -log s(z_d - z_other), with half the work."""
     cdef vreal zero = vset1(0), total = zero, check = zero, w, u, loss, slope
@@ -92,7 +91,7 @@ cdef inline vreal of_two_classes(
         u = vselect(first, u, vsub(zero, u))
         loss = weighted(w, bce_point(u, zero, &slope))
         total = vadd(total, loss)
-        slope = weighted(w, vmul(scale, slope))
+        slope = weighted(w, vmul(vload_any(scale + v * LANES), slope))
         vstore(z + v * LANES, vselect(first, vsub(zero, slope), slope))
         vstore(other + v * LANES, vselect(first, slope, vsub(zero, slope)))
         if losses != NULL:
@@ -102,7 +101,7 @@ cdef inline vreal of_two_classes(
 
 cdef inline vreal cross_entropy_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t _weight_rows, vreal scale, real* losses, bint* _outside,
+    Py_ssize_t _weight_rows, const real* scale, real* losses, bint* _outside,
 ) noexcept nogil:
     if K == 2:
         return of_two_classes(vectors, z, target, weight, scale, losses)

@@ -7,14 +7,14 @@ means m, the second half logs of variances s.
 """
 
 from rnncore.simd.lanes cimport (
-    LANES, real, vadd, vexp, vload, vmul, vreal, vset1, vstore, vsub, vsum,
+    LANES, real, vadd, vexp, vload, vload_any, vmul, vreal, vset1, vstore, vsub, vsum,
 )
 from rnncore.losses.loss cimport Loss, weighted
 
 
 cdef inline vreal gaussian_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, vreal scale, real* losses, bint* _outside,
+    Py_ssize_t weight_rows, const real* scale, real* losses, bint* _outside,
 ) noexcept nogil:
     cdef vreal zero = vset1(0), half = vset1(<real>0.5), total = zero
     cdef vreal w, m, s, precision, error, square, loss
@@ -30,8 +30,8 @@ cdef inline vreal gaussian_evaluate(
             square = vmul(vmul(error, error), precision)
             loss = weighted(w, vmul(half, vadd(s, square)))
             total = vadd(total, loss)
-            error = vmul(scale, vmul(error, precision))
-            square = vmul(scale, vmul(half, vsub(vset1(1), square)))
+            error = vmul(vload_any(scale + v * LANES), vmul(error, precision))
+            square = vmul(vload_any(scale + v * LANES), vmul(half, vsub(vset1(1), square)))
             vstore(z + i, weighted(w, error))
             vstore(z + other + i, weighted(w, square))
             if losses != NULL:

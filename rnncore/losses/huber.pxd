@@ -16,7 +16,7 @@ cdef inline vreal huber_point(vreal z, vreal d, vreal* slope) noexcept nogil:
 
 cdef inline vreal huber_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, vreal scale, real* losses, bint* outside,
+    Py_ssize_t weight_rows, const real* scale, real* losses, bint* outside,
 ) noexcept nogil:
     return over_outputs(
         huber_point, False, 0, 0, K, vectors, z, target, weight, weight_rows, scale, losses, outside

@@ -1,18 +1,18 @@
 """What a loss is, and the loop over outputs that most of them share."""
 
 from rnncore.simd.lanes cimport (
-    LANES, real, vadd, vless, vload, vmul, vreal, vselect, vset1, vstore, vsum,
+    LANES, real, vadd, vless, vload, vload_any, vmul, vreal, vselect, vset1, vstore, vsum,
 )
 
 # The loss of one step's logits z (K, lanes) against target (rows, lanes), as many rows as a step
 # has targets, classes as reals. weight (lanes), or with weight_rows > 1 (weight_rows, lanes), is
 # what the loss of a target is multiplied by, 0 where it does not count. z is overwritten by
-# scale * weight * dL/dz and the sums of weight * L over outputs and vectors are returned; unless
-# losses is NULL, weight * L goes there (rows, lanes), which may be z. *outside is set where a
-# counted target is not one.
+# scale * weight * dL/dz, scale (lanes), and the sums of weight * L over outputs and vectors are
+# returned; unless losses is NULL, weight * L goes there (rows, lanes), which may be z. *outside is
+# set where a counted target is not one.
 ctypedef vreal (*Evaluate)(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, vreal scale, real* losses, bint* outside,
+    Py_ssize_t weight_rows, const real* scale, real* losses, bint* outside,
 ) noexcept nogil
 
 # The loss of one number z against d, and dL/dz.
@@ -33,7 +33,7 @@ cdef inline vreal weighted(vreal weight, vreal value) noexcept nogil:
 
 cdef inline vreal over_outputs(
     Point point, bint bounded, real low, real high, Py_ssize_t K, int vectors, real* z,
-    const real* target, const real* weight, Py_ssize_t weight_rows, vreal scale, real* losses,
+    const real* target, const real* weight, Py_ssize_t weight_rows, const real* scale, real* losses,
     bint* outside,
 ) noexcept nogil:
     """`Evaluate` for a loss that is a sum over outputs.  point and bounded, whether targets have
@@ -49,7 +49,7 @@ cdef inline vreal over_outputs(
             w = vload(weight + (i if weight_rows > 1 else v * LANES))
             loss = weighted(w, point(vload(z + i), d, &slope))
             total = vadd(total, loss)
-            vstore(z + i, weighted(w, vmul(scale, slope)))
+            vstore(z + i, weighted(w, vmul(vload_any(scale + v * LANES), slope)))
             if losses != NULL:
                 vstore(losses + i, loss)
             if bounded:

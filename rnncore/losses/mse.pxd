@@ -15,7 +15,7 @@ cdef inline vreal mse_point(vreal z, vreal d, vreal* slope) noexcept nogil:
 
 cdef inline vreal mse_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, vreal scale, real* losses, bint* outside,
+    Py_ssize_t weight_rows, const real* scale, real* losses, bint* outside,
 ) noexcept nogil:
     return over_outputs(
         mse_point, False, 0, 0, K, vectors, z, target, weight, weight_rows, scale, losses, outside

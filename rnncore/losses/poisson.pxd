@@ -19,7 +19,7 @@ cdef inline vreal poisson_point(vreal z, vreal d, vreal* slope) noexcept nogil:
 
 cdef inline vreal poisson_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, vreal scale, real* losses, bint* outside,
+    Py_ssize_t weight_rows, const real* scale, real* losses, bint* outside,
 ) noexcept nogil:
     return over_outputs(
         poisson_point, True, 0, <real>INFINITY, K, vectors, z, target, weight, weight_rows, scale,

@@ -14,13 +14,13 @@ cdef inline void descend(Optimiser* o, bint momentum, bint ahead) noexcept nogil
     cdef vreal p, g, v, mu = vload_any(o.momentum)
     cdef vreal rate = vsub(vset1(0), vload_any(o.lr))
     for i in range(o.vectors):
-        g = vload(o.gradient + i * LANES)
+        g = vload(o.gradient + i * o.stride)
         if momentum:
-            v = vfma(mu, vload(o.state[0] + i * LANES), g)
-            vstore(o.state[0] + i * LANES, v)
+            v = vfma(mu, vload(o.state[0] + i * o.stride), g)
+            vstore(o.state[0] + i * o.stride, v)
             g = vfma(mu, v, g) if ahead else v
-        p = vload(o.parameters + i * LANES)
-        vstore(o.parameters + i * LANES, vfma(rate, g, p))
+        p = vload(o.parameters + i * o.stride)
+        vstore(o.parameters + i * o.stride, vfma(rate, g, p))
 
 
 cdef inline void sgd_step(Optimiser* o) noexcept nogil:

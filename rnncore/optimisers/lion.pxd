@@ -15,13 +15,13 @@ cdef inline void lion_step(Optimiser* o) noexcept nogil:
     cdef vreal zero = vset1(0), down = vload_any(o.lr), up = vsub(zero, down), p, g, m, c
     cdef Py_ssize_t i
     for i in range(o.vectors):
-        g = vload(o.gradient + i * LANES)
-        m = vload(o.state[0] + i * LANES)
+        g = vload(o.gradient + i * o.stride)
+        m = vload(o.state[0] + i * o.stride)
         c = vfma(new1, vsub(g, m), m)
-        vstore(o.state[0] + i * LANES, vfma(new2, vsub(g, m), m))
-        p = vload(o.parameters + i * LANES)
+        vstore(o.state[0] + i * o.stride, vfma(new2, vsub(g, m), m))
+        p = vload(o.parameters + i * o.stride)
         c = vselect(vless(zero, c), up, vselect(vless(c, zero), down, zero))
-        vstore(o.parameters + i * LANES, vfma(vset1(1), c, p))
+        vstore(o.parameters + i * o.stride, vfma(vset1(1), c, p))
 
 
 cdef inline void lion(Rule* rule) noexcept nogil:

@@ -49,6 +49,7 @@ cdef struct Optimiser:
     real clip_value[LANES]    # infinity where there is none
     bint clips_values, clips_norms  # of any lane
     Py_ssize_t vectors        # of lanes in each of the following
+    Py_ssize_t stride         # reals from one of them to the next: LANES, or more
     real* parameters
     real* gradient
     real* state[MOST_STATES]

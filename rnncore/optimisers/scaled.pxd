@@ -18,12 +18,12 @@ cdef inline void rmsprop_step(Optimiser* o) noexcept nogil:
     cdef vreal rate = vsub(vset1(0), vload_any(o.lr)), eps = vload_any(o.eps), p, g, v
     cdef Py_ssize_t i
     for i in range(o.vectors):
-        g = vload(o.gradient + i * LANES)
-        v = vfma(vmul(new, g), g, vmul(kept, vload(o.state[0] + i * LANES)))
-        vstore(o.state[0] + i * LANES, v)
+        g = vload(o.gradient + i * o.stride)
+        v = vfma(vmul(new, g), g, vmul(kept, vload(o.state[0] + i * o.stride)))
+        vstore(o.state[0] + i * o.stride, v)
         v = vfma(vsqrt(v), vset1(1), eps)
-        p = vload(o.parameters + i * LANES)
-        vstore(o.parameters + i * LANES, vfma(rate, vdiv(g, v), p))
+        p = vload(o.parameters + i * o.stride)
+        vstore(o.parameters + i * o.stride, vfma(rate, vdiv(g, v), p))
 
 
 cdef inline void correct_bias(const Optimiser* o, real* rate, real* scale) noexcept nogil:
@@ -55,15 +55,15 @@ cdef inline void adam_step(Optimiser* o) noexcept nogil:
     correct_bias(o, rates, scales)
     rate, scale = vload_any(rates), vload_any(scales)
     for i in range(o.vectors):
-        g = vload(o.gradient + i * LANES)
-        v = vfma(vmul(new2, g), g, vmul(kept2, vload(o.state[1] + i * LANES)))
-        vstore(o.state[1] + i * LANES, v)
-        m = vload(o.state[0] + i * LANES)
+        g = vload(o.gradient + i * o.stride)
+        v = vfma(vmul(new2, g), g, vmul(kept2, vload(o.state[1] + i * o.stride)))
+        vstore(o.state[1] + i * o.stride, v)
+        m = vload(o.state[0] + i * o.stride)
         m = vfma(new1, vsub(g, m), m)
-        vstore(o.state[0] + i * LANES, m)
+        vstore(o.state[0] + i * o.stride, m)
         v = vfma(vsqrt(v), scale, eps)
-        p = vload(o.parameters + i * LANES)
-        vstore(o.parameters + i * LANES, vfma(rate, vdiv(m, v), p))
+        p = vload(o.parameters + i * o.stride)
+        vstore(o.parameters + i * o.stride, vfma(rate, vdiv(m, v), p))
 
 
 cdef inline void rmsprop(Rule* rule) noexcept nogil:

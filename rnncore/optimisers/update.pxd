@@ -20,10 +20,10 @@ from rnncore.optimisers.optimiser cimport Optimiser
 cdef inline void freeze(Optimiser* o) noexcept nogil:
     """No gradient of parameters that may not change; they have no penalties either."""
     cdef Py_ssize_t i
+    cdef vreal free
     for i in range(o.vectors):
-        vstore(
-            o.gradient + i * LANES, vmul(vload(o.gradient + i * LANES), vload(o.free + i * LANES))
-        )
+        free = vload(o.free + i * o.stride)
+        vstore(o.gradient + i * o.stride, vmul(vload(o.gradient + i * o.stride), free))
 
 
 cdef inline void add_l1(Optimiser* o) noexcept nogil:
@@ -31,10 +31,10 @@ cdef inline void add_l1(Optimiser* o) noexcept nogil:
     cdef Py_ssize_t i
     cdef vreal p, s, zero = vset1(0)
     for i in range(o.vectors):
-        p = vload(o.parameters + i * LANES)
-        s = vload(o.l1 + i * LANES)
+        p = vload(o.parameters + i * o.stride)
+        s = vload(o.l1 + i * o.stride)
         s = vselect(vless(zero, p), s, vselect(vless(p, zero), vsub(zero, s), zero))
-        vstore(o.gradient + i * LANES, vadd(vload(o.gradient + i * LANES), s))
+        vstore(o.gradient + i * o.stride, vadd(vload(o.gradient + i * o.stride), s))
 
 
 cdef inline void clip_by_value(Optimiser* o) noexcept nogil:
@@ -42,9 +42,9 @@ cdef inline void clip_by_value(Optimiser* o) noexcept nogil:
     cdef vreal high = vload_any(o.clip_value), low = vsub(vset1(0), high), g
     cdef Py_ssize_t i
     for i in range(o.vectors):
-        g = vload(o.gradient + i * LANES)
+        g = vload(o.gradient + i * o.stride)
         g = vselect(vless(high, g), high, g)
-        vstore(o.gradient + i * LANES, vselect(vless(g, low), low, g))
+        vstore(o.gradient + i * o.stride, vselect(vless(g, low), low, g))
 
 
 cdef inline double norm_of(const real* numbers, Py_ssize_t vectors) noexcept nogil:
@@ -75,7 +75,7 @@ cdef inline double norm_of(const real* numbers, Py_ssize_t vectors) noexcept nog
 
 
 cdef inline void norms_by_lane(
-    const real* numbers, Py_ssize_t vectors, double* norms,
+    const real* numbers, Py_ssize_t vectors, Py_ssize_t stride, double* norms,
 ) noexcept nogil:
     """`norm_of` the numbers in each lane."""
     cdef real squares[LANES]
@@ -88,7 +88,7 @@ cdef inline void norms_by_lane(
         sums = vset1(0)
         end = min(i + 32, vectors)
         while i < end:
-            g = vload(numbers + i * LANES)
+            g = vload(numbers + i * stride)
             sums = vfma(g, g, sums)
             i += 1
         vstore_any(squares, sums)
@@ -98,14 +98,14 @@ cdef inline void norms_by_lane(
         if not isfinite(norms[lane]):
             norms[lane] = 0
             for i in range(vectors):
-                norms[lane] += <double>numbers[i * LANES + lane] * numbers[i * LANES + lane]
+                norms[lane] += <double>numbers[i * stride + lane] * numbers[i * stride + lane]
         norms[lane] = sqrt(norms[lane])
 
 
 cdef inline void find_norms(const Optimiser* o, double* norms) noexcept nogil:
     """The norm of the gradient; of each model where every lane has one, else the first."""
     if o.each:
-        norms_by_lane(o.gradient, o.vectors, norms)
+        norms_by_lane(o.gradient, o.vectors, o.stride, norms)
     else:
         norms[0] = norm_of(o.gradient, o.vectors)
 
@@ -115,6 +115,7 @@ cdef inline void clip_by_norm(Optimiser* o, const double* norms) noexcept nogil:
     cdef real factors[LANES]
     cdef double factor
     cdef bint clips = False
+    cdef vreal g
     cdef Py_ssize_t i
     cdef int lane, k
     for lane in range(LANES):
@@ -124,21 +125,20 @@ cdef inline void clip_by_norm(Optimiser* o, const double* norms) noexcept nogil:
         clips = clips or factor < 1
     if clips:
         for i in range(o.vectors):
-            vstore(
-                o.gradient + i * LANES, vmul(vload(o.gradient + i * LANES), vload_any(factors))
-            )
+            g = vload(o.gradient + i * o.stride)
+            vstore(o.gradient + i * o.stride, vmul(g, vload_any(factors)))
 
 
 cdef inline void decay_weights(Optimiser* o) noexcept nogil:
     cdef Py_ssize_t i
     cdef vreal p, d, rate = vsub(vset1(0), vload_any(o.lr))
     for i in range(o.vectors):
-        p = vload(o.parameters + i * LANES)
-        d = vmul(vload(o.decay + i * LANES), p)
+        p = vload(o.parameters + i * o.stride)
+        d = vmul(vload(o.decay + i * o.stride), p)
         if o.rule.decoupled:
-            vstore(o.parameters + i * LANES, vfma(rate, d, p))
+            vstore(o.parameters + i * o.stride, vfma(rate, d, p))
         else:
-            vstore(o.gradient + i * LANES, vadd(vload(o.gradient + i * LANES), d))
+            vstore(o.gradient + i * o.stride, vadd(vload(o.gradient + i * o.stride), d))
 
 
 cdef inline void update(Optimiser* o) noexcept nogil:

@@ -14,6 +14,9 @@ from memory.  Each sum is formed in the order of the inner index whatever tile i
 falls into, so a sequence gets the same bits in any block.
 """
 
+from rnncore.products.weights cimport (
+    OF_VECTOR, SHARED, Weights, Whose, add_sum, reals_of, weight_of,
+)
 from rnncore.simd.lanes cimport (
     LANES, TILE_SUMS, real, vadd, vfma, vload, vreal, vset1, vstore, vsum, vtranspose,
 )
@@ -22,26 +25,6 @@ cdef enum:
     PANEL = 384               # vectors of u worked on at a time: they fit the L1
     MOST_SUMS = 24            # of any register tile
     CHUNK = 256               # terms of a gradient to sum in one go, for speed and precision
-
-
-# How many reals a weight is: 1, or LANES where every lane has a weight of its own; where it is
-# given, and packed.
-cdef struct Weights:
-    int given
-    int packed
-
-
-cdef inline vreal weight_of(bint each, const real* w, Py_ssize_t i) noexcept nogil:
-    """The i-th weight for every lane: the same, or each lane's own."""
-    return vload(w + i * LANES) if each else vset1(w[i])
-
-
-cdef inline void add_sum(bint each, real* grad, Py_ssize_t i, vreal sums) noexcept nogil:
-    """The i-th entry of a gradient += its sums by lane: all together, or each to its own."""
-    if each:
-        vstore(grad + i * LANES, vadd(vload(grad + i * LANES), sums))
-    else:
-        grad[i] += vsum(sums)
 
 
 cdef inline Py_ssize_t tile_rows(Py_ssize_t left, int vectors) noexcept nogil:
@@ -62,7 +45,7 @@ cdef inline void pack(
     panel after panel of columns, in each tile after tile of rows, in each of these
     column after column.  What is counted here are weights, of as many reals as `of` says."""
     cdef Py_ssize_t most = PANEL // vectors, i = 0, _j, k, rows, panel, width, column, end
-    cdef Py_ssize_t given = of.given, size = of.packed
+    cdef Py_ssize_t given = of.given, size = of.packed, g
     cdef const real* entry
     cdef real* tile
     while i < n_out:
@@ -78,8 +61,13 @@ cdef inline void pack(
                 for k in range(rows):
                     if size == 1:
                         tile[k] = entry[k * out_stride]
-                    else:
-                        vstore(tile + k * LANES, weight_of(given > 1, entry, k * out_stride))
+                        continue
+                    for g in range(size // LANES):
+                        vstore(
+                            tile + k * size + g * LANES,
+                            vload(entry + k * out_stride * given + g * LANES) if given > 1
+                            else vset1(entry[k * out_stride]),
+                        )
                 tile += rows * size
                 entry += in_stride * given
             column = end
@@ -87,7 +75,8 @@ cdef inline void pack(
 
 
 cdef inline void rank_one(
-    bint each, int rows, int vectors, vreal* sums, const real* w, Py_ssize_t w_row, const real* u,
+    Whose whose, int rows, int vectors, vreal* sums, const real* w, Py_ssize_t w_row,
+    const real* u,
 ) noexcept nogil:
     """sums[i, v] += w[i * w_row] u[v]"""
     cdef vreal x[4]
@@ -96,13 +85,15 @@ cdef inline void rank_one(
     for v in range(vectors):
         x[v] = vload(u + v * LANES)
     for i in range(rows):
-        weight = weight_of(each, w, i * w_row)
+        weight = weight_of(whose, vectors, w, i * w_row, 0)
         for v in range(vectors):
+            if whose == OF_VECTOR:
+                weight = weight_of(whose, vectors, w, i * w_row, v)
             sums[i * vectors + v] = vfma(weight, x[v], sums[i * vectors + v])
 
 
 cdef inline void affine_tile(
-    bint each, int rows, int vectors, bint onto,
+    Whose whose, int rows, int vectors, bint onto,
     real* out, const real* w, const real* bias, const real* u, Py_ssize_t n_in,
 ) noexcept nogil:
     cdef vreal sums[MOST_SUMS]
@@ -113,34 +104,34 @@ cdef inline void affine_tile(
             if onto:
                 sums[i * vectors + v] = vload(out + (i * vectors + v) * LANES)
             else:
-                sums[i * vectors + v] = weight_of(each, bias, i)
+                sums[i * vectors + v] = weight_of(whose, vectors, bias, i, v)
     for _j in range(n_in):
-        rank_one(each, rows, vectors, sums, w, 1, u)
+        rank_one(whose, rows, vectors, sums, w, 1, u)
         u += vectors * LANES
-        w += rows * (LANES if each else 1)
+        w += rows * reals_of(whose, vectors)
     for i in range(rows * vectors):
         vstore(out + i * LANES, sums[i])
 
 
 cdef inline void affine_panel(
-    bint each, int vectors, real* out, const real* w, const real* bias, const real* u,
+    Whose whose, int vectors, real* out, const real* w, const real* bias, const real* u,
     Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
 ) noexcept nogil:
-    cdef Py_ssize_t i = 0, rows, size = LANES if each else 1
+    cdef Py_ssize_t i = 0, rows, size = reals_of(whose, vectors)
     while i < n_out:
         rows = tile_rows(n_out - i, vectors)
         if 8 * vectors <= TILE_SUMS and rows == 8:
-            affine_tile(each, 8, vectors, onto, out, w, bias, u, n_in)
+            affine_tile(whose, 8, vectors, onto, out, w, bias, u, n_in)
         elif 6 * vectors <= TILE_SUMS < 8 * vectors and rows == 6:
-            affine_tile(each, 6, vectors, onto, out, w, bias, u, n_in)
+            affine_tile(whose, 6, vectors, onto, out, w, bias, u, n_in)
         elif 4 * vectors <= TILE_SUMS and rows == 4:
-            affine_tile(each, 4, vectors, onto, out, w, bias, u, n_in)
+            affine_tile(whose, 4, vectors, onto, out, w, bias, u, n_in)
         elif 3 * vectors <= TILE_SUMS < 4 * vectors and rows == 3:
-            affine_tile(each, 3, vectors, onto, out, w, bias, u, n_in)
+            affine_tile(whose, 3, vectors, onto, out, w, bias, u, n_in)
         elif rows == 2:
-            affine_tile(each, 2, vectors, onto, out, w, bias, u, n_in)
+            affine_tile(whose, 2, vectors, onto, out, w, bias, u, n_in)
         else:
-            affine_tile(each, 1, vectors, onto, out, w, bias, u, n_in)
+            affine_tile(whose, 1, vectors, onto, out, w, bias, u, n_in)
         i += rows
         out += rows * vectors * LANES
         w += rows * n_in * size
@@ -148,37 +139,36 @@ cdef inline void affine_panel(
 
 
 cdef inline void affine_panels(
-    bint each, int vectors, real* out, const real* w, const real* bias, const real* u,
+    Whose whose, int vectors, real* out, const real* w, const real* bias, const real* u,
     Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
 ) noexcept nogil:
-    cdef Py_ssize_t most = PANEL // vectors, j = most, n, size = LANES if each else 1
-    affine_panel(each, vectors, out, w, bias, u, n_out, min(most, n_in), onto)
+    cdef Py_ssize_t most = PANEL // vectors, j = most, n, size = reals_of(whose, vectors)
+    affine_panel(whose, vectors, out, w, bias, u, n_out, min(most, n_in), onto)
     while j < n_in:
         n = min(most, n_in - j)
         affine_panel(
-            each, vectors, out, w + j * n_out * size, bias, u + j * vectors * LANES, n_out, n, True
+            whose, vectors, out, w + j * n_out * size, bias, u + j * vectors * LANES, n_out, n, True
         )
         j += most
 
 
 cdef inline void affine(
-    bint each, int vectors, real* out, const real* w, const real* bias, const real* u,
+    Whose whose, int vectors, real* out, const real* w, const real* bias, const real* u,
     Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
 ) noexcept nogil:
     """out[i] = start + sum_j W[i, j] u[j], where start is out[i] itself with `onto`,
     bias[i] without.
 
     out (n_out, lanes), u (n_in, lanes): aligned, apart from each other;
-    w: (n_out, n_in) packed; bias (n_out), read only without `onto`.  each, a literal: whether the
-    weights are vectors, one for each lane.
+    w: (n_out, n_in) packed; bias (n_out), read only without `onto`.  whose: a literal.
     """
     # With the number of vectors known, the compiler unrolls the tiles.
     if vectors == 1:
-        affine_panels(each, 1, out, w, bias, u, n_out, n_in, onto)
+        affine_panels(whose, 1, out, w, bias, u, n_out, n_in, onto)
     elif vectors == 2:
-        affine_panels(each, 2, out, w, bias, u, n_out, n_in, onto)
+        affine_panels(whose, 2, out, w, bias, u, n_out, n_in, onto)
     else:
-        affine_panels(each, 4, out, w, bias, u, n_out, n_in, onto)
+        affine_panels(whose, 4, out, w, bias, u, n_out, n_in, onto)
 
 
 cdef inline void lanes_to_rows(
@@ -212,7 +202,7 @@ cdef inline void contract_tile(
         sums[i] = vset1(0)
     for _t in range(steps):
         for lane in range(used):
-            rank_one(False, rows, columns, sums, u + lane, lanes, a + lane * width)
+            rank_one(SHARED, rows, columns, sums, u + lane, lanes, a + lane * width)
         a += lanes * width
         u += u_step
     for i in range(rows):
@@ -277,14 +267,14 @@ cdef inline void contract(
 
 
 cdef inline void outer_tile(
-    bint each, int rows, int columns, int vectors, Py_ssize_t steps,
+    int given, int rows, int columns, int vectors, int row, Py_ssize_t steps,
     real* grad, Py_ssize_t grad_stride,
     const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
 ) noexcept nogil:
     cdef vreal sums[MOST_SUMS]
     cdef vreal left[4]
     cdef vreal right
-    cdef Py_ssize_t _t, lanes = vectors * LANES
+    cdef Py_ssize_t _t, lanes = row * LANES
     cdef int i, j, v
     for i in range(rows * columns):
         sums[i] = vset1(0)
@@ -300,60 +290,61 @@ cdef inline void outer_tile(
         u += u_step
     for i in range(rows):
         for j in range(columns):
-            add_sum(each, grad, i * grad_stride + j, sums[i * columns + j])
+            add_sum(given, grad, i * grad_stride + j, sums[i * columns + j])
 
 
 cdef inline void outer_columns(
-    bint each, int rows, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t stride,
+    int given, int rows, int vectors, int row, Py_ssize_t steps, real* grad, Py_ssize_t stride,
     Py_ssize_t n_u, const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
 ) noexcept nogil:
-    cdef Py_ssize_t j = 0, lanes = vectors * LANES
+    cdef Py_ssize_t j = 0, lanes = row * LANES
     cdef real* at = grad
     cdef int columns
     while j < n_u:
         if n_u - j >= 4:
             columns = 4
-            outer_tile(each, rows, 4, vectors, steps, at, stride, a, a_step, u, u_step)
+            outer_tile(given, rows, 4, vectors, row, steps, at, stride, a, a_step, u, u_step)
         elif n_u - j >= 2:
             columns = 2
-            outer_tile(each, rows, 2, vectors, steps, at, stride, a, a_step, u, u_step)
+            outer_tile(given, rows, 2, vectors, row, steps, at, stride, a, a_step, u, u_step)
         else:
             columns = 1
-            outer_tile(each, rows, 1, vectors, steps, at, stride, a, a_step, u, u_step)
+            outer_tile(given, rows, 1, vectors, row, steps, at, stride, a, a_step, u, u_step)
         j += columns
         u += columns * lanes
-        at += columns * (LANES if each else 1)
+        at += columns * given
 
 
 cdef inline void outer_sum(
-    bint each, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t stride, Py_ssize_t n_a,
-    Py_ssize_t n_u, const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
+    int given, int vectors, int row, Py_ssize_t steps, real* grad, Py_ssize_t stride,
+    Py_ssize_t n_a, Py_ssize_t n_u, const real* a, Py_ssize_t a_step, const real* u,
+    Py_ssize_t u_step,
 ) noexcept nogil:
-    """grad[i, j] += sum over steps and lanes of a[t, i] u[t, j]; with `each`, a vector: over steps
-    and vectors.
+    """grad[i, j] += sum over steps and lanes of a[t, i] u[t, j]; with given > 1, entries of as many
+    reals, a vector at each: over steps and vectors.
 
-    grad (n_a, n_u), a row every `stride` reals; a and u: rows of lanes, a step every a_step
-    and u_step reals (0 for the same rows at every step).
+    grad (n_a, n_u), a row every `stride` reals; a and u: rows of `row` vectors of which so
+    many are summed, a step every a_step and u_step reals (0 for the same rows at every step).
     """
-    cdef Py_ssize_t i = 0, lanes = vectors * LANES
+    cdef Py_ssize_t i = 0, lanes = row * LANES
     cdef int rows
     while i < n_a:
         if TILE_SUMS >= 16 and n_a - i >= 4:
             rows = 4
-            outer_columns(each, 4, vectors, steps, grad, stride, n_u, a, a_step, u, u_step)
+            outer_columns(given, 4, vectors, row, steps, grad, stride, n_u, a, a_step, u, u_step)
         elif n_a - i >= 2:
             rows = 2
-            outer_columns(each, 2, vectors, steps, grad, stride, n_u, a, a_step, u, u_step)
+            outer_columns(given, 2, vectors, row, steps, grad, stride, n_u, a, a_step, u, u_step)
         else:
             rows = 1
-            outer_columns(each, 1, vectors, steps, grad, stride, n_u, a, a_step, u, u_step)
+            outer_columns(given, 1, vectors, row, steps, grad, stride, n_u, a, a_step, u, u_step)
         i += rows
-        grad += rows * stride * (LANES if each else 1)
+        grad += rows * stride * given
         a += rows * lanes
 
 
 cdef inline void row_sums_tile(
-    bint each, int rows, int vectors, Py_ssize_t steps, real* grad, const real* a,
+    int given, int rows, int vectors, int row, Py_ssize_t steps, real* grad, const real* a,
     Py_ssize_t a_step,
 ) noexcept nogil:
     cdef vreal sums[8]
@@ -364,25 +355,25 @@ cdef inline void row_sums_tile(
     for _t in range(steps):
         for i in range(rows):
             for v in range(vectors):
-                sums[i] = vadd(sums[i], vload(a + (i * vectors + v) * LANES))
+                sums[i] = vadd(sums[i], vload(a + (i * row + v) * LANES))
         a += a_step
     for i in range(rows):
-        add_sum(each, grad, i, sums[i])
+        add_sum(given, grad, i, sums[i])
 
 
 cdef inline void row_sums(
-    bint each, int vectors, Py_ssize_t steps, real* grad, Py_ssize_t n_a, const real* a,
+    int given, int vectors, int row, Py_ssize_t steps, real* grad, Py_ssize_t n_a, const real* a,
     Py_ssize_t a_step,
 ) noexcept nogil:
     """grad[i] += sum over steps and lanes of a[t, i]: the gradient of a bias."""
-    cdef Py_ssize_t i = 0, lanes = vectors * LANES, size = LANES if each else 1
+    cdef Py_ssize_t i = 0, lanes = row * LANES
     while i < n_a:
         if n_a - i >= 8:
-            row_sums_tile(each, 8, vectors, steps, grad + i * size, a + i * lanes, a_step)
+            row_sums_tile(given, 8, vectors, row, steps, grad + i * given, a + i * lanes, a_step)
             i += 8
         elif n_a - i >= 4:
-            row_sums_tile(each, 4, vectors, steps, grad + i * size, a + i * lanes, a_step)
+            row_sums_tile(given, 4, vectors, row, steps, grad + i * given, a + i * lanes, a_step)
             i += 4
         else:
-            row_sums_tile(each, 1, vectors, steps, grad + i * size, a + i * lanes, a_step)
+            row_sums_tile(given, 1, vectors, row, steps, grad + i * given, a + i * lanes, a_step)
             i += 1

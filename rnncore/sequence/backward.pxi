@@ -61,7 +61,7 @@ cdef void add_activation(
     for lane in range(plan.lanes):
         factor[lane] = 0
         if plan.block.reads[lane] > 0 and (mask == NULL or mask[t * plan.lanes + lane] > 0):
-            factor[lane] = plan.job.activation[lane % LANES]
+            factor[lane] = plan.job.activation[lane]
     for i in range(plan.net.hidden):
         for lane in range(plan.lanes):
             layer.dh[i * plan.lanes + lane] += factor[lane] * h[i * plan.lanes + lane]

@@ -146,14 +146,26 @@ cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
 
 cdef inline void add_loss(Plan* plan, vreal sums) noexcept nogil:
     """The sums of a step's losses by lane onto the result."""
-    cdef real of_lane[LANES]
-    cdef int lane
+    cdef int v
+    cdef Py_ssize_t k, L = plan.lanes
     if not plan.models_in_lanes:
         plan.result.loss += vsum(sums)
-        return
+    elif plan.groups == 1:
+        add_lanes(plan.result.losses, sums)
+    else:                          # vectors have models of their own: their sums are apart
+        for v in range(plan.vectors):
+            sums = vset1(0)
+            for k in range(target_width(&plan.net)):
+                sums = vadd(sums, vload(plan.block.losses + k * L + v * LANES))
+            add_lanes(plan.result.losses + v * LANES, sums)
+
+
+cdef inline void add_lanes(double* totals, vreal sums) noexcept nogil:
+    cdef real of_lane[LANES]
+    cdef int lane
     vstore_any(of_lane, sums)
     for lane in range(LANES):
-        plan.result.losses[lane] += of_lane[lane]
+        totals[lane] += of_lane[lane]
 
 
 cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n) noexcept nogil:
@@ -162,7 +174,6 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
     the slope."""
     cdef Py_ssize_t K = plan.net.outputs, W = plan.weight_rows, t
     cdef real* z = plan.block.out
-    cdef vreal scale = vload_any(plan.job.scale)
     cdef const real* target = plan.block.target
     cdef const real* weight = plan.block.weight
     cdef real* losses = NULL
@@ -177,8 +188,10 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
     for t in range(n):
         if seqs.losses != NULL:
             losses = z            # dL/dy is not wanted then
+        elif plan.groups > 1:
+            losses = plan.block.losses
         add_loss(plan, plan.net.loss.evaluate(
-            K, plan.vectors, z, target, weight, W, scale, losses, &outside
+            K, plan.vectors, z, target, weight, W, plan.job.scale, losses, &outside
         ))
         z += K * plan.lanes
         target += target_width(&plan.net) * plan.lanes

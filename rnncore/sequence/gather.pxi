@@ -10,15 +10,16 @@ cdef inline Py_ssize_t sequence_of_model(
 ) noexcept nogil:
     """Which sequence a lane takes, of the minibatch of its model from its first one on. Where there
     is none left it takes one that it has, and where a model has none at all another model's."""
-    cdef Py_ssize_t model = lane % LANES, i = first + lane // LANES, other
+    cdef Py_ssize_t models = plan.groups * LANES, model = lane % models, other
+    cdef Py_ssize_t i = first + lane // models
     plan.block.reads[lane] = i < plan.job.counts[model]
     if i < plan.job.counts[model]:
         if plan.job.numbers[model] != NULL:
             plan.block.number[lane] = plan.job.numbers[model][i]
         return plan.job.sequences[model][i]
-    for other in range(LANES):
-        if plan.job.counts[(model + other) % LANES] > 0:
-            return plan.job.sequences[(model + other) % LANES][0]
+    for other in range(models):
+        if plan.job.counts[(model + other) % models] > 0:
+            return plan.job.sequences[(model + other) % models][0]
     return 0
 
 
@@ -364,7 +365,8 @@ cdef void gather_state(
             for v in range(plan.vectors):
                 vstore(
                     lanes + (i * plan.vectors + v) * LANES,
-                    weight_of(plan.models_in_lanes, start, i),
+                    vload(start + i * plan.weights.given + v % plan.groups * LANES)
+                    if plan.models_in_lanes else vset1(start[i]),
                 )
     else:
         memset(lanes, 0, H * plan.lanes * sizeof(real))

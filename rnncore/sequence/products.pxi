@@ -2,11 +2,14 @@
 
 
 cdef void weigh_each(
-    int vectors, real* out, const real* w, const real* bias, const real* u,
+    int vectors, int groups, real* out, const real* w, const real* bias, const real* u,
     Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
 ) noexcept nogil:
     """`affine` with a weight for each lane, once in the machine code."""
-    affine(True, vectors, out, w, bias, u, n_out, n_in, onto)
+    if groups > 1:
+        affine(OF_VECTOR, vectors, out, w, bias, u, n_out, n_in, onto)
+    else:
+        affine(OF_LANE, vectors, out, w, bias, u, n_out, n_in, onto)
 
 
 cdef inline void weigh(
@@ -15,9 +18,9 @@ cdef inline void weigh(
 ) noexcept nogil:
     """out = start + W u, see `affine`."""
     if each(plan):
-        weigh_each(plan.vectors, out, w, bias, u, n_out, n_in, onto)
+        weigh_each(plan.vectors, plan.groups, out, w, bias, u, n_out, n_in, onto)
     else:
-        affine(False, plan.vectors, out, w, bias, u, n_out, n_in, onto)
+        affine(SHARED, plan.vectors, out, w, bias, u, n_out, n_in, onto)
 
 
 cdef inline real* entry(const Plan* plan, real* grad, Py_ssize_t i) noexcept nogil:
@@ -31,10 +34,13 @@ cdef void add_outer_sum(
     Py_ssize_t u_step,
 ) noexcept nogil:
     """grad[first + i * stride + j] += sum of a[t, i] u[t, j], see `outer_sum`."""
-    outer_sum(
-        plan.models_in_lanes, plan.vectors, steps, entry(plan, grad, first), stride, n_a, n_u, a,
-        a_step, u, u_step,
-    )
+    cdef int g, summed = plan.vectors // plan.groups
+    for g in range(plan.groups):
+        outer_sum(
+            plan.weights.given, summed, plan.vectors, steps,
+            entry(plan, grad, first) + g * LANES, stride, n_a, n_u, a + g * LANES, a_step,
+            u + g * LANES, u_step,
+        )
 
 
 cdef void add_row_sums(
@@ -42,6 +48,9 @@ cdef void add_row_sums(
     const real* a, Py_ssize_t a_step,
 ) noexcept nogil:
     """grad[first + i] += sum of a[t, i], see `row_sums`."""
-    row_sums(
-        plan.models_in_lanes, plan.vectors, steps, entry(plan, grad, first), n_a, a, a_step
-    )
+    cdef int g, summed = plan.vectors // plan.groups
+    for g in range(plan.groups):
+        row_sums(
+            plan.weights.given, summed, plan.vectors, steps,
+            entry(plan, grad, first) + g * LANES, n_a, a + g * LANES, a_step,
+        )

@@ -123,10 +123,10 @@ cdef inline void scalar_sums(
         for d in range(terms):
             sums[d] = vadd(sums[d], sums[v * terms + d])
     for d in range(inputs):
-        add_sum(plan.models_in_lanes, grad, layer.weight_ih + d, sums[d])
-    add_sum(plan.models_in_lanes, grad, layer.weight_hh, sums[inputs])
+        add_sum(plan.weights.given, grad, layer.weight_ih + d, sums[d])
+    add_sum(plan.weights.given, grad, layer.weight_hh, sums[inputs])
     if plan.net.has_bias:
-        add_sum(plan.models_in_lanes, layer.grad_bias, 0, sums[inputs + 1])
+        add_sum(plan.weights.given, layer.grad_bias, 0, sums[inputs + 1])
 
 
 cdef inline void scalar_sums_of(

@@ -30,7 +30,7 @@ cdef void drop_out(
     scale = <real>(65536 / <double>(65536 - least))
     for lane in range(plan.lanes):
         for t in range(n):
-            of_step = plan.job.dropout_seed[lane % LANES]
+            of_step = plan.job.dropout_seed[model_of(plan, lane)]
             of_step = coins(of_step, <uint64_t>plan.block.number[lane])
             of_step = coins(coins(of_step, <uint64_t>(t0 + t)), <uint64_t>layer.state_row)
             for i in range(H):

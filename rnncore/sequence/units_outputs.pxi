@@ -57,7 +57,7 @@ cdef void compare_units(
         targets_of_steps(plan, seqs, row + t, m)
         plan.result.loss += vsum(plan.net.loss.evaluate(
             K, 1, z, plan.block.target, plan.block.weight, plan.weight_rows,
-            vload_any(plan.job.scale), losses, &outside,
+            plan.job.scale, losses, &outside,
         ))
         if losses != NULL:
             for k in range(W):

@@ -45,8 +45,8 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     plan.saved_rows = H * plan.net.cell.saved if plan.backward else 0
     if is_scalar(plan) or plan.term:  # each step's sums are finished once for every block
         widest = 4
-    plan.weights.given = LANES if plan.models_in_lanes else 1
-    plan.weights.packed = LANES if plan.models_in_lanes or is_scalar(plan) else 1
+    plan.weights.given = plan.groups * LANES if plan.models_in_lanes else 1
+    plan.weights.packed = LANES if is_scalar(plan) else plan.weights.given
     plan.units_in_lanes = not plan.models_in_lanes and suits_units(plan, count)
     if plan.units_in_lanes:
         plan.ragged = False   # a block is one sequence, as long as that
@@ -87,7 +87,7 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     bytes_per_step = (
         tape_rows(plan) + plan.gate_rows + plan.width + 2 * plan.net.outputs
         + gradient_rows(plan)
-    ) * plan.lanes * <Py_ssize_t>sizeof(real)
+    ) * max(plan.lanes, plan.most_vectors * LANES) * <Py_ssize_t>sizeof(real)
     plan.segment = SEGMENT_BYTES // bytes_per_step
     plan.segment = max(1, min(plan.segment, time))
     if plan.term:
@@ -288,6 +288,7 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
     plan.block.out = carve_reals(base, &used, read * K * L)
     plan.block.target = carve_reals(base, &used, read * K * L)
     plan.block.weight = carve_reals(base, &used, read * plan.weight_rows * L)
+    plan.block.losses = carve_reals(base, &used, K * L if plan.groups > 1 else 0)
     if plan.units_in_lanes:
         plan.block.out_rows = carve_reals(base, &used, read * padded(K))
     if plan.backward:

@@ -9,7 +9,8 @@ H rows of lanes are then H numbers, padded to whole vectors, and x_t, which is r
 takes no part of a slot. ``h_size``, ``slot_size`` and their like say how many reals that is.
 
 In a population every lane of a vector has a *model* of its own (models_in_lanes): a weight is a
-vector, one member's in each lane, and the vectors of a row are sequences of these members.
+vector, one member's in each lane, and the vectors of a row are sequences of these members; or where
+members have few sequences, every vector has other members (`groups`).
 
 Of every layer, in every direction:
 
@@ -59,7 +60,7 @@ cache; a "last" read-out uses the first step of out, target and weight.
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-from rnncore.products.lanes_of_sequences cimport Weights
+from rnncore.products.weights cimport Weights
 from rnncore.simd.lanes cimport LANES, real, vreal, vset1, vstore_any
 from rnncore.spec.network cimport Network
 
@@ -113,16 +114,16 @@ cdef struct Layer:
 # What changes from one minibatch to the next, for all threads: copied whole. Of what is a vector,
 # all lanes have the same, or with models in the lanes each its own.
 cdef struct Job:
-    real scale[LANES]         # 1 / targets that count, or 1 / the sum of their weights
+    real scale[MAX_LANES]     # 1 / targets that count, or 1 / the sum of their weights
     bint penalised            # whether there is a penalty on the states
-    real activation[LANES]    # dL/dh_t has this times h_t from it
+    real activation[MAX_LANES]  # dL/dh_t has this times h_t from it
     double dropout            # 0 where none is wanted
-    uint64_t dropout_seed[LANES]
+    uint64_t dropout_seed[MAX_LANES]  # of each model
     # In a population: each model's sequences of this minibatch, and their numbers among those that
     # it has. NULL: a sequence has one number only.
-    const int64_t* sequences[LANES]
-    const int64_t* numbers[LANES]
-    Py_ssize_t counts[LANES]
+    const int64_t* sequences[MAX_LANES]
+    const int64_t* numbers[MAX_LANES]
+    Py_ssize_t counts[MAX_LANES]
 
 # The sequences that are in the lanes, and the block's buffers, see the head of this file.
 cdef struct Block:
@@ -147,6 +148,7 @@ cdef struct Block:
     real* out
     real* target
     real* weight
+    real* losses              # (K, lanes) of a step, where models are in groups
     # With units in lanes: the sequence's rows in the caller's arrays; and its logits, or
     # dL/dlogits, as rows (segment, K).
     const real* x
@@ -156,7 +158,7 @@ cdef struct Block:
 # What the blocks so far came to.
 cdef struct Result:
     double loss               # sum over the targets that count
-    double losses[LANES]      # the same of each model, where these are in the lanes
+    double losses[MAX_LANES]  # the same of each model, where these are in the lanes
     int faults
 
 # The call's shape, which nothing changes after `set_out`; and one of each of the above.
@@ -167,6 +169,8 @@ cdef struct Plan:
     bint masked               # and not only those after the last
     bint units_in_lanes       # a block is one sequence, its units in the lanes, see units.pxi
     bint models_in_lanes      # every lane of a vector is another model
+    int groups                # of them: 1, or one for every vector of a row
+    int most_vectors          # by which a segment is measured, whatever a block has; 0: by that
     bint chunked              # a block is one sequence, chunks of its time in the lanes
     bint backward             # gradients are wanted
     bint whole                # the tape is kept whole
@@ -207,21 +211,28 @@ cdef inline bint each(const Plan* plan) noexcept nogil:
     return plan.weights.packed > 1
 
 
+cdef inline Py_ssize_t model_of(const Plan* plan, Py_ssize_t lane) noexcept nogil:
+    """Which of the models is in a lane; without models the lane of a vector."""
+    return lane % (plan.groups * LANES)
+
+
 cdef inline void set_lanes(real* lanes, double number) noexcept nogil:
-    """The same in all lanes of a vector of a job."""
-    vstore_any(lanes, vset1(<real>number))
+    """The same in all lanes of a job."""
+    cdef int i
+    for i in range(MAX_LANES // LANES):
+        vstore_any(lanes + i * LANES, vset1(<real>number))
 
 
 cdef inline void set_seeds(Job* job, uint64_t seed) noexcept nogil:
     cdef int lane
-    for lane in range(LANES):
+    for lane in range(MAX_LANES):
         job.dropout_seed[lane] = seed
 
 
 cdef inline Py_ssize_t most_in_block(const Plan* plan) noexcept nogil:
     """Sequences of a full block; of each model, where these are in the lanes."""
     if plan.models_in_lanes:
-        return plan.vectors
+        return plan.vectors // plan.groups
     return 1 if plan.chunked or plan.units_in_lanes else plan.lanes
 
 

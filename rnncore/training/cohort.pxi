@@ -2,112 +2,136 @@
 #
 # With models in the lanes there are as many as a vector has lanes: parameters, gradient and what
 # the optimiser remembers are matrices with a row for each parameter and a member in each lane.
+# Where members have one sequence at a time there are several such groups, a vector of every row for
+# each: a single vector would wait for itself at every step.
 # Otherwise it is one member, whose sequences are in the lanes.  A member that is finished leaves
 # its place to the next one that waits, so a fit takes as long as its members train.  The epochs of
 # a cohort begin and end together; a member with fewer minibatches than another waits for it.
-
-cdef enum:
-    MOST_VECTORS = 4          # sequences of a member side by side
-
-
-cdef inline int vectors_for(Py_ssize_t hidden, Py_ssize_t count) noexcept nogil:
-    """Of how many sequences of a member a block takes a vector each: several hide the latency of
-    one, few waste nothing where a member has few."""
-    cdef int most = MOST_VECTORS if hidden <= 4 else 2
-    if count >= 3 and most == 4:
-        return 4
-    return 2 if count >= 2 else 1
-
 
 cdef class Cohort:
     cdef Population all
     cdef Arena block, held_block, memory
     cdef Plan plan, held_plan
     cdef Sequences seqs, held_seqs
-    cdef Optimiser optimiser
-    cdef Py_ssize_t width
+    cdef Optimiser optimisers[MOST_VECTORS]  # of each group
+    cdef int groups
+    cdef Py_ssize_t width          # members
     cdef int64_t kind              # of its members, see `kind_of`
-    cdef Py_ssize_t member[LANES]  # -1: none
-    cdef Coefficients old[LANES]
-    cdef size_t reals              # of parameters and what the optimiser remembers of them
-    cdef real* kept                # a copy of these
+    cdef Py_ssize_t member[MAX_LANES]  # -1: none
+    cdef Optimiser old[MOST_VECTORS]
+    # Matrices with a row for each parameter, and room for members in each.
+    cdef real* parameters
+    cdef real* gradient
+    cdef real* states[MOST_STATES]
+    cdef real* decay
+    cdef real* l1
+    cdef real* free
+    cdef real* kept                # a copy of parameters and states
+    cdef size_t reals              # of these
     cdef int64_t* keys
-    cdef int64_t* sequences[LANES]  # room for each member's of a minibatch
-    cdef double total[LANES]       # loss of the epoch so far
-    cdef double counted[LANES]     # targets
-    cdef double norm[LANES]
-    cdef bint failed[LANES]
+    cdef int64_t* sequences[MAX_LANES]  # room for each member's of a minibatch
+    cdef double total[MAX_LANES]   # loss of the epoch so far
+    cdef double counted[MAX_LANES]  # targets
+    cdef double norm[MAX_LANES]
+    cdef bint failed[MAX_LANES]
 
     def __cinit__(self, Population population not None):
-        cdef Optimiser* o = &self.optimiser
-        cdef Py_ssize_t i, rows, most = 1, size = population.size, W = population.width
-        cdef size_t used = 0
-        self.all, self.width, self.kind = population, W, -1
+        cdef Py_ssize_t i, most = 1, W = population.width, widest
+        self.all, self.width, self.kind, self.groups = population, W, -1, 1
         self.block, self.held_block, self.memory = Arena(), Arena(), Arena()
-        for i in range(LANES):
+        widest = W * (most_vectors(population.engine.net.hidden) if W > 1 else 1)
+        for i in range(MAX_LANES):
             self.member[i] = -1
         for i in range(population.count):
             most = max(most, population.members[i].batch_size)
-        o.rule, o.each = population.rule, W > 1
-        o.vectors = size if W > 1 else (size + LANES - 1) // LANES
-        rows = o.vectors * LANES
-        self.reals = (1 + o.rule.states) * rows
-        for _ in range(2):         # first only how much memory that is
-            used = 0
-            o.parameters = carve_reals(self.memory.base, &used, self.reals)
-            self.kept = carve_reals(self.memory.base, &used, self.reals)
-            o.gradient = carve_reals(self.memory.base, &used, rows)
-            o.decay = o.l1 = o.free = NULL
-            if population.decay is not None:
-                o.decay = carve_reals(self.memory.base, &used, rows)
-            if population.l1 is not None:
-                o.l1 = carve_reals(self.memory.base, &used, rows)
-            if population.free is not None:
-                o.free = carve_reals(self.memory.base, &used, rows)
-            self.keys = <int64_t*>carve(self.memory.base, &used, most, sizeof(int64_t))
-            for i in range(W):
-                self.sequences[i] = <int64_t*>carve(
-                    self.memory.base, &used, most, sizeof(int64_t)
-                )
-            if self.memory.base == NULL:
-                self.memory.fit(used)
-        memset(self.memory.base, 0, used)
-        for i in range(o.rule.states):
-            o.state[i] = o.parameters + (i + 1) * rows
-        for i in range(W if o.free != NULL else 0):
-            self.to_lane(o.free, i, &population.free[0])
+        self.memory.fit(self.carve_out(widest, most))
+        memset(self.memory.base, 0, self.carve_out(widest, most))
+
+    cdef size_t carve_out(self, Py_ssize_t width, Py_ssize_t most) noexcept:
+        """Room for so many members, whose minibatches have at most so many sequences; how many
+        bytes that is."""
+        cdef Py_ssize_t i, rows = (self.all.size * width + MAX_LANES - 1) // MAX_LANES * MAX_LANES
+        cdef size_t used = 0
+        cdef char* base = self.memory.base
+        self.reals = (1 + self.all.rule.states) * rows
+        self.parameters = carve_reals(base, &used, self.reals)
+        self.kept = carve_reals(base, &used, self.reals)
+        for i in range(self.all.rule.states if base != NULL else 0):
+            self.states[i] = self.parameters + (i + 1) * rows
+        self.gradient = carve_reals(base, &used, rows)
+        self.decay = carve_reals(base, &used, rows if self.all.decay is not None else 0)
+        self.l1 = carve_reals(base, &used, rows if self.all.l1 is not None else 0)
+        self.free = carve_reals(base, &used, rows if self.all.free is not None else 0)
+        self.keys = <int64_t*>carve(base, &used, most, sizeof(int64_t))
+        for i in range(width):
+            self.sequences[i] = <int64_t*>carve(base, &used, most, sizeof(int64_t))
+        return used
+
+    cdef void aim(self) noexcept:
+        """Point each group's optimiser to its vectors."""
+        cdef Optimiser* o
+        cdef int g
+        cdef Py_ssize_t i
+        for g in range(self.groups):
+            o = &self.optimisers[g]
+            o.rule, o.each = self.all.rule, self.width > 1
+            o.stride = self.groups * LANES
+            o.vectors = self.all.size if o.each else (self.all.size + LANES - 1) // LANES
+            o.parameters, o.gradient = self.parameters + g * LANES, self.gradient + g * LANES
+            for i in range(o.rule.states):
+                o.state[i] = self.states[i] + g * LANES
+            o.decay = self.decay + g * LANES if self.all.decay is not None else NULL
+            o.l1 = self.l1 + g * LANES if self.all.l1 is not None else NULL
+            o.free = self.free + g * LANES if self.all.free is not None else NULL
+        if self.all.free is not None:
+            for i in range(self.width):
+                self.to_lane(self.free, i, &self.all.free[0])
+
+    cdef inline Coefficients* of(self, Py_ssize_t lane) noexcept nogil:
+        """The coefficients of the member in a lane."""
+        return &self.optimisers[lane // LANES].of[lane % LANES]
 
     # ---- who is in it
-
     cdef int64_t kind_of(self, const Member* member) noexcept nogil:
         """Members of the same kind can be trained together: their blocks have the same shape."""
         cdef Py_ssize_t H = self.all.engine.net.hidden
-        if self.width == 1:
+        if self.all.width == 1:
             return member.batch_size << 32 | member.held_count
+        if member.batch_size == 1 and can_be_grouped(&self.all.engine.net):
+            return 0
         return vectors_for(H, member.batch_size) * 8 + vectors_for(H, member.held_count)
 
-    cdef int prepare(self, const Member* like) except -1:
-        """Plans for members of this kind."""
+    cdef int prepare(self, const Member* like, Py_ssize_t count) except -1:
+        """Plans for so many members of this kind, when there are none yet."""
         cdef Engine engine = self.all.engine
-        cdef int train = 0, held = 0
-        if self.width > 1:
-            train = vectors_for(engine.net.hidden, like.batch_size)
-            held = vectors_for(engine.net.hidden, like.held_count)
+        cdef Py_ssize_t H = engine.net.hidden
+        cdef int train = 0, held = 0, most = 0
+        self.groups = 1
+        if self.all.width > 1:
+            train, held = vectors_for(H, like.batch_size), vectors_for(H, like.held_count)
+            if self.kind_of(like) == 0:    # as many groups as there are members for
+                most = most_vectors(H)
+                while self.groups < most and self.groups * LANES < count:
+                    self.groups *= 2
+                train = held = self.groups
+            self.width = self.groups * LANES
+        self.aim()
         self.seqs = self.all.data.seqs
         engine.prepare(
             &self.plan, &self.seqs, like.batch_size, True, False, self.all.truncate,
-            self.all.penalised, 0, train,
+            self.all.penalised, 0, train, self.groups, most,
         )
         set_out(self.block, &self.plan, &self.seqs)
-        self.plan.parameters = self.optimiser.parameters
+        self.plan.parameters = self.parameters
         self.plan.job.dropout = self.plan.net.dropout
         if self.all.validated:
             self.held_seqs = self.all.held_data.seqs
             engine.prepare(
-                &self.held_plan, &self.held_seqs, like.held_count, False, False, 0, 0, 0, held
+                &self.held_plan, &self.held_seqs, like.held_count, False, False, 0, 0, 0, held,
+                self.groups,
             )
             set_out(self.held_block, &self.held_plan, &self.held_seqs)
-            self.held_plan.parameters = self.optimiser.parameters
+            self.held_plan.parameters = self.parameters
         self.kind = self.kind_of(like)
         return 0
 
@@ -118,10 +142,14 @@ cdef class Cohort:
         cdef const Member* next
         for lane in range(self.width):
             there += self.member[lane] >= 0
-        for lane in range(self.width):
+        lane = 0
+        while lane < self.width:       # which changes with the kind of an empty cohort
             while self.member[lane] < 0:
                 first = shared_read(&self.all.taken)
                 if first >= self.all.waiting.shape[0]:
+                    if self.groups > 1 and 0 < there <= self.width // 2:
+                        with gil:
+                            self.close_ranks(there)
                     return there
                 next = &self.all.members[self.all.waiting[first]]
                 if there and self.kind_of(next) != self.kind:
@@ -130,54 +158,58 @@ cdef class Cohort:
                     continue
                 if self.kind_of(next) != self.kind:
                     with gil:
-                        self.prepare(next)
+                        self.prepare(next, self.all.waiting.shape[0] - first)
                 self.enter(lane, self.all.waiting[first])
                 there += 1
+            lane += 1
         return there
 
+    cdef int close_ranks(self, Py_ssize_t there) except -1:
+        """Put the members that are left into fewer groups."""
+        cdef Py_ssize_t left[MAX_LANES]
+        cdef Py_ssize_t lane, n = 0
+        for lane in range(self.width):
+            if self.member[lane] >= 0:
+                left[n] = self.member[lane]
+                n += 1
+                self.leave(lane)
+        self.prepare(&self.all.members[left[0]], there)
+        for lane in range(there):
+            self.enter(lane, left[lane])
+        return 0
+
     cdef void enter(self, Py_ssize_t lane, Py_ssize_t m) noexcept nogil:
-        cdef Optimiser* o = &self.optimiser
         cdef Py_ssize_t size = self.all.size, i
         self.member[lane] = m
-        o.of[lane] = self.all.members[m].of
-        o.of[lane].updates = self.all.members[m].now.updates
-        self.to_lane(o.parameters, lane, &self.all.flat[m, 0])
-        for i in range(o.rule.states):
-            self.to_lane(o.state[i], lane, self.all.states[i] + m * size)
-        if o.decay != NULL:
-            self.to_lane(o.decay, lane, &self.all.decay[m, 0])
-        if o.l1 != NULL:
-            self.to_lane(o.l1, lane, &self.all.l1[m, 0])
+        self.of(lane)[0] = self.all.members[m].of
+        self.of(lane).updates = self.all.members[m].now.updates
+        self.to_lane(self.parameters, lane, &self.all.flat[m, 0])
+        for i in range(self.all.rule.states):
+            self.to_lane(self.states[i], lane, self.all.states[i] + m * size)
+        if self.optimisers[0].decay != NULL:
+            self.to_lane(self.decay, lane, &self.all.decay[m, 0])
+        if self.optimisers[0].l1 != NULL:
+            self.to_lane(self.l1, lane, &self.all.l1[m, 0])
 
     cdef void leave(self, Py_ssize_t lane) noexcept nogil:
         """What a member's next epochs would need, but for what is kept after every epoch."""
-        cdef Optimiser* o = &self.optimiser
-        cdef Py_ssize_t i
-        for i in range(o.rule.states):
-            self.from_lane(
-                self.all.states[i] + self.member[lane] * self.all.size, o.state[i], lane
-            )
+        cdef Py_ssize_t i, m = self.member[lane]
+        for i in range(self.all.rule.states):
+            self.from_lane(self.all.states[i] + m * self.all.size, self.states[i], lane)
         self.member[lane] = -1
 
     cdef void to_lane(self, real* rows, Py_ssize_t lane, const real* numbers) noexcept nogil:
-        cdef Py_ssize_t i
-        for i in range(self.all.size):
-            rows[i * self.width + lane] = numbers[i]
+        copy_strided(rows + lane, self.width, numbers, 1, self.all.size)
 
     cdef void from_lane(self, real* numbers, const real* rows, Py_ssize_t lane) noexcept nogil:
-        cdef Py_ssize_t i
-        for i in range(self.all.size):
-            numbers[i] = rows[i * self.width + lane]
+        copy_strided(numbers, 1, rows + lane, self.width, self.all.size)
 
     # ---- the loop over epochs
-
     cdef int run(self, double until) except -1 nogil:
         cdef Py_ssize_t lane
         while self.fill():
             self.take_epoch()
-            if shared_read(&self.all.faults):
-                break
-            if shared_read(&self.all.stopped) or seconds_now() > until:
+            if seconds_now() > until or shared_read(&self.all.stopped):
                 break
         for lane in range(self.width):
             if self.member[lane] >= 0:
@@ -194,14 +226,15 @@ cdef class Cohort:
             if self.member[lane] < 0:
                 continue
             member = &self.all.members[self.member[lane]]
-            self.optimiser.of[lane].lr = lowered(
+            self.of(lane).lr = lowered(
                 &self.all.plateau, &member.now,
                 self.all.rate(self.member[lane], member.now.epochs),
             )
             if self.all.shuffled:
                 shuffle(member.order, member.count, &member.now.random)
             most = max(most, (member.count + member.batch_size - 1) // member.batch_size)
-        set_coefficients(&self.optimiser)
+        for number in range(self.groups):
+            set_coefficients(&self.optimisers[number])
         for number in range(most):
             self.minibatch(number)
         self.end_epoch()
@@ -214,7 +247,7 @@ cdef class Cohort:
         cdef double count, counted
         cdef bint found = False
         cdef Member* member
-        for lane in range(LANES):
+        for lane in range(MAX_LANES):
             job.counts[lane] = 0
             job.scale[lane] = 0
         for lane in range(self.width):
@@ -242,10 +275,10 @@ cdef class Cohort:
             if self.all.penalised:
                 counted = sum_over(self.all.data.steps, job.sequences[lane], job.counts[lane])
                 job.activation[lane] = <real>(2 * member.activation / (counted * steps))
-        if self.width == 1:  # its sequences are in the lanes
-            set_lanes(job.scale, job.scale[0])
-            set_lanes(job.activation, job.activation[0])
-            set_seeds(job, job.dropout_seed[0])
+        for lane in range(self.width, MAX_LANES):  # other sequences of the same members
+            job.scale[lane] = job.scale[lane % self.width]
+            job.activation[lane] = job.activation[lane % self.width]
+            job.dropout_seed[lane] = job.dropout_seed[lane % self.width]
         return found
 
     cdef void work_on(self, Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
@@ -263,18 +296,19 @@ cdef class Cohort:
             plan.result.losses[0] = plan.result.loss
         if plan.result.faults:
             shared_write(&self.all.faults, 1)
+            shared_write(&self.all.stopped, 1)
 
     cdef void minibatch(self, Py_ssize_t number) noexcept nogil:
         """A gradient and an update for every member that has this minibatch.  One whose loss is not
         finite has neither, nor any later one in this epoch."""
-        cdef Optimiser* o = &self.optimiser
         cdef Py_ssize_t lane
+        cdef int g
         cdef unsigned long long mode
         cdef bint idle = False
         if not self.choose_sequences(number):
             return
-        memset(o.gradient, 0, o.vectors * LANES * sizeof(real))
-        self.work_on(&self.plan, &self.seqs, o.gradient)
+        memset(self.gradient, 0, self.all.size * self.width * sizeof(real))
+        self.work_on(&self.plan, &self.seqs, self.gradient)
         for lane in range(self.width):
             if self.plan.job.counts[lane] == 0:
                 idle = idle or self.member[lane] >= 0
@@ -283,14 +317,15 @@ cdef class Cohort:
             else:
                 self.failed[lane] = idle = True
         if idle:
-            memcpy(self.kept, o.parameters, self.reals * sizeof(real))
-            memcpy(self.old, o.of, LANES * sizeof(Coefficients))
+            memcpy(self.kept, self.parameters, self.reals * sizeof(real))
+            memcpy(self.old, self.optimisers, MOST_VECTORS * sizeof(Optimiser))
         mode = flush_subnormals()
-        update(o)
+        for g in range(self.groups):
+            update(&self.optimisers[g])
         restore_subnormals(mode)
         for lane in range(self.width):
             if self.plan.job.counts[lane] > 0 and not self.failed[lane]:
-                self.norm[lane] = larger_norm(self.norm[lane], o.of[lane].norm)
+                self.norm[lane] = larger_norm(self.norm[lane], self.of(lane).norm)
             elif idle:
                 self.undo(lane)
 
@@ -298,35 +333,30 @@ cdef class Cohort:
         """No update in a lane."""
         cdef size_t i = lane
         while i < self.reals:
-            self.optimiser.parameters[i] = self.kept[i]
+            self.parameters[i] = self.kept[i]
             i += self.width
-        self.optimiser.of[lane] = self.old[lane]
-
-    cdef bint is_finite(self, Py_ssize_t lane) noexcept nogil:
-        cdef Py_ssize_t i
-        cdef real sum = 0
-        for i in range(self.all.size):
-            sum += self.optimiser.parameters[i * self.width + lane] * 0
-        return sum == 0
+        self.of(lane)[0] = self.old[lane // LANES].of[lane % LANES]
 
     cdef void end_epoch(self) noexcept nogil:
         cdef Py_ssize_t lane, m
         cdef Member* member
         cdef double loss
+        cdef bint fine
         for lane in range(self.width):
             m = self.member[lane]
             if m < 0:
                 continue
             member = &self.all.members[m]
             loss = self.total[lane] / self.counted[lane]
-            if self.failed[lane] or not isfinite(loss) or not self.is_finite(lane):
+            fine = finite_strided(self.parameters + lane, self.width, self.all.size)
+            if self.failed[lane] or not isfinite(loss) or not fine:
                 member.failed = True   # as it was after the epoch before
                 self.member[lane] = -1
                 continue
-            self.from_lane(&self.all.flat[m, 0], self.optimiser.parameters, lane)
+            self.from_lane(&self.all.flat[m, 0], self.parameters, lane)
             self.all.records[m, member.now.epochs, MEMBER_LOSS] = loss
             self.all.records[m, member.now.epochs, MEMBER_NORM] = self.norm[lane]
-            member.now.updates = self.optimiser.of[lane].updates
+            member.now.updates = self.of(lane).updates
             member.now.epochs += 1
         if self.all.validated:
             self.validate()
@@ -340,7 +370,7 @@ cdef class Cohort:
                     self.member[lane], member.now.epochs - 1,
                     MEMBER_VALIDATION if self.all.validated else MEMBER_LOSS,
                 ],
-                self.optimiser.of[lane].lr,
+                self.of(lane).lr,
             )
             if self.all.is_finished(member):
                 self.leave(lane)
@@ -351,7 +381,7 @@ cdef class Cohort:
         cdef Py_ssize_t lane, m
         cdef Member* member
         cdef double loss
-        for lane in range(LANES):
+        for lane in range(MAX_LANES):
             job.counts[lane] = 0
         for lane in range(self.width):
             if self.member[lane] >= 0:
@@ -367,22 +397,3 @@ cdef class Cohort:
             self.all.records[m, member.now.epochs - 1, MEMBER_VALIDATION] = loss
             if is_best(&member.now, loss):
                 memcpy(&self.all.best[m, 0], &self.all.flat[m, 0], self.all.size * sizeof(real))
-
-
-def kinds(Population population not None):
-    """(members): which can be trained together."""
-    cdef Py_ssize_t m
-    cdef Cohort cohort = Cohort(population)
-    cdef cnp.ndarray answer = cnp.PyArray_ZEROS(1, [population.count], cnp.NPY_INT64, 0)
-    for m in range(population.count):
-        (<int64_t*>cnp.PyArray_DATA(answer))[m] = cohort.kind_of(&population.members[m])
-    return answer
-
-
-def train_members(Population population not None, double seconds):
-    """Train members that wait until there are none, for so many seconds, or until `stop`.  Any
-    number of threads may do so at once, without the GIL."""
-    cdef Cohort cohort = Cohort(population)
-    cdef double until = seconds_now() + seconds
-    with nogil:
-        cohort.run(until)

@@ -117,7 +117,7 @@ cdef class Trainer:
         o.of[0].beta1, o.of[0].beta2, o.of[0].eps = beta1, beta2, eps
         o.of[0].clip_norm, o.of[0].clip_value = clip_norm, clip_value
         padded = (size + MAX_LANES - 1) // MAX_LANES * MAX_LANES
-        o.vectors = padded // LANES
+        o.vectors, o.stride = padded // LANES, LANES
         self.block, self.vectors, self.keys = Arena(), Arena(), Arena()
         self.keys.fit(self.batch_size * sizeof(int64_t))
         self.vectors.fit((6 + o.rule.states) * padded * sizeof(real))

@@ -20,6 +20,46 @@ cdef struct Member:
     bint failed               # its loss or a parameter was not finite
 
 
+cdef enum:
+    MOST_VECTORS = 4          # of a row
+
+
+cdef inline int most_vectors(Py_ssize_t hidden) noexcept nogil:
+    """How many hide the latency of one, and fit the cache."""
+    return MOST_VECTORS if hidden <= 4 else 2
+
+
+cdef inline bint can_be_grouped(const Network* net) noexcept nogil:
+    """Whether vectors may have members of their own: not where one unit has loops of its own."""
+    return net.hidden > 1 or not net.cell.plain
+
+
+cdef inline int vectors_for(Py_ssize_t hidden, Py_ssize_t count) noexcept nogil:
+    """Of how many sequences of a member a block takes a vector each: few waste nothing where a
+    member has few."""
+    if count >= 3 and most_vectors(hidden) == 4:
+        return 4
+    return 2 if count >= 2 else 1
+
+
+cdef inline void copy_strided(
+    real* to, Py_ssize_t to_step, const real* numbers, Py_ssize_t step, Py_ssize_t n,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        to[i * to_step] = numbers[i * step]
+
+
+cdef inline bint finite_strided(
+    const real* numbers, Py_ssize_t step, Py_ssize_t n,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real sum = 0
+    for i in range(n):
+        sum += numbers[i * step] * 0
+    return sum == 0
+
+
 cdef class Population:
     """The members of a population and their data.
 

@@ -163,9 +163,9 @@ def selected(name: str, given: Any, everything: Selection) -> Selection:
     available = everything.parts()
     members = len(available)
     rows = by_member(name, given, members)
-    parts = []
+    parts, differ = [], any(row is not rows[0] for row in rows)
     for m, (row, own) in enumerate(zip(rows, available, strict=True)):
-        label = f"{name}[{m}]" if len({id(row) for row in rows}) > 1 else name
+        label = f"{name}[{m}]" if differ else name
         parts.append(own[numbers(label, row, len(own))])
         if not len(parts[-1]):
             raise ValueError(f"{label}: expected at least one sequence of member {m}, got none")
