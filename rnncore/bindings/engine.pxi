@@ -98,8 +98,8 @@ cdef class Engine:
         int most_vectors=0,
     ) except -1:
         """A plan for blocks of `count` of the sequences, but for its memory.  With `vectors` a
-        plan for models in the lanes, in so many groups, and a block of so many vectors; its segments
-        are as long as with `most_vectors`."""
+        plan for models in the lanes, in so many groups, and a block of so many vectors; its
+        segments are as long as with `most_vectors`."""
         cdef double tape
         cdef Py_ssize_t passes = self.net.layers * self.net.directions
         memset(&plan.job, 0, sizeof(Job))

@@ -1,10 +1,11 @@
 # The loop over time that writes the tape, of one layer in one direction; and the read-out.
 
 
-cdef inline void products(
-    const Plan* plan, const Layer* layer, const real* u, real* a,
+cdef inline void products_of(
+    bint of_lanes, const Plan* plan, const Layer* layer, const real* u, real* a,
 ) noexcept nogil:
     """From u (rows, lanes) = [x_t ; h_{t-1}] to a_t (gate_rows, lanes), see cells/cell.pxd.
+    of_lanes, a literal: whether every lane has weights of its own.
 
     Of tokens, W_ih x_t and the biases that go with it are in a already, and u has no rows for x_t.
     """
@@ -12,20 +13,27 @@ cdef inline void products(
     cdef Py_ssize_t apart = plan.net.cell.apart * H, shared = plan.net.cell.shared * H
     cdef const real* bias = layer.step_bias
     if apart and not layer.tokens:
-        weigh(
-            plan, a, layer.apart_input_weight, bias, u, apart,
+        weigh_by(
+            of_lanes, plan, a, layer.apart_input_weight, bias, u, apart,
             layer.input_rows, False,
         )
-    weigh(
-        plan, a + apart * L, layer.step_weight, bias + apart * plan.weights.packed, u, shared,
-        layer.rows, layer.tokens,
+    weigh_by(
+        of_lanes, plan, a + apart * L, layer.step_weight, bias + apart * plan.weights.packed, u,
+        shared, layer.rows, layer.tokens,
     )
     if apart:
-        weigh(
-            plan, a + (apart + shared) * L, layer.apart_state_weight,
+        weigh_by(
+            of_lanes, plan, a + (apart + shared) * L, layer.apart_state_weight,
             bias + (apart + shared) * plan.weights.packed, u + layer.input_rows * L, apart, H,
             False,
         )
+
+
+cdef void products_of_lanes(
+    const Plan* plan, const Layer* layer, const real* u, real* a,
+) noexcept nogil:
+    """Apart, so that the other case is compiled as if there were no such thing."""
+    products_of(True, plan, layer, u, a)
 
 
 cdef inline void cell_forward(
@@ -39,7 +47,10 @@ cdef inline void cell_forward(
         gather_skip(plan, layer, at)
     if not plan.net.cell.plain:
         a = plan.block.gates + (t * plan.a_size if layer.tokens else 0)
-    products(plan, layer, slot_of(plan, layer, old), a)
+    if each(plan):
+        products_of_lanes(plan, layer, slot_of(plan, layer, old), a)
+    else:
+        products_of(False, plan, layer, slot_of(plan, layer, old), a)
     plan.net.cell.forward(
         plan.net.nonlinearity, plan.h_size, a, state(plan, layer, old),
         memory(plan, layer, old), memory(plan, layer, new), h, saved_at(plan, layer, at),

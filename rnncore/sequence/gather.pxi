@@ -14,8 +14,6 @@ cdef inline Py_ssize_t sequence_of_model(
     cdef Py_ssize_t i = first + lane // models
     plan.block.reads[lane] = i < plan.job.counts[model]
     if i < plan.job.counts[model]:
-        if plan.job.numbers[model] != NULL:
-            plan.block.number[lane] = plan.job.numbers[model][i]
         return plan.job.sequences[model][i]
     for other in range(models):
         if plan.job.counts[(model + other) % models] > 0:
@@ -35,27 +33,26 @@ cdef void open_block(
     plan.block.used = plan.lanes if plan.models_in_lanes else used
     plan.block.time = 0
     plan.block.masked_from = seqs.time
-    plan.block.shared = plan.models_in_lanes
+    plan.block.first = first
     for lane in range(plan.lanes):
+        plan.block.reads[lane] = lane < used
         if plan.models_in_lanes:
             s = sequence_of_model(plan, lane, first)
         else:
-            plan.block.reads[lane] = lane < used
             s = first + (lane if lane < used else 0)
-            plan.block.number[lane] = s
             if seqs.order != NULL:
-                plan.block.number[lane] = seqs.order[s]
-                if plan.job.numbers[0] != NULL:
-                    plan.block.number[lane] = plan.job.numbers[0][s]
                 s = seqs.order[s]
         length = seqs.length[s] if seqs.length != NULL else seqs.time
         plan.block.sequence[lane] = s
-        if s != plan.block.sequence[lane - lane % LANES]:
-            plan.block.shared = False
         plan.block.start[lane] = seqs.start[s] if seqs.start != NULL else s * seqs.time
         plan.block.length[lane] = length
         plan.block.time = max(plan.block.time, length)
         plan.block.masked_from = min(plan.block.masked_from, length)
+    plan.block.shared = plan.models_in_lanes
+    if plan.models_in_lanes:
+        for lane in range(plan.lanes):
+            if plan.block.sequence[lane] != plan.block.sequence[lane - lane % LANES]:
+                plan.block.shared = False
     if seqs.mask != NULL:
         plan.block.masked_from = 0
     if plan.units_in_lanes and seqs.x != NULL:

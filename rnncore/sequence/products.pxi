@@ -12,15 +12,22 @@ cdef void weigh_each(
         affine(OF_LANE, vectors, out, w, bias, u, n_out, n_in, onto)
 
 
+cdef inline void weigh_by(
+    bint of_lanes, const Plan* plan, real* out, const real* w, const real* bias, const real* u,
+    Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
+) noexcept nogil:
+    """out = start + W u, see `affine`; of_lanes is `each(plan)`, or a literal."""
+    if of_lanes:
+        weigh_each(plan.vectors, plan.groups, out, w, bias, u, n_out, n_in, onto)
+    else:
+        affine(SHARED, plan.vectors, out, w, bias, u, n_out, n_in, onto)
+
+
 cdef inline void weigh(
     const Plan* plan, real* out, const real* w, const real* bias, const real* u,
     Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
 ) noexcept nogil:
-    """out = start + W u, see `affine`."""
-    if each(plan):
-        weigh_each(plan.vectors, plan.groups, out, w, bias, u, n_out, n_in, onto)
-    else:
-        affine(SHARED, plan.vectors, out, w, bias, u, n_out, n_in, onto)
+    weigh_by(each(plan), plan, out, w, bias, u, n_out, n_in, onto)
 
 
 cdef inline real* entry(const Plan* plan, real* grad, Py_ssize_t i) noexcept nogil:

@@ -11,6 +11,20 @@ cdef inline uint64_t coins(uint64_t seed, uint64_t which) noexcept nogil:
     return next_random(&seed)
 
 
+cdef inline uint64_t number_of(const Plan* plan, Py_ssize_t lane) noexcept nogil:
+    """By which dropout knows a lane's sequence: its number in the call, in a population among those
+    of its model."""
+    cdef Py_ssize_t model = model_of(plan, lane) if plan.models_in_lanes else 0, i
+    if plan.job.numbers[model] == NULL:
+        return <uint64_t>plan.block.sequence[lane]
+    i = plan.block.first
+    if plan.models_in_lanes:
+        i += lane // (plan.groups * LANES)
+    elif lane < plan.block.used:
+        i += lane
+    return <uint64_t>plan.job.numbers[model][i] if i < plan.job.counts[model] else 0
+
+
 cdef void drop_out(
     const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n, real* rows,
     Py_ssize_t step,
@@ -31,7 +45,7 @@ cdef void drop_out(
     for lane in range(plan.lanes):
         for t in range(n):
             of_step = plan.job.dropout_seed[model_of(plan, lane)]
-            of_step = coins(of_step, <uint64_t>plan.block.number[lane])
+            of_step = coins(of_step, number_of(plan, lane))
             of_step = coins(coins(of_step, <uint64_t>(t0 + t)), <uint64_t>layer.state_row)
             for i in range(H):
                 if i % COINS == 0:

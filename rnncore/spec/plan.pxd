@@ -128,12 +128,12 @@ cdef struct Job:
 # The sequences that are in the lanes, and the block's buffers, see the head of this file.
 cdef struct Block:
     Py_ssize_t used           # lanes that have a sequence; the others repeat the first
+    Py_ssize_t first          # which sequence of the call, or of each model, comes first
     real reads[MAX_LANES]     # 1 where a lane's outputs are read out, else 0
     bint shared               # whether all lanes of a vector have the same sequence
     Py_ssize_t time           # steps of the longest
     Py_ssize_t masked_from      # first step at which the state of some lane may be carried on
     Py_ssize_t sequence[MAX_LANES]
-    int64_t number[MAX_LANES]  # by which dropout knows it
     Py_ssize_t start[MAX_LANES]
     Py_ssize_t length[MAX_LANES]
     real* gates
