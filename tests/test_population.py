@@ -113,7 +113,7 @@ def test_a_step_in_float32_is_that_of_a_network(build, kind, hidden):
         np.testing.assert_allclose(before[m] - pop.flat[m], expected, rtol=1e-4, atol=1e-6)
 
 
-def trained(which, threads=1, hidden=2, batch_size=4, longest=40, **options):
+def trained(which, threads=1, hidden=2, batch_size=4, longest=40, epochs=30, **options):
     """Some of 21 members with data, lengths and options of their own."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(3, longest, 30)
@@ -128,9 +128,9 @@ def trained(which, threads=1, hidden=2, batch_size=4, longest=40, **options):
         seed=which.tolist(), **options,
     )  # fmt: skip
     history = pop.fit(
-        x, y, train=[train[m] for m in which], validation=[held[m] for m in which], epochs=30,
-        batch_size=batch_size, lr=lr[which], l1=l1[which], patience=3, rng=7, threads=threads,
-        optimizer="adamw",
+        x, y, train=[train[m] for m in which], validation=[held[m] for m in which],
+        epochs=epochs, batch_size=batch_size, lr=lr[which], l1=l1[which], patience=3, rng=7,
+        threads=threads, optimizer="adamw",
     )  # fmt: skip
     return pop.flat, history
 
@@ -140,7 +140,7 @@ def test_the_bits_of_a_member_are_its_own(build, dtype, hidden, batch_size):
     """They depend neither on the others nor on its place among them, nor on threads."""
     options = {"hidden": hidden, "batch_size": batch_size, "dtype": dtype}
     if batch_size == 1:  # groups of members, and sequences of several segments
-        options["longest"] = 400
+        options |= {"longest": 400, "epochs": 8}
     flat, history = trained(np.arange(21), **options)
     assert len(set(history.epochs.tolist())) > 3
     for threads in (2, 3):
