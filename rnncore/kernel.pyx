@@ -52,8 +52,7 @@ from rnncore.spec.network cimport (
 from rnncore.spec.plan cimport (
     MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, each, gradients_at,
     has_plain_backward, index_read, is_scalar, mask_of, memory, model_of, most_in_block,
-    needs_mask_first,
-    saved_at, set_lanes, set_seeds, slot_of, state, tape_index, top_layer,
+    needs_mask_first, saved_at, set_lanes, set_seeds, slot_of, state, tape_index, top_layer,
 )
 from rnncore.platform.random cimport next_random, shuffle
 

@@ -16,7 +16,7 @@ cdef class Cohort:
     cdef Optimiser optimisers[MOST_VECTORS]  # of each group
     cdef int groups
     cdef Py_ssize_t width          # members
-    cdef int64_t kind              # of its members, see `kind_of`
+    cdef int64_t kind              # of its members, see `Population.kind_of`
     cdef Py_ssize_t member[MAX_LANES]  # -1: none
     cdef Optimiser old[MOST_VECTORS]
     # Matrices with a row for each parameter, and room for members in each.
@@ -92,15 +92,6 @@ cdef class Cohort:
         return &self.optimisers[lane // LANES].of[lane % LANES]
 
     # ---- who is in it
-    cdef int64_t kind_of(self, const Member* member) noexcept nogil:
-        """Members of the same kind can be trained together: their blocks have the same shape."""
-        cdef Py_ssize_t H = self.all.engine.net.hidden
-        if self.all.width == 1:
-            return member.batch_size << 32 | member.held_count
-        if member.batch_size == 1 and can_be_grouped(&self.all.engine.net):
-            return 0
-        return vectors_for(H, member.batch_size) * 8 + vectors_for(H, member.held_count)
-
     cdef int prepare(self, const Member* like, Py_ssize_t count) except -1:
         """Plans for so many members of this kind, when there are none yet."""
         cdef Engine engine = self.all.engine
@@ -109,7 +100,7 @@ cdef class Cohort:
         self.groups = 1
         if self.all.width > 1:
             train, held = vectors_for(H, like.batch_size), vectors_for(H, like.held_count)
-            if self.kind_of(like) == 0:    # as many groups as there are members for
+            if self.all.kind_of(like) == 0:    # as many groups as there are members for
                 most = most_vectors(H)
                 while self.groups < most and self.groups * LANES < count:
                     self.groups *= 2
@@ -132,7 +123,7 @@ cdef class Cohort:
             )
             set_out(self.held_block, &self.held_plan, &self.held_seqs)
             self.held_plan.parameters = self.parameters
-        self.kind = self.kind_of(like)
+        self.kind = self.all.kind_of(like)
         return 0
 
     cdef Py_ssize_t fill(self) except -1 nogil:
@@ -152,11 +143,11 @@ cdef class Cohort:
                             self.close_ranks(there)
                     return there
                 next = &self.all.members[self.all.waiting[first]]
-                if there and self.kind_of(next) != self.kind:
+                if there and self.all.kind_of(next) != self.kind:
                     return there
                 if not shared_swap(&self.all.taken, first, first + 1) or self.all.is_finished(next):
                     continue
-                if self.kind_of(next) != self.kind:
+                if self.all.kind_of(next) != self.kind:
                     with gil:
                         self.prepare(next, self.all.waiting.shape[0] - first)
                 self.enter(lane, self.all.waiting[first])

@@ -183,6 +183,23 @@ cdef class Population:
             m if self.rates.shape[0] > 1 else 0, epoch if self.rates.shape[1] > 1 else 0
         ]
 
+    cdef int64_t kind_of(self, const Member* member) noexcept nogil:
+        """Members of the same kind can be trained together: their blocks have the same shape."""
+        cdef Py_ssize_t H = self.engine.net.hidden
+        if self.width == 1:
+            return member.batch_size << 32 | member.held_count
+        if member.batch_size == 1 and can_be_grouped(&self.engine.net):
+            return 0
+        return vectors_for(H, member.batch_size) * 8 + vectors_for(H, member.held_count)
+
+    def kinds(self):
+        """(members): which can be trained together."""
+        cdef Py_ssize_t m
+        cdef cnp.ndarray answer = cnp.PyArray_ZEROS(1, [self.count], cnp.NPY_INT64, 0)
+        for m in range(self.count):
+            (<int64_t*>cnp.PyArray_DATA(answer))[m] = self.kind_of(&self.members[m])
+        return answer
+
     cdef inline bint is_finished(self, const Member* member) noexcept nogil:
         return (
             member.failed or member.now.epochs >= self.epochs
@@ -224,10 +241,6 @@ cdef class Population:
     def stop(self):
         """Let those who train stop after the epoch they are at."""
         shared_write(&self.stopped, 1)
-
-    @property
-    def patience_is_set(self):
-        return self.patience > 0
 
     @property
     def data_changed(self):

@@ -49,16 +49,21 @@ def held_out(share: float, split: str, data: Data, seed: int) -> tuple[Data, Dat
         raise ValueError(
             f"validation: expected to leave a sequence to train on, got {share:g} of {count}"
         )
-    order = data.order
     if split == "random":
-        order = np.random.default_rng(seed).permutation(count).astype(np.int64)
-        parts = np.sort(order[apart:]), np.sort(order[:apart])
+        parts = drawn(count, apart, seed)
     else:
-        parts = order[: count - apart], order[count - apart :]
+        parts = data.order[: count - apart], data.order[count - apart :]
     by_sequence = outputs.weights(data.inputs, data.targets).reshape(count, -1).sum(axis=1)
     for part, what in zip(parts, ("left to train on", "set apart"), strict=True):
         check_counts(by_sequence[part], f"sequences {what}")
     return data._replace(order=parts[0]), data._replace(order=parts[1])
+
+
+def drawn(count: int, apart: int, seed: int) -> tuple[Array, Array]:
+    """Of so many numbers those that are left and those that are set apart, at random, each in
+    order."""
+    order = np.random.default_rng(seed).permutation(count).astype(np.int64)
+    return np.sort(order[apart:]), np.sort(order[:apart])
 
 
 def later_steps(share: float, data: Data) -> tuple[Data, Data]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from rnncore._checks import arguments as check
 from rnncore._model.model import Model
-from rnncore._population.jobs import Job, Rows
+from rnncore._population.jobs import Job, Rows, told
 from rnncore._population.sequences import Selection
 from rnncore._types import Array
 
@@ -47,8 +47,7 @@ def train_chunk(job: Job, members: Array, flat: Array, state: dict[str, Array]) 
     every = np.arange(job.members, dtype=np.int64)
     population.restore(every, state)
     core = model.spec.core
-    kinds = core.kinds(population)
-    population.begin(np.lexsort((every, -job.steps, kinds)).astype(np.int64))
+    population.begin(job.in_order(every, population.kinds()))
     core.train_members(population, 1e9)
     return Result(members, population.state(every), records)
 
@@ -104,7 +103,7 @@ def chunks(
 ) -> Iterator[Array]:
     """Members that are trained together: alike, and for about as long as a chunk should take if
     they take all of their epochs."""
-    order = waiting[np.lexsort((waiting, -job.steps[waiting], kinds[waiting]))]
+    order = job.in_order(waiting, kinds)
     cost = job.steps[order] * (per_step * job.epochs)
     seconds = cost.sum() / (workers * CHUNKS_IN_ALL)
     seconds = max(CHUNK_SECONDS, min(10 * CHUNK_SECONDS, seconds))
@@ -187,8 +186,7 @@ class Dispatch:
         key = members.tobytes()
         self.tries[key] += 1
         if self.tries[key] > MOST_RETRIES:
-            shown = ", ".join(map(str, members[:10])) + (", ..." if len(members) > 10 else "")
             raise RuntimeError(
                 f"executor: its workers died {self.tries[key]} times with the chunk of members "
-                f"{shown}; the others that were finished are kept"
+                f"{told(members, 10)}; the others that were finished are kept"
             ) from error

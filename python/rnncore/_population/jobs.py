@@ -117,6 +117,11 @@ class Job:
         """(members,) the time steps of an epoch."""
         return totals(self.rows.steps, self.chosen)
 
+    def in_order(self, members: Array, kinds: Array) -> Array:
+        """The members as they should be trained: those of a kind together, long ones first."""
+        order = members[np.lexsort((members, -self.steps[members], kinds[members]))]
+        return order.astype(np.int64)
+
     def new_records(self) -> Array:
         return np.full((self.members, self.epochs, COLUMNS), np.nan)
 
@@ -151,6 +156,11 @@ class Job:
             seeds=self.seeds[members], decay=some(self.decay), l1=some(self.l1),
             rates=self.rates if len(self.rates) == 1 else self.rates[members],
         )  # fmt: skip
+
+
+def told(members: Array, most: int = 20) -> str:
+    """The first of their numbers, for a message."""
+    return ", ".join(map(str, members[:most])) + (", ..." if len(members) > most else "")
 
 
 def narrowed(rows: Rows, selection: Selection, members: Array) -> tuple[Rows, Selection]:

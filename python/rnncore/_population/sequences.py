@@ -11,7 +11,7 @@ import numpy as np
 from rnncore._checks import arguments as check
 from rnncore._data import outputs
 from rnncore._data.inputs import Inputs
-from rnncore._data.splits import Data, data_of
+from rnncore._data.splits import Data, data_of, drawn
 from rnncore._model.spec import Spec
 from rnncore._types import Array
 
@@ -232,9 +232,9 @@ def share_apart(share: float, everything: Selection, seeds: Array) -> tuple[Sele
                 f"validation: expected to leave member {m} a sequence to train on, got {share:g} "
                 f"of {len(own)}"
             )
-        order = np.random.default_rng(int(seed)).permutation(len(own))
-        train.append(own[np.sort(order[apart:])])
-        held.append(own[np.sort(order[:apart])])
+        left, out = drawn(len(own), apart, int(seed))
+        train.append(own[left])
+        held.append(own[out])
     return tuple(  # type: ignore[return-value]
         Selection(np.concatenate(parts), np.array([len(part) for part in parts], np.int64))
         for parts in (train, held)

@@ -15,6 +15,7 @@ from rnncore._model.model import Model
 from rnncore._population import executors
 from rnncore._population import options as of
 from rnncore._population.history import COLUMNS, LOSS, PopulationHistory
+from rnncore._population.jobs import told
 from rnncore._population.making import job_of
 from rnncore._population.sequences import Given
 from rnncore._runtime.threads import available
@@ -63,7 +64,7 @@ class Training:
         self.job, self.every = job, np.arange(members, dtype=np.int64)
         self.records = job.new_records()
         self.core: _core.Population = job.for_core(model, flat, self.records)
-        self.kinds = model.spec.core.kinds(self.core)
+        self.kinds = self.core.kinds()
         self.saved, self.pause = perf_counter(), INTERVAL
         if found is not None:
             self.restore(found[1], found[2])
@@ -110,7 +111,7 @@ class Training:
             self.save()
             if show is not None:
                 show.close()
-        if self.core.patience_is_set:
+        if self.job.shared["patience"]:
             self.core.use_best()
         history = PopulationHistory(
             self.records, self.core.epochs_done(), self.core.finished(), perf_counter() - begun
@@ -127,10 +128,8 @@ class Training:
 
     def run_here(self, show: Line | None) -> None:
         in_parts = show is not None or self.checkpoint is not None
-        steps = self.job.steps
         while len(left := self.waiting(show)):
-            order = np.lexsort((left, -steps[left], self.kinds[left]))
-            self.core.begin(left[order].astype(np.int64))
+            self.core.begin(self.job.in_order(left, self.kinds))
             self.train(len(left), INTERVAL if in_parts else FOREVER)
             if self.core.data_changed:
                 raise RuntimeError("fit: expected data that do not change during the fit")
@@ -198,9 +197,8 @@ class Line:
 
 def warn_of(diverged: Array) -> None:
     if len(diverged):
-        shown = ", ".join(map(str, diverged[:20])) + (", ..." if len(diverged) > 20 else "")
         warnings.warn(
-            f"fit: the loss or a parameter of member {shown} was not finite; it has the "
+            f"fit: the loss or a parameter of member {told(diverged)} was not finite; it has the "
             "parameters after its last epoch before that (history.stopped, history.epochs)",
             RuntimeWarning,
             stacklevel=4,
