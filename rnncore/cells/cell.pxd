@@ -11,7 +11,7 @@ so what x_t enters is the first blocks, what h_{t-1} enters the last ones, both 
 parameters W_ih, W_hh and the biases the gates stand in one order: first those with shared products.
 """
 
-from rnncore.simd.lanes cimport real
+from rnncore.simd.lanes cimport LANES, real
 
 # From a_t, h_{t-1} and c_{t-1} to c_t and h_t, n reals each and in a_t for each block (rows of
 # lanes, or units in lanes); and what is saved, unless that is NULL.  f: the nonlinearity of a plain
@@ -60,3 +60,40 @@ cdef inline Py_ssize_t input_block(const Cell* cell, Py_ssize_t gate) noexcept n
 cdef inline Py_ssize_t state_block(const Cell* cell, Py_ssize_t gate) noexcept nogil:
     """And those of W_hh h_{t-1}."""
     return gate + cell.apart
+
+
+# Some vectors of each block of a cell whose only state is h, with a nonlinearity f of its
+# candidate; all but the pointers are literals.
+ctypedef void (*Units)(
+    int f, int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
+    real* saved,
+) noexcept nogil
+
+
+cdef inline void by_two(
+    Units units, int f, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
+    real* saved,
+) noexcept nogil:
+    """All vectors, two at a time: while one waits for its gates the other can go on."""
+    cdef Py_ssize_t k = 0
+    while k + LANES < n:
+        units(f, 2, saving, n, a + k, h_before + k, h + k, saved + k)
+        k += 2 * LANES
+    if k < n:
+        units(f, 1, saving, n, a + k, h_before + k, h + k, saved + k)
+
+
+cdef inline void forward_by_two(
+    Units units, int f, int other, int usual, Py_ssize_t n, const real* a, const real* h_before,
+    real* h, real* saved,
+) noexcept nogil:
+    """`Forward` of such a cell, whose f is one of two: each of its loops knows which, and whether
+    anything is saved."""
+    if f == other and saved != NULL:
+        by_two(units, other, True, n, a, h_before, h, saved)
+    elif f == other:
+        by_two(units, other, False, n, a, h_before, h, h)   # which is not written through that
+    elif saved != NULL:
+        by_two(units, usual, True, n, a, h_before, h, saved)
+    else:
+        by_two(units, usual, False, n, a, h_before, h, h)

@@ -14,7 +14,7 @@
 The four blocks of a_t are in the order n r z q; the parameters' gates are r z n.
 """
 
-from rnncore.cells.cell cimport Cell
+from rnncore.cells.cell cimport Cell, forward_by_two
 from rnncore.cells.elman cimport RELU, TANH, nonlinear
 from rnncore.simd.lanes cimport (
     LANES, real, vfma, vload, vgate, vgate_both, vmul, vreal, vstore, vsub,
@@ -29,7 +29,7 @@ cdef inline void gru_units(
     int f, int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
     real* saved,
 ) noexcept nogil:
-    """Some vectors of each block, side by side: while one waits for its gates another can go on."""
+    """Some vectors of each block, side by side."""
     cdef vreal r[2]
     cdef vreal z[2]
     cdef vreal not_z[2]
@@ -61,29 +61,11 @@ cdef inline void gru_units(
             vstore(saved + KEPT_H * n + k, z[v])
 
 
-cdef inline void gru_blocks(
-    int f, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h, real* saved,
-) noexcept nogil:
-    cdef Py_ssize_t k = 0
-    while k + LANES < n:
-        gru_units(f, 2, saving, n, a + k, h_before + k, h + k, saved + k)
-        k += 2 * LANES
-    if k < n:
-        gru_units(f, 1, saving, n, a + k, h_before + k, h + k, saved + k)
-
-
 cdef inline void gru_forward(
     int f, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
     real* h, real* saved,
 ) noexcept nogil:
-    if f == RELU and saved != NULL:
-        gru_blocks(RELU, True, n, a, h_before, h, saved)
-    elif f == RELU:
-        gru_blocks(RELU, False, n, a, h_before, h, h)   # which is not written through that
-    elif saved != NULL:
-        gru_blocks(TANH, True, n, a, h_before, h, saved)
-    else:
-        gru_blocks(TANH, False, n, a, h_before, h, h)
+    forward_by_two(gru_units, f, RELU, TANH, n, a, h_before, h, saved)
 
 
 cdef inline void gru_backward(

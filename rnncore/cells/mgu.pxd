@@ -12,7 +12,7 @@
 The three blocks of a_t are in the order n f q; the parameters' gates are f n.
 """
 
-from rnncore.cells.cell cimport Cell
+from rnncore.cells.cell cimport Cell, forward_by_two
 from rnncore.cells.elman cimport RELU, TANH, nonlinear
 from rnncore.simd.lanes cimport (
     LANES, real, vfma, vload, vgate_both, vmul, vreal, vstore, vsub,
@@ -27,7 +27,7 @@ cdef inline void mgu_units(
     int phi, int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
     real* saved,
 ) noexcept nogil:
-    """Some vectors of each block, side by side: while one waits for its gate another can go on."""
+    """Some vectors of each block, side by side."""
     cdef vreal f[2]
     cdef vreal not_f[2]
     cdef vreal new[2]
@@ -55,29 +55,11 @@ cdef inline void mgu_units(
             vstore(saved + KEPT_H * n + k, not_f[v])
 
 
-cdef inline void mgu_blocks(
-    int phi, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h, real* saved,
-) noexcept nogil:
-    cdef Py_ssize_t k = 0
-    while k + LANES < n:
-        mgu_units(phi, 2, saving, n, a + k, h_before + k, h + k, saved + k)
-        k += 2 * LANES
-    if k < n:
-        mgu_units(phi, 1, saving, n, a + k, h_before + k, h + k, saved + k)
-
-
 cdef inline void mgu_forward(
     int phi, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
     real* h, real* saved,
 ) noexcept nogil:
-    if phi == RELU and saved != NULL:
-        mgu_blocks(RELU, True, n, a, h_before, h, saved)
-    elif phi == RELU:
-        mgu_blocks(RELU, False, n, a, h_before, h, h)   # which is not written through that
-    elif saved != NULL:
-        mgu_blocks(TANH, True, n, a, h_before, h, saved)
-    else:
-        mgu_blocks(TANH, False, n, a, h_before, h, h)
+    forward_by_two(mgu_units, phi, RELU, TANH, n, a, h_before, h, saved)
 
 
 cdef inline void mgu_backward(
