@@ -43,16 +43,17 @@ from rnncore.simd.lanes cimport (
     vstore_any, vsum, vtanh, vtranspose,
 )
 from rnncore.spec.layout cimport (
-    bias_sums, carve, carve_reals, choose_block, lay_out_block, lay_out_weights, most_rows,
-    sum_width, tape_rows,
+    bias_sums, carve, carve_reals, choose_block, lay_out_room, lay_out_tape, lay_out_weights,
+    most_rows, sum_width, tape_rows,
 )
 from rnncore.spec.network cimport (
     BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, state_rows, target_width,
 )
 from rnncore.spec.plan cimport (
-    MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, each, gradients_at,
-    has_plain_backward, index_read, is_scalar, mask_of, memory, model_of, most_in_block,
-    needs_mask_first, saved_at, set_lanes, set_seeds, slot_of, state, tape_index, top_layer,
+    MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, each, goes_back,
+    gradients_at, has_plain_backward, has_state_gradients, index_read, is_scalar, mask_of, memory,
+    model_of, most_in_block, needs_mask_first, saved_at, set_lanes, set_seeds, slot_of, state,
+    sums_gradients, tape_index, top_layer,
 )
 from rnncore.platform.random cimport next_random, shuffle
 
@@ -88,6 +89,7 @@ include "sequence/units_backward.pxi"
 include "sequence/forward.pxi"
 include "sequence/backward.pxi"
 include "sequence/stack.pxi"
+include "sequence/upstream.pxi"
 include "sequence/packing.pxi"
 include "sequence/block.pxi"
 include "sequence/order.pxi"
@@ -102,6 +104,7 @@ include "bindings/plain_arrays.pxi"
 include "bindings/tables.pxi"
 include "bindings/batch.pxi"
 include "bindings/engine.pxi"
+include "bindings/linearize.pxi"
 include "bindings/plain_calls.pxi"
 include "bindings/evaluate.pxi"
 

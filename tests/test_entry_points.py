@@ -53,8 +53,14 @@ def loss(core, target=Y, classes=None, loss=2, weight=None, losses=None):
     return engine(core, loss=loss).loss(batch(core), target, classes, weight, 1, losses)
 
 
-def gradient(core, given, dy=None, **options):
-    return engine(core, loss=2).gradient(given, Y, None, None, dy, **options)
+def vjp(core, given=None, net=None, tape=False, **arrays):
+    """Of any arrays; with `tape` by way of one."""
+    names = "dy", "dhidden", "dfinal", "dfinal_c", "dx", "dh0", "dc0"
+    given, net = given or batch(core), engine(core, **net or {})
+    arrays = [arrays.get(name) for name in names]
+    if tape:
+        return core.Tape(net, given, Y.copy(), None, None, None).pull(*arrays)
+    return core.vjp(net, given, *arrays)
 
 
 def lstm():
@@ -131,10 +137,15 @@ BAD = [
     (lambda c: loss(c, weight=Y[:3].copy()), "weight: expected size 4 along axis 0, got 3"),
     (lambda c: loss(c, losses=Y[:3].copy()), "losses: expected size 4 along axis 0, got 3"),
     (lambda c: loss(c, losses=LOCKED), "buffer source array is read-only"),
-    (lambda c: gradient(c, batch(c), dy=Y[:3].copy()), "dy: expected size 4 along axis 0, got 3"),
-    (lambda c: gradient(c, batch(c), dx=X[:3].copy()), "dx: expected size 20 along axis 0, got 3"),
-    (lambda c: gradient(c, batch(c), dh0=STATE[:3].copy()), "dh0: expected size 4 along"),
-    (lambda c: gradient(c, batch(c, None, TOKENS), dx=X), "dx: tokens have no gradient"),
+    (lambda c: vjp(c, dy=Y[:3].copy()), "dy: expected size 4 along axis 0, got 3"),
+    (lambda c: vjp(c, dx=X[:3].copy()), "dx: expected size 20 along axis 0, got 3"),
+    (lambda c: vjp(c, dh0=STATE[:3].copy()), "dh0: expected size 4 along"),
+    (lambda c: vjp(c, dh0=STATE, net=lstm()), "dc0: expected an array, got None"),
+    (lambda c: vjp(c, dhidden=X, tape=True), "dhidden: expected size 2 along axis 1"),
+    (lambda c: vjp(c, dfinal=STATE[:3].copy(), tape=True), "dfinal: expected size 4 along axis 0"),
+    (lambda c: vjp(c, dfinal=STATE, net=lstm()), "dfinal_c: expected an array, got None"),
+    (lambda c: vjp(c, batch(c, None, TOKENS), dx=X), "dx: tokens have no gradient"),
+    (lambda c: vjp(c, batch(c, None, TOKENS), dx=X, tape=True), "dx: tokens have no gradient"),
     (lambda c: terms(c, ragged(c)), "order: expected sequences of one length"),
     (lambda c: jacobians(c, given=ragged(c)), "order: expected sequences of one length"),
     (lambda c: engine(c).assign("me", X[0], GIVEN), f"parameters: expected size {SIZE}"),
@@ -177,7 +188,7 @@ def test_gradients_are_views_only_of_what_are_views_of_the_parameters(build):
     for view in np.zeros(SIZE, F32), np.concatenate([flat, flat])[SIZE - 1 :]:
         net = engine(core, flat, views={"name": view}, loss=2)
         with pytest.raises(ValueError, match="name: expected a view into flat"):
-            net.gradient(batch(core), Y, None, None, None)
+            net.gradient(batch(core), Y, None, None)
 
 
 def test_a_tape_beyond_all_addresses_is_refused_before_anything_is_read(build):
@@ -185,4 +196,4 @@ def test_a_tape_beyond_all_addresses_is_refused_before_anything_is_read(build):
     x = np.lib.stride_tricks.as_strided(np.zeros(1, F32), (2**56, D), (4 * D, 4))
     net = engine(core, np.zeros(2 * (SIZE - K) + K, F32), bidirectional=True)
     with pytest.raises(MemoryError, match=r"^x: \S+e\+19 bytes for the tape of this call$"):
-        net.gradient(core.Batch(1, 2**56, x, None), None, None, None, Y[:1])
+        core.vjp(net, core.Batch(1, 2**56, x, None), Y[:1], *[None] * 6)

@@ -78,15 +78,57 @@ class Engine:
         target: Array | None,
         classes: Array | None,
         weight: Array | None,
-        dy: Array | None,
-        dx: Array | None = None,
-        dh0: Array | None = None,
-        dc0: Array | None = None,
+        *,
         threads: int | None = 1,
         dropout_seed: int | None = None,
         truncate: int = 0,
         mean: bool = True,
     ) -> tuple[float, dict[str, Array], int]: ...
+
+class Tape:
+    def __new__(
+        cls,
+        engine: Engine,
+        batch: Batch,
+        y: Array,
+        hidden: Array | None,
+        final: Array | None,
+        final_c: Array | None,
+        *,
+        threads: int | None = 1,
+        dropout_seed: int | None = None,
+    ) -> Self: ...
+    @property
+    def faults(self) -> int: ...
+    def pull(
+        self,
+        dy: Array | None,
+        dhidden: Array | None,
+        dfinal: Array | None,
+        dfinal_c: Array | None,
+        dx: Array | None,
+        dh0: Array | None,
+        dc0: Array | None,
+        *,
+        threads: int | None = 1,
+        params: bool = True,
+    ) -> tuple[dict[str, Array] | None, int]: ...
+
+def vjp(
+    engine: Engine,
+    batch: Batch,
+    dy: Array | None,
+    dhidden: Array | None,
+    dfinal: Array | None,
+    dfinal_c: Array | None,
+    dx: Array | None,
+    dh0: Array | None,
+    dc0: Array | None,
+    *,
+    threads: int | None = 1,
+    dropout_seed: int | None = None,
+    truncate: int = 0,
+) -> tuple[dict[str, Array], int]: ...
 
 class Held:
     def __new__(

@@ -95,11 +95,12 @@ cdef class Engine:
     cdef int prepare(
         self, Plan* plan, const Sequences* seqs, Py_ssize_t count, bint backward, bint want_dx,
         Py_ssize_t truncate=0, double activation=0, Py_ssize_t term=0, int vectors=0, int groups=1,
-        int most_vectors=0,
+        int most_vectors=0, bint lasting=False,
     ) except -1:
         """A plan for blocks of `count` of the sequences, but for its memory.  With `vectors` a
         plan for models in the lanes, in so many groups, and a block of so many vectors; its
-        segments are as long as with `most_vectors`."""
+        segments are as long as with `most_vectors`.  `lasting`: all tapes are kept, for backward
+        passes from anything."""
         cdef double tape
         cdef Py_ssize_t passes = self.net.layers * self.net.directions
         memset(&plan.job, 0, sizeof(Job))
@@ -111,7 +112,11 @@ cdef class Engine:
         plan.masked = seqs.mask != NULL
         plan.ragged = seqs.length != NULL or plan.masked
         plan.backward = backward
-        plan.want_dx, plan.tracing = want_dx, False
+        plan.want_dx, plan.want_params, plan.tracing = want_dx, backward, False
+        plan.from_outputs = True
+        plan.from_hidden = lasting or seqs.dhidden != NULL
+        plan.from_final = lasting or seqs.dfinal != NULL
+        plan.lasting, plan.pulled = lasting, False
         plan.truncate, plan.job.penalised, plan.term = truncate, activation > 0, term
         plan.models_in_lanes, plan.vectors, plan.groups = vectors > 0, vectors, groups
         plan.most_vectors = most_vectors
@@ -123,18 +128,26 @@ cdef class Engine:
         return 0
 
     cdef int run(self, Plan* plan, Sequences* seqs, real* grad, object threads) except -1:
-        cdef Arena arena = self.swap_arena(None)
-        if arena is None:
-            arena = Arena()
-        plan.parameters = &self.flat[0]
+        cdef Arena arena = self.take_arena()
         set_out(arena, plan, seqs)
+        self.run_in(plan, seqs, grad, threads)
+        self.leave_arena(arena)
+        return 0
+
+    cdef int run_in(self, Plan* plan, Sequences* seqs, real* grad, object threads) except -1:
+        """In memory that is set out."""
+        plan.parameters = &self.flat[0]
         if groups_of(plan, seqs.count, seqs.time) == 1:
-            self.run_alone(plan, seqs, grad)
-        else:
-            self.run_shared(plan, seqs, grad, threads)
+            return self.run_alone(plan, seqs, grad)
+        return self.run_shared(plan, seqs, grad, threads)
+
+    cdef Arena take_arena(self):
+        cdef Arena arena = self.swap_arena(None)
+        return Arena() if arena is None else arena
+
+    cdef void leave_arena(self, Arena arena):
         if arena.size <= KEEP_BYTES:
             self.swap_arena(arena)
-        return 0
 
     cdef Arena swap_arena(self, Arena arena):
         """Take the arena and leave another, or None, as one act: two threads must never have
@@ -147,7 +160,8 @@ cdef class Engine:
     cdef int run_alone(self, Plan* plan, Sequences* seqs, real* grad) except -1:
         self.begin_reading()
         with nogil:
-            pack_weights(plan)
+            if not plan.pulled:
+                pack_weights(plan)
             work(plan, seqs, 0, seqs.count, grad)
             # Before waiting for the GIL: the thread that has it may be about to fit.
             self.end_reading()
@@ -167,7 +181,8 @@ cdef class Engine:
             self.end_reading()
             raise
         with nogil:
-            pack_weights(plan)
+            if not plan.pulled:
+                pack_weights(plan)
             pool.work_together()
             pool.dismiss()
             self.end_reading()
@@ -248,6 +263,23 @@ cdef class Engine:
         """How many outputs there are: one for every row, or for every sequence."""
         return batch.rows if self.net.every_step else batch.seqs.count
 
+    cdef int set_outputs(
+        self, Sequences* seqs, Batch batch, real[:, ::1] y, real[:, ::1] hidden,
+        real[:, :, ::1] final, real[:, :, ::1] final_c,
+    ) except -1:
+        """Where outputs and states are wanted."""
+        cdef Network* net = &self.net
+        seqs.y = reals("y", &y[0, 0], y.shape, self.outputs_of(batch), net.outputs)
+        if hidden is not None:
+            seqs.hidden = reals(
+                "hidden", &hidden[0, 0], hidden.shape, batch.rows, net.directions * net.hidden
+            )
+        if final is not None:
+            seqs.final = states("final", &final[0, 0, 0], final.shape, seqs.count, net)
+        if final is not None and net.cell.memory:
+            seqs.final_c = states("final_c", &final_c[0, 0, 0], final_c.shape, seqs.count, net)
+        return 0
+
     def forward(
         self, Batch batch not None, real[:, ::1] y not None, real[:, ::1] hidden,
         real[:, :, ::1] final, real[:, :, ::1] final_c, threads=1,
@@ -257,17 +289,8 @@ cdef class Engine:
         Returns the faults met."""
         cdef Plan plan
         cdef Sequences seqs
-        cdef Network* net = &self.net
         self.take_batch(&seqs, batch)
-        seqs.y = reals("y", &y[0, 0], y.shape, self.outputs_of(batch), net.outputs)
-        if hidden is not None:
-            seqs.hidden = reals(
-                "hidden", &hidden[0, 0], hidden.shape, batch.rows, net.directions * net.hidden
-            )
-        if final is not None:
-            seqs.final = states("final", &final[0, 0, 0], final.shape, seqs.count, net)
-            if net.cell.memory:
-                seqs.final_c = states("final_c", &final_c[0, 0, 0], final_c.shape, seqs.count, net)
+        self.set_outputs(&seqs, batch, y, hidden, final, final_c)
         self.prepare(&plan, &seqs, seqs.count, False, False)
         self.run(&plan, &seqs, NULL, threads)
         return plan.result.faults
@@ -294,16 +317,11 @@ cdef class Engine:
 
     def gradient(
         self, Batch batch not None, const real[:, ::1] target, const int64_t[::1] classes,
-        const real[:, ::1] weight, const real[:, ::1] dy, real[:, ::1] dx=None,
-        real[:, :, ::1] dh0=None, real[:, :, ::1] dc0=None, threads=1, dropout_seed=None,
-        Py_ssize_t truncate=0, bint mean=True,
+        const real[:, ::1] weight, *, threads=1, dropout_seed=None, Py_ssize_t truncate=0,
+        bint mean=True,
     ):
-        """Gradients of the mean or the sum of the losses against the targets or, given dy (B or
-        rows, K), of sum(dy * y); those with respect to x into dx (rows, D), to the first states
-        into dh0 and, of an LSTM, dc0 (B, states, H).  With a dropout_seed there is dropout;
-        truncate: steps of a truncation window.
-        Rows of dx that no gradient comes to, of steps that do not count or lie outside the last
-        window, are left alone.
+        """Gradients of the mean or the sum of the losses against the targets.  With a dropout_seed
+        there is dropout; truncate: steps of a truncation window.
 
         Returns (loss, gradients by name, faults); the mean is NaN where no target counts.
         """
@@ -312,28 +330,22 @@ cdef class Engine:
         cdef double count = 1
         cdef cnp.ndarray grad = cnp.PyArray_ZEROS(1, [self.net.size], REAL_NUMBER, 0)
         self.take_batch(&seqs, batch)
-        if dy is None:
-            self.set_targets(&seqs, batch, target, classes, weight)
-            if mean:
-                count = count_targets(&self.net, &seqs, 0, seqs.count)
-        else:
-            seqs.dy = reals("dy", &dy[0, 0], dy.shape, self.outputs_of(batch), self.net.outputs)
-        if dx is not None:
-            if seqs.x == NULL:
-                raise ValueError("dx: tokens have no gradient")
-            seqs.dx = reals("dx", &dx[0, 0], dx.shape, batch.rows, self.net.inputs)
-        if dh0 is not None:
-            seqs.dh0 = states("dh0", &dh0[0, 0, 0], dh0.shape, seqs.count, &self.net)
-            if self.net.cell.memory:
-                seqs.dc0 = states("dc0", &dc0[0, 0, 0], dc0.shape, seqs.count, &self.net)
-        self.prepare(&plan, &seqs, seqs.count, True, dx is not None, truncate)
+        self.set_targets(&seqs, batch, target, classes, weight)
+        if mean:
+            count = count_targets(&self.net, &seqs, 0, seqs.count)
+        self.prepare(&plan, &seqs, seqs.count, True, False, truncate)
         set_lanes(plan.job.scale, 1 / count if count else 0)
-        if dropout_seed is not None:
-            plan.job.dropout = self.net.dropout
-            set_seeds(&plan.job, dropout_seed)
+        self.set_dropout(&plan, dropout_seed)
         self.run(&plan, &seqs, data_of(grad), threads)
         return (
             plan.result.loss / count if count else float("nan"),
             views_like(self.views, self.flat, grad),
             plan.result.faults,
         )
+
+    cdef int set_dropout(self, Plan* plan, seed) except -1:
+        """None: no dropout."""
+        if seed is not None:
+            plan.job.dropout = self.net.dropout
+            set_seeds(&plan.job, seed)
+        return 0

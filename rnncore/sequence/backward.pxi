@@ -113,9 +113,7 @@ cdef inline const real* gradients_above(
 ) noexcept nogil:
     """dL/dh_t from the layer above for the steps from t0, the first of a segment, on; NULL where it
     is none, or still in plan.block.out."""
-    if layer.number == plan.net.layers - 1 and not (
-        plan.net.every_step and plan.net.directions == 2
-    ):
+    if layer.number == plan.net.layers - 1 and not has_state_gradients(plan):
         return NULL
     return gradients_at(plan, plan.block.grad_out, plan.net.directions * plan.h_size, t0) + (
         plan.h_size if layer.reverse else 0
@@ -130,7 +128,8 @@ cdef void steps_back(
     cdef Py_ssize_t first = tape_index(plan, t0), t, k, free = 0
     cdef const real* grad_out = gradients_above(plan, layer, t0)
     cdef bint out = (
-        grad_out == NULL and plan.net.every_step and layer.number == plan.net.layers - 1
+        grad_out == NULL and plan.net.every_step and plan.from_outputs
+        and layer.number == plan.net.layers - 1
     )
     cdef const real* mask
     if is_scalar(plan) and has_plain_backward(plan) and not (
@@ -180,7 +179,7 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
     those at tape indices from `first` on."""
     cdef Py_ssize_t K = plan.net.outputs, H = plan.net.hidden, step = K * plan.lanes, d
     cdef const Layer* layer
-    if not plan.net.has_head:
+    if not (plan.net.has_head and plan.want_params):
         return
     if plan.units_in_lanes:
         units_head_gradient(plan, grad, first, n)

@@ -133,19 +133,14 @@ cdef void forward_again(
         forward_segment(plan, seqs, layer, t0, n)
 
 
-cdef inline void clear_gradients(Plan* plan, const Layer* layer) noexcept nogil:
-    """Nothing follows the last step."""
-    cdef Py_ssize_t size = plan.h_size, s = plan.net.skip
-    memset(layer.dh, 0, size * sizeof(real))
-    memset(layer.dc, 0, size * sizeof(real))
+cdef inline void begin_gradients(
+    Plan* plan, const Sequences* seqs, const Layer* layer,
+) noexcept nogil:
+    """After the last step."""
     if plan.ragged:
-        memset(layer.parked_dh, 0, size * sizeof(real))
-        memset(layer.parked_dc, 0, size * sizeof(real))
-    if s:
-        memset(
-            skip_dh_at(plan, layer, 0 if layer.reverse else 1 - s), 0,
-            (plan.slots + s - 1) * size * sizeof(real),
-        )
+        memset(layer.parked_dh, 0, plan.h_size * sizeof(real))
+        memset(layer.parked_dc, 0, plan.h_size * sizeof(real))
+    gradients_of_final(plan, seqs, layer)
 
 
 cdef void output_gradients_of_last(
@@ -155,7 +150,8 @@ cdef void output_gradients_of_last(
     the last layer; the head's gradient."""
     cdef Py_ssize_t d
     cdef const Layer* layer
-    read_out(plan, t, 1)
+    if seqs.dy == NULL:
+        read_out(plan, t, 1)
     compare(plan, seqs, 0, 1)
     head_gradient(plan, grad, t, 1)
     for d in range(plan.net.directions):
@@ -167,21 +163,27 @@ cdef void output_gradients(
     Plan* plan, const Sequences* seqs, real* grad, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """dL/dy_t of the steps t0 .. t0 + n into plan.block.out; the head's gradient."""
-    read_out(plan, tape_index(plan, t0), n)
+    if seqs.dy == NULL:
+        read_out(plan, tape_index(plan, t0), n)
     compare(plan, seqs, t0, n)
     head_gradient(plan, grad, tape_index(plan, t0), n)
 
 
-cdef void output_gradients_of_both(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
-    """The same for all steps of two directions, and on to dL/dh_t, into plan.block.grad_out."""
-    cdef Py_ssize_t H = plan.h_size, t0 = 0, n, t, d
+cdef void state_gradients(
+    Plan* plan, const Sequences* seqs, real* grad, Py_ssize_t t0, Py_ssize_t end,
+) noexcept nogil:
+    """The same of the steps t0 .. end, and on to dL/dh_t, onto what the caller gives of it, into
+    plan.block.grad_out."""
+    cdef Py_ssize_t H = plan.h_size, n, t, d
     cdef real* grad_out = plan.block.grad_out
-    memset(grad_out, 0, plan.block.time * 2 * H * sizeof(real))
-    while t0 < plan.block.time:
-        n = min(plan.segment, plan.block.time - t0)
+    gather_dhidden(plan, seqs, t0, end - t0, grad_out)
+    if not (plan.net.every_step and plan.from_outputs):
+        return
+    while t0 < end:
+        n = min(plan.segment, end - t0)
         output_gradients(plan, seqs, grad + t0 * plan.term, t0, n)
         for t in range(n):
-            for d in range(2):
+            for d in range(plan.net.directions):
                 out_to_state(plan, &top_layer(plan)[d], grad_out, t)
                 grad_out += H
         t0 += n
@@ -189,7 +191,7 @@ cdef void output_gradients_of_both(Plan* plan, const Sequences* seqs, real* grad
 
 cdef inline Py_ssize_t first_step_back(const Plan* plan) noexcept nogil:
     """Before it, no step of the block has a gradient: it is outside the last truncation window."""
-    if plan.truncate and not plan.job.penalised and not plan.net.every_step:
+    if plan.truncate and not (plan.job.penalised or plan.net.every_step or plan.from_hidden):
         if plan.net.directions == 1:
             return max(0, plan.block.masked_from - plan.truncate)
     return 0
@@ -205,14 +207,18 @@ cdef void backward_passes(
         t0 = next_segment(plan, not plan.layers[first].reverse, k, &n)
         if t0 + n <= first_step_back(plan):
             break
-        if not plan.whole and k > 0:  # the last one's tape is still there
+        if not plan.whole and (k > 0 or plan.pulled):  # else the last one's tape is still there
             forward_again(plan, seqs, t0, n)
-        if plan.net.every_step and plan.net.directions == 1:
-            output_gradients(plan, seqs, grad + t0 * plan.term, t0, n)
+        if plan.net.directions == 1:
+            if plan.from_hidden:
+                state_gradients(plan, seqs, grad, t0, t0 + n)
+            elif plan.net.every_step and plan.from_outputs:
+                output_gradients(plan, seqs, grad + t0 * plan.term, t0, n)
         for i in range(end - 1, first - 1, -1):
             layer = &plan.layers[i]
             steps_back(plan, layer, t0, n)
-            step_gradient(plan, layer, grad + t0 * plan.term, t0, n)
+            if plan.want_params:
+                step_gradient(plan, layer, grad + t0 * plan.term, t0, n)
             if plan.term:
                 finish_gradient(plan, layer, grad + t0 * plan.term)
                 clear_sums(plan, layer)
@@ -226,14 +232,15 @@ cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept
     every step."""
     cdef Py_ssize_t i
     for i in range(plan.passes):
-        clear_gradients(plan, &plan.layers[i])
-    if not plan.net.every_step:
+        begin_gradients(plan, seqs, &plan.layers[i])
+    if plan.from_outputs and not plan.net.every_step:
         output_gradients_of_last(
             plan, seqs, grad + (plan.block.time - 1) * plan.term, last_index(plan)
         )
-        park_last(plan, top_layer(plan))
-    elif plan.net.directions == 2:
-        output_gradients_of_both(plan, seqs, grad)
+    for i in range(plan.passes):
+        park_last(plan, &plan.layers[i])
+    if plan.net.directions == 2 and has_state_gradients(plan):
+        state_gradients(plan, seqs, grad, 0, plan.block.time)
     if plan.net.directions == 1:
         backward_passes(plan, seqs, grad, 0, plan.passes)
     else:
@@ -265,6 +272,8 @@ cdef void finish_start(
             plan, skip_dh_at(plan, layer, first + k if layer.reverse else first - k),
             layer.state_row + k, seqs.dh0,
         )
+    if not plan.want_params:
+        return
     if plan.net.has_start and seqs.h0 == NULL and plan.units_in_lanes:
         for k in range(H):
             grad[layer.h0 + k] += layer.dh[k]
@@ -278,7 +287,7 @@ cdef void finish_start(
 
 cdef inline bint is_reading_out(const Plan* plan, const Sequences* seqs) noexcept nogil:
     """Whether outputs are wanted on the way forward."""
-    return not plan.backward and (seqs.y != NULL or plan.net.loss.evaluate != NULL)
+    return seqs.y != NULL or not plan.backward and plan.net.loss.evaluate != NULL
 
 
 cdef void deliver_steps(

@@ -123,7 +123,7 @@ cdef void work_in_chunks(
     if not plan.backward:
         return
     if not plan.net.every_step:
-        clear_gradients(plan, layer)
+        begin_gradients(plan, seqs, layer)
         output_gradients_of_last(plan, seqs, grad, t0 + n - 1)
         dh = layer.dh[plan.lanes - 1]
     for segment in range(last, -1, -1):

@@ -75,13 +75,14 @@ cdef void fill_mask(
         mask += plan.lanes
 
 
-cdef inline Py_ssize_t run_of(
-    const Plan* plan, Py_ssize_t lane, Py_ssize_t t0, Py_ssize_t n, const real* mask,
+cdef inline Py_ssize_t steps_in(
+    const Plan* plan, Py_ssize_t lane, Py_ssize_t t0, Py_ssize_t n, const real* mask, bint gaps,
 ) noexcept nogil:
-    """How many of the steps t0 .. t0 + n, from the first on, surely count in a lane."""
+    """How many of the steps t0 .. t0 + n, from the first on, a lane's sequence has; where there may
+    be gaps, up to the first of any lane."""
     if mask == NULL:
         return n
-    return max(0, min(n, (plan.block.masked_from if plan.masked else plan.block.length[lane]) - t0))
+    return max(0, min(n, (plan.block.masked_from if gaps else plan.block.length[lane]) - t0))
 
 
 cdef inline vreal load_part(const real* source, Py_ssize_t left) noexcept nogil:
@@ -112,26 +113,29 @@ cdef inline void store_part(real* target, vreal values, Py_ssize_t left) noexcep
 cdef void gather_rows(
     Plan* plan, const real* rows, Py_ssize_t width, const Py_ssize_t* first_row,
     Py_ssize_t t0, Py_ssize_t n, const real* mask, real* lanes, Py_ssize_t lanes_step,
+    bint masked_too=False,
 ) noexcept nogil:
-    """lanes[t, d, lane] = rows[first_row[lane] + t0 + t, d]; 0 where mask (if given) is 0."""
+    """lanes[t, d, lane] = rows[first_row[lane] + t0 + t, d]; 0 where mask (if given) is 0, with
+    `masked_too` only where a lane's sequence has no such step."""
     cdef const real* source[MAX_LANES]
     cdef Py_ssize_t run[MAX_LANES]
     cdef vreal square[64]
     cdef vreal check[4]
     cdef Py_ssize_t t = 0, d = 0, lane, i = 0, whole = 0
+    cdef bint gaps = mask != NULL and plan.masked and not masked_too
     cdef real* target
     cdef int v, k
     for lane in range(plan.lanes):
         source[lane] = rows + (first_row[lane] + t0) * width
-        run[lane] = run_of(plan, lane, t0, n, mask) * width
+        run[lane] = steps_in(plan, lane, t0, n, mask, gaps) * width
         whole = max(whole, run[lane])
-    if plan.block.shared and (mask == NULL or not plan.masked):
+    if plan.block.shared and not gaps:
         gather_shared(plan, source, run, width, n, lanes, lanes_step)
         return
     if mask == NULL and n * width >= LANES:
         gather_runs(plan, source, width, n * width, lanes, lanes_step)
         return
-    if mask != NULL and not plan.masked:
+    if mask != NULL and not gaps:
         whole = n * width     # zeros after the end of each run
     for k in range(4):
         check[k] = vset1(0)
@@ -152,7 +156,9 @@ cdef void gather_rows(
     while t < n:
         target = lanes + t * lanes_step + d * plan.lanes
         for lane in range(plan.lanes):
-            if mask == NULL or mask[t * plan.lanes + lane] > 0:
+            if mask == NULL or (
+                mask[t * plan.lanes + lane] > 0 if gaps else t * width + d < run[lane]
+            ):
                 target[lane] = source[lane][t * width + d]
             else:
                 target[lane] = 0
@@ -249,8 +255,8 @@ cdef void scatter_rows(
     cdef real* target
     cdef int v, k
     for lane in range(plan.block.used):
-        end[lane] = n if mask == NULL else max(0, min(n, plan.block.length[lane] - t0))
-        run[lane] = width * (run_of(plan, lane, t0, n, mask) if gaps else end[lane])
+        end[lane] = steps_in(plan, lane, t0, n, mask, False)
+        run[lane] = width * steps_in(plan, lane, t0, n, mask, gaps)
         whole = max(whole, run[lane])
     while i + LANES <= whole:
         for v in range(plan.vectors):

@@ -20,11 +20,6 @@ cdef enum:
     HELPER_KEEPS = 1 << 24    # bytes of memory between jobs
 
 
-cdef inline Py_ssize_t blocks_of(const Plan* plan, Py_ssize_t count) noexcept nogil:
-    """How many blocks so many sequences make."""
-    return (count + most_in_block(plan) - 1) // most_in_block(plan)
-
-
 cdef inline double cost(const Plan* plan, Py_ssize_t count, Py_ssize_t time) noexcept nogil:
     """About how many multiply-adds: a nonlinearity is worth some thirty."""
     cdef Py_ssize_t rows = 0, i
@@ -73,7 +68,7 @@ cdef class ThreadPool:
     cdef int divide(self) except -1:
         """Room for the groups of this job, and of any with fewer sequences."""
         self.most_groups = groups_of(self.plan, self.count, self.seqs.time)
-        if self.plan.backward:
+        if sums_gradients(self.plan):
             self.slots.fit((self.most_groups - 1) * self.plan.net.size * sizeof(real))
         return 0
 
@@ -109,7 +104,7 @@ cdef class ThreadPool:
         for group in range(1, self.groups):
             self.plan.result.loss += self.losses[group]
             self.plan.result.faults |= self.faults[group]
-            if self.plan.backward:
+            if sums_gradients(self.plan):
                 slot = self.slot(group)
                 for i in range(size):
                     self.grad[i] += slot[i]
@@ -124,7 +119,7 @@ cdef class ThreadPool:
         return False
 
     cdef real* slot(self, Py_ssize_t group) noexcept nogil:
-        if group == 0 or not self.plan.backward:
+        if group == 0 or not sums_gradients(self.plan):
             return self.grad
         return <real*>self.slots.base + (group - 1) * self.plan.net.size
 
@@ -134,7 +129,7 @@ cdef class ThreadPool:
         cdef Py_ssize_t begin = group * blocks // self.groups * width
         cdef Py_ssize_t end = min(self.count, (group + 1) * blocks // self.groups * width)
         cdef real* grad = self.slot(group)
-        if group > 0 and mine.backward:
+        if group > 0 and sums_gradients(mine):
             memset(grad, 0, mine.net.size * sizeof(real))
         mine.result.loss, mine.result.faults = 0, 0
         if mine != self.plan:
@@ -147,14 +142,18 @@ cdef class ThreadPool:
         cdef Plan mine
         cdef Py_ssize_t group
         cdef int64_t looks = 0
+        cdef size_t room
         if shared_read(&self.dismissed):
             return 0
         mine = self.pattern
+        room = lay_out_room(&mine, NULL)
         try:
-            arena.fit(lay_out_block(&mine, NULL))
+            arena.fit(room + (0 if mine.lasting else mine.tape_bytes))
         except MemoryError:
             return 0
-        lay_out_block(&mine, arena.base)
+        lay_out_room(&mine, arena.base)
+        if not mine.lasting:
+            lay_out_tape(&mine, arena.base + room)
         with nogil:
             while not shared_read(&self.dismissed):
                 if self.take(&group):

@@ -61,7 +61,7 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
         is_scalar(plan) and plan.passes == 1 and not plan.ragged and not plan.tokens
         and has_plain_backward(plan) and count <= FEW and time >= 16 * LANES
     )
-    if plan.term or plan.models_in_lanes:
+    if plan.term or plan.models_in_lanes or plan.lasting or plan.from_hidden or plan.from_final:
         plan.chunked = False
     if plan.units_in_lanes:
         count = 1
@@ -223,14 +223,28 @@ cdef inline Py_ssize_t most_rows(const Plan* plan) noexcept nogil:
     return max(plan.h_size, padded(plan.net.inputs))
 
 
-cdef inline size_t lay_out_layer(Plan* plan, Layer* layer, char* base) noexcept nogil:
+cdef inline size_t lay_out_tape(Plan* plan, char* base) noexcept nogil:
+    """The same for what a block's backward pass needs of its forward pass."""
+    cdef Py_ssize_t L = plan.lanes, steps = plan.slots - 1, i
+    cdef size_t used = 0
+    for i in range(plan.passes):
+        used += lay_out_tape_of(plan, &plan.layers[i], base + used if base != NULL else NULL)
+    plan.block.mask = carve_reals(base, &used, steps * L if plan.ragged else 0)
+    plan.block.token = <int32_t*>carve(
+        base, &used, steps * L if plan.tokens else 0, sizeof(int32_t)
+    )
+    if plan.masked and plan.truncate:
+        plan.block.counted = <int32_t*>carve(base, &used, plan.slots * L, sizeof(int32_t))
+    return used
+
+
+cdef inline size_t lay_out_tape_of(Plan* plan, Layer* layer, char* base) noexcept nogil:
     cdef Py_ssize_t H = plan.h_size, L = plan.lanes, s = plan.net.skip
     cdef Py_ssize_t old = history(&plan.net) - 1   # slots for the states before the last
-    cdef Py_ssize_t first = 0 if layer.reverse else old
     cdef size_t used = 0
     layer.tape = carve_reals(base, &used, (plan.slots + old) * layer.slot_size)
-    if layer.tape != NULL:
-        layer.tape += first * layer.slot_size
+    if layer.tape != NULL and not layer.reverse:
+        layer.tape += old * layer.slot_size
     layer.saved = carve_reals(base, &used, (plan.slots - 1) * plan.saved_size)
     if plan.net.cell.memory:
         layer.memory = carve_reals(base, &used, plan.slots * H)
@@ -238,49 +252,26 @@ cdef inline size_t lay_out_layer(Plan* plan, Layer* layer, char* base) noexcept 
         layer.origin = <int32_t*>carve(base, &used, (plan.slots - 1 + s) * L, sizeof(int32_t))
         if layer.origin != NULL and layer.reverse:
             layer.origin += s * L
-    if not plan.backward:
-        return used
-    if not plan.whole:
+    if plan.backward and not plan.whole:
         layer.starts = carve_reals(base, &used, plan.segments * 2 * H)
-    if s:
-        layer.skip_dh = carve_reals(base, &used, (plan.slots + old) * H)
-        if layer.skip_dh != NULL:
-            layer.skip_dh += first * H
-    layer.trace = NULL
-    if plan.tracing:
-        layer.trace = carve_reals(base, &used, plan.slots * (1 + plan.net.cell.memory) * H)
-    layer.grad_rows = carve_reals(base, &used, layer.rows * sum_width(plan))
-    layer.grad_bias = carve_reals(base, &used, bias_sums(plan))
-    layer.grad_head = NULL
-    if plan.units_in_lanes and plan.net.has_head and layer.number == plan.net.layers - 1:
-        layer.grad_head = carve_reals(base, &used, plan.net.outputs * H)
-    layer.dh = carve_reals(base, &used, H)
-    layer.dc = carve_reals(base, &used, H)
-    layer.parked_dh = carve_reals(base, &used, H if plan.ragged else 0)
-    layer.parked_dc = carve_reals(base, &used, H if plan.ragged else 0)
     return used
 
 
-cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
-    """The same for the buffers of a block."""
+cdef inline size_t lay_out_room(Plan* plan, char* base) noexcept nogil:
+    """The same for the buffers in which blocks are worked on one after another, and for the sums of
+    their gradients."""
     cdef Py_ssize_t K = plan.net.outputs, L = plan.lanes, i
-    cdef Py_ssize_t steps = plan.slots - 1, most_dx = 0
-    cdef Py_ssize_t read = plan.segment if plan.net.every_step else 1
-    cdef Py_ssize_t span = steps if plan.net.directions == 2 else plan.segment
+    cdef Py_ssize_t most_dx = 0, read = plan.segment if plan.net.every_step else 1
+    cdef Py_ssize_t span = plan.slots - 1 if plan.net.directions == 2 else plan.segment
     cdef size_t used = 0
-    for i in range(plan.passes):
-        used += lay_out_layer(plan, &plan.layers[i], base + used if base != NULL else NULL)
+    if plan.backward:
+        for i in range(plan.passes):
+            used += lay_out_gradients(plan, &plan.layers[i], base + used if base != NULL else NULL)
     if not plan.net.cell.plain:
         plan.block.gates = carve_reals(
             base, &used,
             (plan.segment if plan.tokens or plan.units_in_lanes else 1) * plan.a_size,
         )
-    plan.block.mask = carve_reals(base, &used, steps * L if plan.ragged else 0)
-    plan.block.token = <int32_t*>carve(
-        base, &used, steps * L if plan.tokens else 0, sizeof(int32_t)
-    )
-    if plan.masked and plan.truncate:
-        plan.block.counted = <int32_t*>carve(base, &used, plan.slots * L, sizeof(int32_t))
     if plan.net.directions == 2:
         plan.block.top = carve_reals(
             base, &used, plan.segment * plan.net.directions * plan.h_size
@@ -294,7 +285,7 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
     if plan.backward:
         if plan.want_dx:
             most_dx = plan.layers[0].grad_size
-        if plan.passes > 1:
+        if plan.passes > 1 or plan.from_hidden:
             most_dx = max(most_dx, plan.net.directions * plan.h_size)
         plan.block.grad_out = carve_reals(base, &used, span * most_dx)
         plan.block.grad_in = carve_reals(base, &used, span * most_dx)
@@ -302,4 +293,26 @@ cdef inline size_t lay_out_block(Plan* plan, char* base) noexcept nogil:
         plan.block.da_rows = carve_reals(
             base, &used, 0 if plan.units_in_lanes else plan.segment * L * plan.width
         )
+    return used
+
+
+cdef inline size_t lay_out_gradients(Plan* plan, Layer* layer, char* base) noexcept nogil:
+    cdef Py_ssize_t H = plan.h_size, old = history(&plan.net) - 1
+    cdef size_t used = 0
+    if plan.net.skip:
+        layer.skip_dh = carve_reals(base, &used, (plan.slots + old) * H)
+        if layer.skip_dh != NULL and not layer.reverse:
+            layer.skip_dh += old * H
+    layer.trace = NULL
+    if plan.tracing:
+        layer.trace = carve_reals(base, &used, plan.slots * (1 + plan.net.cell.memory) * H)
+    layer.grad_rows = carve_reals(base, &used, layer.rows * sum_width(plan))
+    layer.grad_bias = carve_reals(base, &used, bias_sums(plan))
+    layer.grad_head = NULL
+    if plan.units_in_lanes and plan.net.has_head and layer.number == plan.net.layers - 1:
+        layer.grad_head = carve_reals(base, &used, plan.net.outputs * H)
+    layer.dh = carve_reals(base, &used, H)
+    layer.dc = carve_reals(base, &used, H)
+    layer.parked_dh = carve_reals(base, &used, H if plan.ragged else 0)
+    layer.parked_dc = carve_reals(base, &used, H if plan.ragged else 0)
     return used

@@ -51,6 +51,9 @@ cdef struct Sequences:
     const int64_t* classes    # (rows or B); in a fit NULL, where classes are reals among targets
     const real* target_weight  # (rows or B, targets): 0 where a target does not count
     const real* dy            # (rows or B, K): dL/dy given instead of a loss
+    const real* dhidden       # (rows, directions H): dL/dh_t of the last layer, with or without it
+    const real* dfinal        # (B, states, H): dL/dh of the last states
+    const real* dfinal_c      # (B, states, H)
     real* y                   # (rows or B, K)
     real* losses              # (rows or B, targets): weight times loss of each
     real* hidden              # (rows, directions H)

@@ -175,6 +175,14 @@ cdef struct Plan:
     bint backward             # gradients are wanted
     bint whole                # the tape is kept whole
     bint want_dx
+    bint want_params          # gradients of the parameters
+    bint from_outputs         # gradients come from a loss or the caller's dL/dy
+    bint from_hidden          # and from the caller's dL/dh_t of the last layer
+    bint from_final           # and from the caller's dL/dh of the last states
+    bint lasting              # the tape of every block is kept, for backward passes later
+    bint pulled               # it is there: this is such a backward pass
+    char* tapes               # the blocks' tapes, one after another, where they are kept
+    size_t tape_bytes         # of each
     bint tracing              # dL/dh of every slot is kept
     Py_ssize_t truncate       # steps of a truncation window; 0: not truncated
     Py_ssize_t term           # where every step's part of the gradient is kept apart, its size
@@ -234,6 +242,22 @@ cdef inline Py_ssize_t most_in_block(const Plan* plan) noexcept nogil:
     if plan.models_in_lanes:
         return plan.vectors // plan.groups
     return 1 if plan.chunked or plan.units_in_lanes else plan.lanes
+
+
+cdef inline bint goes_back(const Plan* plan) noexcept nogil:
+    """Whether the backward pass is wanted now."""
+    return plan.backward and (plan.pulled or not plan.lasting)
+
+
+cdef inline bint sums_gradients(const Plan* plan) noexcept nogil:
+    """Whether gradients of the parameters are wanted now."""
+    return goes_back(plan) and plan.want_params
+
+
+cdef inline bint has_state_gradients(const Plan* plan) noexcept nogil:
+    """Whether dL/dh_t of the last layer is in grad_out, as it is of the others, instead of being
+    formed from dL/dy_t step by step."""
+    return plan.from_hidden or plan.net.every_step and plan.net.directions == 2
 
 
 cdef inline bint has_plain_backward(const Plan* plan) noexcept nogil:

@@ -15,7 +15,7 @@ from rnncore._checks import arguments as check
 from rnncore._data import outputs
 from rnncore._data.inputs import Inputs
 from rnncore._model.model import HasModel
-from rnncore._types import Array, State
+from rnncore._types import Array
 
 
 def loss(
@@ -157,82 +157,12 @@ def loss_and_grad(
     if reduction != "mean":
         check.choice("reduction", reduction, ("mean", "sum"))
     value, grads, faults = model.engine.gradient(
-        inputs.batch, *targets, None, threads=check.threads(threads),
+        inputs.batch, *targets, threads=check.threads(threads),
         dropout_seed=dropout_seed(rng), truncate=window(truncate), mean=reduction == "mean",
     )  # fmt: skip
     if faults or not isfinite(value):
         outputs.explain(inputs, y, target_mask, sample_weight)
     return value, grads
-
-
-def vjp(
-    self: HasModel,
-    x: npt.ArrayLike,
-    dy: npt.ArrayLike,
-    h0: npt.ArrayLike | None = None,
-    lengths: npt.ArrayLike | None = None,
-    mask: npt.ArrayLike | None = None,
-    threads: int | None = None,
-    rng: int | np.random.Generator | None = None,
-    truncate: int | None = None,
-) -> tuple[dict[str, Array], Array | list[Array] | None, State]:
-    """Backpropagate a gradient of your own: the gradient of ``sum(dy * net(x).y)``.
-
-    With ``dy = dL/dy`` of any loss L of the outputs, these are the gradients of L.
-
-    Parameters
-    ----------
-    x, h0, lengths, mask, threads
-        See the notes of `rnncore.RNN`.
-    dy : array_like
-        Shaped as ``net(x).y``; a last axis of length 1 may be left out.
-    rng, truncate
-        As for `loss_and_grad`.
-
-    Returns
-    -------
-    grads : dict of str to ndarray
-        As from `loss_and_grad`.
-    dx : ndarray, list of ndarray, or None
-        With respect to x, in its form; None for tokens.
-    dh0 : ndarray, or pair of ndarray
-        With respect to the initial state: shaped as h0; as ``Output.final`` where none was
-        given.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the input has the wrong shape or type, or is not finite.
-
-    Examples
-    --------
-    >>> import numpy as np, rnncore as rc
-    >>> net, x = rc.RNN(2, 3, 1, seed=0), np.ones((4, 5, 2))
-    >>> grads, dx, dh0 = net.vjp(x, np.ones((4, 1)))
-    >>> dx.shape, dh0.shape
-    ((4, 5, 2), (4, 1, 3))
-    """
-    model = self._model
-    plain: tuple[dict[str, Array], Array, State] | None = model.spec.core.plain_vjp(
-        model.engine, x, dy, h0, lengths, mask, threads, rng, truncate
-    )
-    if plain is not None:
-        return plain
-    inputs = Inputs(model.spec, x, h0, lengths, mask)
-    dy = outputs.reals(inputs, "dy", dy, model.spec.outputs)
-    dx = None
-    if inputs.x is not None:
-        dx = inputs.new_rows(model.spec.input_size, partly=truncate is not None)
-    dh0 = inputs.new_state_gradient()
-    _, grads, faults = model.engine.gradient(
-        inputs.batch, None, None, None, dy.reshape(-1, model.spec.outputs),
-        None if dx is None else dx.reshape(-1, model.spec.input_size), *inputs.parts(dh0),
-        check.threads(threads), dropout_seed(rng), window(truncate),
-    )  # fmt: skip
-    if faults:
-        inputs.explain()
-        outputs.check_finite(inputs, "dy", dy)
-    return grads, None if dx is None else inputs.like_x(dx), inputs.state_gradient(dh0)
 
 
 def dropout_seed(rng: int | np.random.Generator | None) -> int | None:

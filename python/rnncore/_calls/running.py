@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
 from rnncore._checks import arguments as check
@@ -186,10 +185,7 @@ def forward(
     """The outputs, (B, K) or (B, T, K). States after every step and final states are written to
     `hidden` and `final` if these are given."""
     spec = model.spec
-    if spec.every_step:
-        y = inputs.new_rows(spec.outputs)
-    else:
-        y = np.empty((inputs.count, spec.outputs), spec.dtype)
+    y = inputs.new_outputs()
     faults = model.engine.forward(
         inputs.batch, y.reshape(-1, spec.outputs),
         None if hidden is None else hidden.reshape(-1, spec.width), *inputs.parts(final),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnncore._checks import arguments as check
-from rnncore._data.states import state_array
+from rnncore._data.states import shape_of_state, state_array
 from rnncore._model.spec import Spec
 from rnncore._types import Array, State
 
@@ -216,6 +216,23 @@ class Inputs:
         parts = state.reshape(-1, self.count, self.spec.state_rows, self.spec.hidden_size)
         return parts[0], parts[1] if self.spec.states == 2 else None
 
+    def gradient_of_final(self, given: Any) -> Array:
+        """dL/dfinal as the core takes it; of a pair (h, c) one may be None."""
+        if self.spec.states == 1:
+            return state_array(self.spec, "dfinal", given, (self.count,))
+        pair = check.items("dfinal", given) if isinstance(given, list | tuple) else []
+        if len(pair) != 2:
+            raise TypeError(
+                f"dfinal: expected a pair (dh, dc) for an LSTM, got {check.kind(given)}"
+            )
+        zeros = np.zeros(shape_of_state(self.spec, (self.count,)), self.spec.dtype)
+        return np.stack(
+            [
+                zeros if part is None else state_array(self.spec, "dfinal", part, (self.count,))
+                for part in pair
+            ]
+        )
+
     def new_final(self) -> Array:
         """An array for the final state of every sequence."""
         pair = (2,) if self.spec.states == 2 else ()
@@ -291,6 +308,13 @@ class Inputs:
         shape = (self.batch.rows,) if self.listed else (self.count, self.time)
         zeros = self.ragged or partly
         return (np.zeros if zeros else np.empty)((*shape, width), self.spec.dtype)
+
+    def new_outputs(self) -> Array:
+        """An array for the outputs: rows, or (B, K) where there is one for each sequence."""
+        K = self.spec.outputs
+        if self.spec.every_step:
+            return self.new_rows(K)
+        return np.empty((self.count, K), self.spec.dtype)
 
     def padded(self, rows: Array) -> Array:
         """Rows as (batch, time, ...), with zeros after the end of a sequence."""

@@ -54,6 +54,24 @@ def arranged(inputs: Inputs, name: str, values: Array, width: int, shared: bool 
     return values[inputs.steps] if every_step and inputs.listed else values
 
 
+def of_states(inputs: Inputs, name: str, given: Any) -> Array:
+    """Real numbers for each state of the last layer at every step, whatever the read-out, as rows
+    where x is a list. Those after the last step of a sequence that counts become 0."""
+    width = inputs.spec.width
+    if inputs.listed and isinstance(given, list | tuple):
+        values = inputs.rows_of_list(name, given, width)
+    else:
+        values = check.array(name, given)
+        check.same_shape(name, values, *with_width((inputs.count, inputs.time), width))
+        values = values[inputs.steps] if inputs.listed else values
+    values = check.as_real(values, inputs.spec.dtype)
+    if inputs.mask is None:
+        return values
+    late = inputs.past_end[inputs.steps] if inputs.listed else inputs.past_end
+    result: Array = np.where(late[..., None], 0, values.reshape(*late.shape, width))
+    return result.astype(inputs.spec.dtype)
+
+
 def wrong_shape(inputs: Inputs, name: str, values: Array, expected: list[tuple[int, ...]]) -> None:
     """Raise the error for values of a wrong shape. It has a hint where the shape would be right for
     the other kind of read-out."""

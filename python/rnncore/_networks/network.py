@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from rnncore._calls import gradients, running, streaming
+from rnncore._calls import gradients, linearize, running, streaming
 from rnncore._checks import arguments as check
 from rnncore._diagnostics import flow, tracing
 from rnncore._model import initial, state
@@ -59,7 +59,8 @@ class Network:
     # Losses and gradients
     loss = gradients.loss
     loss_and_grad = gradients.loss_and_grad
-    vjp = gradients.vjp
+    vjp = linearize.vjp
+    linearize = linearize.linearize
 
     # Training
     fit = fitting.fit
