@@ -36,6 +36,7 @@ class Case:
     bidirectional: bool = False
     skip: int | None = None
     trainable: bool = False
+    readout_bias: bool | None = None
 
     def __str__(self):
         parts = [self.cell] if self.cell != "RNN" else []
@@ -45,6 +46,7 @@ class Case:
         parts += [f"skip{self.skip}"] if self.skip else []
         names = ("bias", "h0", "tokens", "bidirectional", "trainable")
         parts += [name for name in names if getattr(self, name)]
+        parts += [] if self.readout_bias is None else [f"readout_bias{self.readout_bias}"]
         return "-".join(str(part) for part in parts if part)
 
     @property
@@ -81,7 +83,7 @@ class Problem:
         self.net = getattr(rc, case.cell)(
             case.inputs, case.hidden, case.outputs, **options,
             bias=case.bias, readout=case.readout, loss=case.loss, dtype=dtype, seed=rng,
-            trainable_h0=case.trainable,
+            trainable_h0=case.trainable, readout_bias=case.readout_bias,
         )  # fmt: skip
         self.net.flat[:] *= case.scale
         if case.trainable:

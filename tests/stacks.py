@@ -21,6 +21,8 @@ VARIANTS = [
     {"tokens": True, "inputs": 4, "readout": "all", "ragged": "list", "hidden": 1},
     {"outputs": None, "readout": "all", "ragged": "mask", "trainable": True},
     {"outputs": None, "hidden": 1, "inputs": 1, "h0": True, "batch": 2},
+    {"readout_bias": False, "readout": "all", "trainable": True},
+    {"readout_bias": True, "bias": False, "loss": "bce"},
     {"batch": 1, "time": 1, "inputs": 2, "hidden": 1, "outputs": 1, "loss": "bce"},
 ]
 SKIPS = [

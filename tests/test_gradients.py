@@ -41,6 +41,9 @@ SMALL = [
     Case(ragged="mask", batch=4, time=6, h0=True, readout="all"),
     Case(ragged="mask", batch=4, time=6, nonlinearity="identity", loss="bce"),
     Case(scale=6, time=6, h0=True),  # saturated
+    Case(readout_bias=False, readout="all", h0=True),
+    Case(readout_bias=True, bias=False, hidden=1, inputs=1, outputs=1, loss="bce"),
+    Case(readout_bias=False, hidden=1, ragged="mask", tokens=True, loss="cross_entropy"),
     Case(scale=6, time=6, nonlinearity="sigmoid"),
 ]
 
@@ -60,6 +63,8 @@ GATED = [
         {"ragged": "lengths", "batch": 4, "time": 6, "h0": True, "loss": "bce"},
         {"ragged": "mask", "batch": 4, "time": 6, "h0": True, "readout": "all"},
         {"scale": 6, "time": 6, "h0": True},
+        {"readout_bias": False, "readout": "all", "ragged": "mask", "loss": "cross_entropy"},
+        {"readout_bias": True, "bias": False, "hidden": 2, "ragged": "lengths"},
     )
 ]
 LARGE_GATED = [
@@ -88,6 +93,8 @@ LARGE = [
     Case(batch=33, time=3, hidden=40, inputs=20, h0=True, readout="all"),
     Case(batch=18, time=2, hidden=150, inputs=60, h0=True),  # more columns than a panel
     Case(batch=40, time=5, hidden=20, inputs=3, ragged="mask"),
+    Case(batch=1, time=900, hidden=1, inputs=1, outputs=1, readout="all", readout_bias=False),
+    Case(batch=2, time=9, hidden=17, bias=False, readout_bias=True, readout="all"),
     Case(batch=20, time=200, hidden=5, inputs=2, outputs=3, readout="all", loss="cross_entropy"),
     Case(batch=2, time=2500, hidden=4, inputs=3, tokens=True, ragged="mask", h0=True),
 ]

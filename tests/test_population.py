@@ -27,6 +27,7 @@ def draw(seed):
     K = int(rng.choice([2, 3])) if loss == "cross_entropy" else K
     kind = KINDS[rng.integers(4)]
     make = {"loss": str(loss), "readout": str(readout), "bias": bool(rng.integers(4) > 0)}
+    make["readout_bias"] = (None, False, True)[seed % 3]
     if rng.integers(3) == 0:
         make["num_layers"], make["dropout"] = 2, float(rng.choice([0, 0.3]))
     if rng.integers(5) == 0:

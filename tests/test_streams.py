@@ -15,7 +15,8 @@ KINDS = [
     ("RNN", {"nonlinearity": "relu", "bias": False, "output_size": None}),
     ("RNN", {"skip": 3, "num_layers": 2, "trainable_h0": True}),
     ("LSTM", {"num_layers": 2, "trainable_h0": True}),
-    ("GRU", {"num_layers": 3, "bias": False}),
+    ("GRU", {"num_layers": 3, "bias": False}), ("GRU", {"readout_bias": False}),
+    ("RNN", {"bias": False, "readout_bias": True}),
 ]  # fmt: skip
 
 

@@ -46,6 +46,7 @@ class Engine:
         skip: int,
         bias: bool,
         head: bool,
+        head_bias: bool,
         start: bool,
         every_step: bool,
         nonlinearity: int,

@@ -21,7 +21,7 @@ cdef class Engine:
     def __cinit__(
         self, real[::1] flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
         Py_ssize_t outputs, *, int cell, Py_ssize_t layers, bint bidirectional, Py_ssize_t skip,
-        bint bias, bint head, bint start, bint every_step, Nonlinearity nonlinearity, int loss,
+        bint bias, bint head, bint head_bias, bint start, bint every_step, Nonlinearity nonlinearity, int loss,
         double dropout,
     ):
         """outputs: K; without a head, the states' width.  skip: s, 0 where there is none.
@@ -33,6 +33,7 @@ cdef class Engine:
         net.inputs, net.hidden, net.outputs = inputs, hidden, outputs
         net.layers, net.directions, net.skip = layers, 2 if bidirectional else 1, skip
         net.has_bias, net.has_head, net.has_start = bias, head, start
+        net.has_head_bias = head and head_bias
         net.every_step, net.nonlinearity = every_step, nonlinearity
         if not describe_loss(&net.loss, loss) and loss != 0:
             raise ValueError(f"loss: there is no number {loss}")
@@ -68,7 +69,7 @@ cdef class Engine:
             layer.bias_ih = self.take(rows if net.has_bias else 0)
             layer.bias_hh = self.take(rows if net.has_bias else 0)
         net.head_weight = self.take(net.outputs * wide if net.has_head else 0)
-        net.head_bias = self.take(net.outputs if net.has_head and net.has_bias else 0)
+        net.head_bias = self.take(net.outputs if net.has_head_bias else 0)
         net.h0 = self.take(passes * H if net.has_start else 0)
         net.c0 = self.take(passes * H if net.has_start and net.cell.memory else 0)
         for i in range(passes):

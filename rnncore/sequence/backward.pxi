@@ -191,7 +191,7 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
             plan.block.out, step, state(plan, layer, after(layer, index_read(plan, layer, first))),
             layer.slot_size,
         )
-    if plan.net.has_bias:
+    if plan.net.has_head_bias:
         add_row_sums(plan, n, grad, plan.net.head_bias, K, plan.block.out, step)
 
 

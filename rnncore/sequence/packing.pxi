@@ -58,7 +58,7 @@ cdef void pack_head(const Plan* plan) noexcept nogil:
         pack(plan.weights, layer.head_columns, H, 0, plan.vectors, columns, K, H, wide, 1)
         if plan.backward:
             pack(plan.weights, layer.head_back_weight, K, 0, plan.vectors, columns, H, K, 1, wide)
-    if plan.net.has_bias:
+    if plan.net.has_head_bias:
         pack_numbers(
             plan.weights, plan.head_bias, parameter(plan, plan.net.head_bias), K, False
         )

@@ -42,7 +42,7 @@ cdef void units_head_gradient(
             n, n, 1, 1, layer.grad_head, P, P, K, dy, padded(K),
             state(plan, layer, after(layer, index_read(plan, layer, first))),
         )
-    if plan.net.has_bias:
+    if plan.net.has_head_bias:
         for k in range(K):
             sum = 0
             for t in range(n):

@@ -126,5 +126,5 @@ cdef void pack_head_of_units(const Plan* plan) noexcept nogil:
         if plan.backward:
             pack_units(layer.head_back_weight, columns, H, K, 1, wide)
     memset(plan.head_bias, 0, padded(K) * sizeof(real))
-    if plan.net.has_bias:
+    if plan.net.has_head_bias:
         memcpy(plan.head_bias, plan.parameters + plan.net.head_bias, K * sizeof(real))

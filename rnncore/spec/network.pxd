@@ -24,6 +24,7 @@ cdef struct Network:
     Py_ssize_t skip           # s of the skip connection from h_{t-s}; 0: there is none
     bint has_bias
     bint has_head
+    bint has_head_bias
     bint has_start            # the state before the first step is a parameter
     bint every_step           # read-out "all"
     Nonlinearity nonlinearity

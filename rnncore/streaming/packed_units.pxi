@@ -137,6 +137,6 @@ cdef class PackedUnits:
         if not net.has_head:
             return 0
         pack_units(self.head_weight, p + net.head_weight, K, H, H, 1)
-        if net.has_bias:
+        if net.has_head_bias:
             memcpy(self.head_bias, p + net.head_bias, K * sizeof(real))
         return 0

@@ -144,6 +144,8 @@ def draw(number: int) -> Example:
         options["nonlinearity"] = pick("tanh", "tanh", "relu")
     if options["num_layers"] > 1 and one_in(3):
         options["dropout"] = pick(0.2, 0.5)
+    if K is not None:
+        options["readout_bias"] = (None, None, False, True)[number * 7 // 3 % 4]
     probe = getattr(rc, cell)(D, H, K, **options, seed=rng)
     scale = pick(0.5, 1.0, 1.0) if T > 50 or options.get("skip") else pick(0.5, 1, 1, 2)
     if T > 50 and options.get("nonlinearity") in ("relu", "identity"):

@@ -36,6 +36,8 @@ def networks(r, share=0.0):
             options["init"] = "unit" if H == 1 else "identity"
     if kind == "GRU":
         options["nonlinearity"] = r.choice(["tanh", "relu"])
+    if options["output_size"] is not None:
+        options["readout_bias"] = r.choice([None, None, True, False, np.False_])
     if kind == "LSTM" and options["bias"]:
         options["forget_bias"] = r.choice([None, 1, 0.5, -1.0])
     if r.random() < 0.1:

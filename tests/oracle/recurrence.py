@@ -92,13 +92,13 @@ def loss_and_grad(parameters, nonlinearity, x, h0, counts, loss, targets):
         h = states[t]
         if t in targets:
             y = times(p["head.weight"], h) if has_head else h
-            if has_head and has_bias:
+            if "head.bias" in p:
                 y = plus(y, p["head.bias"])
             value, dy = LOSSES[loss](y, targets[t])
             total += value
             if has_head:
                 add_outer(grads["head.weight"], dy, h)
-                if has_bias:
+                if "head.bias" in p:
                     grads["head.bias"] = plus(grads["head.bias"], dy)
                 dh = plus(dh, transposed_times(p["head.weight"], dy))
             else:

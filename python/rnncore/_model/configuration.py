@@ -33,6 +33,7 @@ def checked(cell: Cell, given: dict[str, Any]) -> dict[str, Any]:
         **cell.options(given),
         **checked_layers(given),
         "bias": check.flag("bias", given["bias"]),
+        "readout_bias": checked_readout_bias(given),
         "readout": check.choice("readout", given["readout"], READOUTS),
         "loss": check.choice("loss", given["loss"], [None, *LOSSES]),
         "dtype": dtype_name(given["dtype"]),
@@ -40,6 +41,19 @@ def checked(cell: Cell, given: dict[str, Any]) -> dict[str, Any]:
     if config["loss"] is not None:
         check_outputs(LOSSES[config["loss"]], outputs or state_width(config), config)
     return config
+
+
+def checked_readout_bias(given: dict[str, Any]) -> bool | None:
+    """Whether the read-out has a bias; None: where the layers have."""
+    own = given.get("readout_bias")  # which older pickles lack
+    if own is None:
+        return None
+    own = check.flag("readout_bias", own)
+    if given["output_size"] is None:
+        raise ValueError(
+            f"readout_bias: expected None without a read-out (output_size=None), got {own}"
+        )
+    return own
 
 
 def checked_layers(given: dict[str, Any]) -> dict[str, Any]:

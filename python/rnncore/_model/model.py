@@ -77,6 +77,7 @@ class Model:
             skip=config.get("skip") or 0,
             bias=config["bias"],
             head=config["output_size"] is not None,
+            head_bias=parameters.has_readout_bias(config),
             start=config["trainable_h0"],
             every_step=spec.every_step,
             nonlinearity=spec.core.NONLINEARITIES[config.get("nonlinearity", "tanh")],

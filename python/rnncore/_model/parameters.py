@@ -17,6 +17,7 @@ Shapes = dict[str, tuple[int, ...]]
 #: Values of arguments that the configuration in an older file may lack.
 DEFAULTS = {
     "num_layers": 1, "bidirectional": False, "dropout": 0.0, "trainable_h0": False, "skip": None,
+    "readout_bias": None,
 }  # fmt: skip
 
 
@@ -39,12 +40,18 @@ def parameter_shapes(cell: Cell, config: Mapping[str, Any]) -> Shapes:
         width = len(directions) * H
     if K is not None:
         shapes["head.weight"] = (K, width)
-        if config["bias"]:
+        if has_readout_bias(config):
             shapes["head.bias"] = (K,)
     if config["trainable_h0"]:
         for name in ("h0", "c0")[: cell.states]:
             shapes[name] = (config["num_layers"] * len(directions), H)
     return shapes
+
+
+def has_readout_bias(config: Mapping[str, Any]) -> bool:
+    """Whether a read-out, where there is one, has a bias: as the layers do, or as it was said."""
+    own = config["readout_bias"]
+    return bool(config["bias"] if own is None else own)
 
 
 def total(shapes: Shapes) -> int:

@@ -29,7 +29,7 @@ class LSTM(Network):
     ----------
     input_size, hidden_size, output_size, num_layers, bidirectional, dropout, bias, readout, loss
         As for `rnncore.RNN`.
-    dtype, trainable_h0
+    readout_bias, dtype, trainable_h0
         As for `rnncore.RNN`.
     init, init_scale
         Initial parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.

@@ -30,6 +30,7 @@ class Common(TypedDict, total=False):
     bidirectional: bool
     dropout: float
     bias: bool
+    readout_bias: bool | None
     readout: str
     loss: str | None
     init: Init
@@ -86,6 +87,7 @@ class Network:
         bidirectional: bool = False,
         dropout: float = 0.0,
         bias: bool = True,
+        readout_bias: bool | None = None,
         readout: str = "last",
         loss: str | None = None,
         init: Init = "torch",
@@ -98,8 +100,8 @@ class Network:
         config = {
             "input_size": input_size, "hidden_size": hidden_size, "output_size": output_size,
             "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout,
-            "trainable_h0": trainable_h0, "bias": bias, "readout": readout, "loss": loss,
-            "dtype": dtype, **_of_cell,
+            "trainable_h0": trainable_h0, "bias": bias, "readout_bias": readout_bias,
+            "readout": readout, "loss": loss, "dtype": dtype, **_of_cell,
         }  # fmt: skip
         config = checked(self._cell, config)
         rng = check.generator("seed", seed)
@@ -136,8 +138,13 @@ class Network:
 
     @property
     def bias(self) -> bool:
-        """Whether there are biases."""
+        """Whether the recurrent layers have biases."""
         return self._model.config["bias"]  # type: ignore[no-any-return]
+
+    @property
+    def readout_bias(self) -> bool:
+        """Whether there is a read-out that has a bias."""
+        return "head.bias" in self._model.parameters
 
     @property
     def readout(self) -> str:

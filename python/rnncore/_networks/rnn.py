@@ -51,7 +51,9 @@ class RNN(Network):
         During a fit, the share of a layer's outputs that are zero for the next layer. The others
         are multiplied by 1 / (1 - dropout).
     bias : bool
-        Whether the recurrent layers and the read-out have biases.
+        Whether the recurrent layers have biases.
+    readout_bias : bool, optional
+        Whether the read-out has a bias. None: where the recurrent layers have.
     readout : {"last", "all"}
         One output per sequence, from its last state, or one per time step.
     loss : {None, "bce", "mse", "cross_entropy", "huber", "poisson", "gaussian_nll"}
