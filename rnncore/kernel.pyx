@@ -47,7 +47,8 @@ from rnncore.spec.layout cimport (
     most_rows, sum_width, tape_rows,
 )
 from rnncore.spec.network cimport (
-    BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, state_rows, target_width,
+    BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, state_rows, target_size,
+    target_width,
 )
 from rnncore.spec.plan cimport (
     MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, each, goes_back,

@@ -11,6 +11,8 @@ LOSSES = ["bce", "mse", "cross_entropy", "huber", "poisson", "gaussian_nll"]
 
 
 def targets(rng, loss, shape, K):
+    if loss == "cross_entropy" and rng.integers(3) == 0:
+        return rng.dirichlet(np.ones(K), shape)
     if loss == "cross_entropy":
         return rng.integers(-1, K, shape)
     if loss == "gaussian_nll":
@@ -41,7 +43,7 @@ def draw(seed):
         make["nonlinearity"] = str(rng.choice(["tanh", "relu"]))
     x = rng.standard_normal((B, T, D)) if rng.integers(4) else rng.integers(0, D, (B, T))
     y = targets(rng, loss, (B, T) if readout == "all" else (B,), K)
-    if loss == "cross_entropy":
+    if loss == "cross_entropy" and y.dtype.kind == "i":
         y[..., :1] = np.abs(y[..., :1])
         y = y if readout == "all" else np.abs(y)
     extra = {}

@@ -21,8 +21,8 @@ cdef class Engine:
     def __cinit__(
         self, real[::1] flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
         Py_ssize_t outputs, *, int cell, Py_ssize_t layers, bint bidirectional, Py_ssize_t skip,
-        bint bias, bint head, bint head_bias, bint start, bint every_step, Nonlinearity nonlinearity, int loss,
-        double dropout,
+        bint bias, bint head, bint head_bias, bint start, bint every_step,
+        Nonlinearity nonlinearity, int loss, double dropout,
     ):
         """outputs: K; without a head, the states' width.  skip: s, 0 where there is none.
         start: the first states are parameters, "h0" (and "c0"), one for all sequences."""
@@ -109,6 +109,8 @@ cdef class Engine:
         memset(&plan.result, 0, sizeof(Result))
         memcpy(plan.layers, self.layers, passes * sizeof(Layer))
         plan.net, plan.passes = self.net, passes
+        if seqs.soft:
+            plan.net.loss.evaluate, plan.net.loss.classes = self.net.loss.soft, False
         plan.tokens = seqs.tokens != NULL
         plan.masked = seqs.mask != NULL
         plan.ragged = seqs.length != NULL or plan.masked
@@ -252,7 +254,10 @@ cdef class Engine:
         cdef Py_ssize_t count = self.outputs_of(batch), width = target_width(&self.net)
         if self.net.loss.evaluate == NULL:
             raise ValueError("this network has no loss")
-        if self.net.loss.classes:
+        if self.net.loss.soft != NULL and target is not None:
+            seqs.soft, width = True, 1
+            seqs.target = reals("target", &target[0, 0], target.shape, count, self.net.outputs)
+        elif self.net.loss.classes:
             seqs.classes = indices("classes", &classes[0], classes.shape, count)
         else:
             seqs.target = reals("target", &target[0, 0], target.shape, count, width)

@@ -1,6 +1,7 @@
-"""Cross-entropy on logits, against the number d of a class.
+"""Cross-entropy on logits, against the number d of a class, or the probability p_k of each.
 
-    L = log(sum_k exp z_k) - z_d      dL/dz = softmax(z) - onehot(d)
+    L = log(sum_k exp z_k) - z_d            dL/dz = softmax(z) - onehot(d)
+    L = -sum_k p_k log softmax(z)_k         dL/dz = (sum_k p_k) softmax(z) - p
 
 Sums over "the other classes" are formed as such instead of as 1 - p, so that a loss near 0 and a
 slope near 0 keep their digits.
@@ -112,6 +113,63 @@ cdef inline vreal cross_entropy_evaluate(
     return of_vectors(4, K, z, target, weight, scale, losses)
 
 
+cdef inline vreal soft_evaluate(
+    Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
+    Py_ssize_t _weight_rows, const real* scale, real* losses, bint* _outside,
+) noexcept nogil:
+    """`Evaluate` against probabilities.  1 - softmax and the sum of p but for p_k are formed as
+    sums over the others where these may be small."""
+    cdef vreal zero = vset1(0), one = vset1(1), total = zero
+    cdef vreal top, most, a, e, p, w, s, rest, away, others, unlikely, cost, loss
+    cdef vreal found, chosen
+    cdef Py_ssize_t k
+    cdef int v
+    cdef real* row
+    for v in range(vectors):
+        top = largest(K, vectors, z + v * LANES)
+        if vsum(vmul(top, zero)) != 0:
+            limit(K, vectors, z + v * LANES)
+            top = largest(K, vectors, z + v * LANES)
+        most = largest(K, vectors, target + v * LANES)
+        others = unlikely = cost = found = chosen = zero
+        for k in range(K):
+            row = z + (k * vectors + v) * LANES
+            p, a = vload(target + (k * vectors + v) * LANES), vsub(vload(row), top)
+            e = vexp(a)
+            vstore(row, e)
+            cost = vfma(p, vsub(zero, a), cost)
+            others = vadd(others, vselect(is_first(e, one, &found), zero, e))
+            unlikely = vadd(unlikely, vselect(is_first(p, most, &chosen), zero, p))
+        # sum_k p_k (log(sum) - a_k), of which nothing is negative
+        w = vload(weight + v * LANES)
+        loss = vlog_ratio(vadd(one, others), others, zero)
+        loss = weighted(w, vfma(vadd(most, unlikely), loss, cost))
+        total = vadd(total, loss)
+        if losses != NULL:
+            vstore(losses + v * LANES, loss)
+        if losses == z:            # dL/dz is not wanted
+            continue
+        found = chosen = zero
+        for k in range(K):         # s (sum of p - p_k) - p_k (1 - s)
+            row = z + (k * vectors + v) * LANES
+            p, e = vload(target + (k * vectors + v) * LANES), vload(row)
+            s = vdiv(e, vadd(one, others))
+            rest = vdiv(others, vadd(one, others))
+            rest = vselect(is_first(e, one, &found), rest, vsub(one, s))
+            away = vsub(vadd(most, unlikely), p)
+            away = vselect(is_first(p, most, &chosen), unlikely, away)
+            s = vsub(vmul(s, away), vmul(p, rest))
+            vstore(row, weighted(w, vmul(vload_any(scale + v * LANES), s)))
+    return total
+
+
+cdef inline vmask is_first(vreal number, vreal most, vreal* found) noexcept nogil:
+    """Where a number is the largest, and none before it was."""
+    cdef vreal now = vselect(vless(number, most), vset1(0), vsub(vset1(1), found[0]))
+    found[0] = vadd(found[0], now)
+    return vless(vset1(0), now)
+
+
 cdef inline vreal largest(Py_ssize_t K, int vectors, const real* z) noexcept nogil:
     """The largest logit of each lane of a vector."""
     cdef vreal top = vload(z), a
@@ -138,4 +196,5 @@ cdef inline vmask is_class(Py_ssize_t k, vreal d) noexcept nogil:
 
 
 cdef inline void cross_entropy(Loss* loss) noexcept nogil:
-    loss.name, loss.classes, loss.evaluate = "cross_entropy", True, cross_entropy_evaluate
+    loss.name, loss.joint, loss.classes = "cross_entropy", True, True
+    loss.evaluate, loss.soft = cross_entropy_evaluate, soft_evaluate

@@ -20,10 +20,12 @@ ctypedef vreal (*Point)(vreal z, vreal d, vreal* slope) noexcept nogil
 
 cdef struct Loss:
     const char* name
-    bint classes              # whether a step has one target, the number of a class
-    int outputs               # outputs that belong to one target, unless it is a class
+    bint joint                # whether a step has one target, for all of its outputs
+    bint classes              # whether that is the number of a class
+    int outputs               # outputs that belong to one target, unless it is for all
     double low, high          # what a target may be: no less and no more
     Evaluate evaluate
+    Evaluate soft             # of a loss of classes: against their probabilities (K, lanes)
 
 
 cdef inline vreal weighted(vreal weight, vreal value) noexcept nogil:

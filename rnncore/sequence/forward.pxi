@@ -205,7 +205,7 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
             K, plan.vectors, z, target, weight, W, plan.job.scale, losses, &outside
         ))
         z += K * plan.lanes
-        target += target_width(&plan.net) * plan.lanes
+        target += target_size(&plan.net) * plan.lanes
         weight += W * plan.lanes
     if outside:
         plan.result.faults |= BAD_TARGET

@@ -28,7 +28,7 @@ cdef void gather_targets(
         if seqs.target_weight != NULL:
             spread_weights(plan, seqs, first_row, t0 + t, weight)
     if seqs.classes == NULL:
-        W = target_width(&plan.net)
+        W = target_size(&plan.net)
         gather_rows(
             plan, seqs.target, W, first_row, t0, n, mask, plan.block.target, W * plan.lanes
         )

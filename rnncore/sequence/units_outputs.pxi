@@ -46,7 +46,9 @@ cdef void compare_units(
         return
     if seqs.losses != NULL:
         losses = z                # dL/dy is not wanted then
-    if seqs.target != NULL and any_not_finite(seqs.target + row * W, n * W):
+    if seqs.target != NULL and any_not_finite(
+        seqs.target + row * target_size(&plan.net), n * target_size(&plan.net)
+    ):
         plan.result.faults |= BAD_TARGET
     while t < n:
         m = min(n - t, <Py_ssize_t>LANES)
@@ -76,7 +78,7 @@ cdef void targets_of_steps(
     Plan* plan, const Sequences* seqs, Py_ssize_t row, Py_ssize_t m,
 ) noexcept nogil:
     """Targets and weights of m rows into as many lanes; the other lanes do not count."""
-    cdef Py_ssize_t W = target_width(&plan.net), V = plan.weight_rows, k, lane
+    cdef Py_ssize_t W = target_size(&plan.net), V = plan.weight_rows, k, lane
     cdef real* target = plan.block.target
     cdef real* weight = plan.block.weight
     cdef int64_t number

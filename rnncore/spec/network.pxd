@@ -48,8 +48,9 @@ cdef struct Sequences:
     const unsigned char* mask  # (rows)
     const real* h0            # (B, states, H)
     const real* c0            # (B, states, H)
-    const real* target        # (rows or B, targets), as many as `target_width`
+    const real* target        # (rows or B, numbers), as many as `target_size`
     const int64_t* classes    # (rows or B); in a fit NULL, where classes are reals among targets
+    bint soft                 # target has probabilities of classes
     const real* target_weight  # (rows or B, targets): 0 where a target does not count
     const real* dy            # (rows or B, K): dL/dy given instead of a loss
     const real* dhidden       # (rows, directions H): dL/dh_t of the last layer, with or without it
@@ -77,6 +78,11 @@ cdef inline Py_ssize_t state_rows(const Network* net) noexcept nogil:
 
 
 cdef inline Py_ssize_t target_width(const Network* net) noexcept nogil:
-    """Targets that belong to the outputs of a step: a class, or a number for each of K, or for
-    every two of them."""
-    return 1 if net.loss.classes else net.outputs // net.loss.outputs
+    """Targets that belong to the outputs of a step: one for all of them, or a number for each of K,
+    or for every two of them."""
+    return 1 if net.loss.joint else net.outputs // net.loss.outputs
+
+
+cdef inline Py_ssize_t target_size(const Network* net) noexcept nogil:
+    """Numbers that these targets are: one that is for all is a class, or K probabilities."""
+    return net.outputs if net.loss.joint and not net.loss.classes else target_width(net)

@@ -51,7 +51,7 @@ Of the block:
                                       Steps of a segment, or of all where there are two directions
     top     (segment, directions H, lanes)  states of the last layer, side by side
     out     (segment, K, lanes)       logits, overwritten by dL/dlogits
-    target  (segment, targets, lanes)  what they should be, see `target_width`
+    target  (segment, targets, lanes)  what they should be, see `target_size`
     weight  (segment, weight_rows, lanes)  1 where that target counts, or its weight
 
 A *segment* is as many steps as keep a block's matrices in the second-level

@@ -43,6 +43,11 @@ class Example:
         return f"example {self.number}: {self.cell}{self.sizes}, {parts}"
 
     @property
+    def soft(self):
+        """Whether targets are probabilities of classes."""
+        return self.options["loss"] == "cross_entropy" and self.y.dtype.kind == "f"
+
+    @property
     def every_step(self):
         return self.options["readout"] == "all"
 
@@ -59,7 +64,11 @@ class Example:
     def target_weights(self):
         """Shaped as y with its K: what the loss of a target is multiplied by, 0 where it does not
         count."""
-        y = self.y if self.options["loss"] != "cross_entropy" else self.y[..., None]
+        y = self.y
+        if self.soft:
+            y = y[..., 0]  # which is at least 0
+        if self.options["loss"] == "cross_entropy":
+            y = y[..., None]
         weights = (y >= 0 if self.options["loss"] == "cross_entropy" else np.ones(y.shape)) * 1.0
         for given in (self.target_mask, self.sample_weight):
             if given is not None:
@@ -183,6 +192,7 @@ def draw(number: int) -> Example:
     y, sample_weight = further(np.random.default_rng([number, 43]), options, width, y)
     if target_mask is not None and target_mask.ndim > len(leading):
         target_mask = target_mask[..., : y.shape[-1]]
+    y = softened(np.random.default_rng([number, 44]), options, width, y)
     return Example(
         number, cell, (D, H, K), options, flat, rows, tokens, lengths, mask,
         ragged.startswith("list"), h0, y,
@@ -193,6 +203,16 @@ def draw(number: int) -> Example:
          "target_mask": target_mask is not None, "truncate": truncate,
          "sample_weight": sample_weight is not None},
     )  # fmt: skip
+
+
+def softened(rng, options, width, y):
+    """Of some examples with classes probabilities instead, some of them 0 and 1."""
+    if options["loss"] != "cross_entropy" or rng.integers(3):
+        return y
+    p = rng.exponential(size=(*y.shape, width)) * (rng.random((*y.shape, width)) < 0.8)
+    p[..., 0] += rng.random(y.shape) < 0.3
+    p = np.where(p.sum(axis=-1, keepdims=True) > 0, p, 1)
+    return (p / p.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
 def further(rng, options, width, y):

@@ -125,6 +125,12 @@ class Reference:
                 [(m - d) / np.exp(s), 0.5 * (1 - (d - m) ** 2 / np.exp(s))], axis=-1
             )
             return weights * losses, np.concatenate([weights, weights], axis=-1) * slopes
+        elif example.soft:
+            p = d.astype(float)
+            top = y.max(axis=-1, keepdims=True)
+            log_sum = top + np.log(np.exp(y - top).sum(axis=-1, keepdims=True))
+            losses = (p * (log_sum - y)).sum(axis=-1, keepdims=True)
+            slopes = p.sum(axis=-1, keepdims=True) * np.exp(y - log_sum) - p
         else:
             chosen = np.maximum(d, 0)[..., None]
             top = y.max(axis=-1, keepdims=True)

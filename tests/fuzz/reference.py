@@ -95,7 +95,12 @@ def loss(net, p, sequences, targets, h0=None):
     for y, d, (_, counted) in zip(ys, targets, sequences, strict=True):
         if net.readout == "all":
             y, d = y[counted], np.asarray(d)[counted]
-        if net.config["loss"] == "cross_entropy":
+        if net.config["loss"] == "cross_entropy" and np.asarray(d).dtype.kind == "f":
+            y, d = (np.reshape(v, (-1, net._model.spec.outputs)) for v in (y, d))
+            top = y.max(axis=-1, keepdims=True)
+            total -= (d * (y - top - np.log(np.exp(y - top).sum(axis=-1, keepdims=True)))).sum()
+            number += len(d)
+        elif net.config["loss"] == "cross_entropy":
             y, d = np.reshape(y, (-1, net._model.spec.outputs)), np.reshape(d, -1)
             y, d = y[d >= 0], d[d >= 0]
             top = y.max(axis=-1, keepdims=True) if len(y) else 0

@@ -120,6 +120,8 @@ class Data:
             return False
         counted = self.counted if self.net.readout == "all" else np.ones(self.B, bool)
         loss = self.net.config["loss"]
+        if loss == "cross_entropy" and getattr(y, "dtype", np.dtype(int)).kind == "f":
+            return beyond(y, counted, 0)  # probabilities
         if loss == "cross_entropy":
             return beyond(y, counted, -np.inf, self.net._model.spec.outputs - 1)
         return beyond(y, counted, *((0, 1) if loss == "bce" else ()))
@@ -129,7 +131,10 @@ class Data:
         r, net = self.r, self.net
         K, every, loss = net._model.spec.outputs, net.readout == "all", net.config["loss"]
         shape = (self.B, self.T) if every else (self.B,)
-        if loss == "cross_entropy":
+        soft = loss == "cross_entropy" and r.random() < 0.3
+        if soft:  # of K classes
+            y = np.reshape([split(r, 8, K) for _ in range(int(np.prod(shape)))], (*shape, K)) / 8
+        elif loss == "cross_entropy":
             y = numbers(r, shape, -1, K - 1, whole=True)
             if not ((y >= 0) & (self.counted if every else True)).any():
                 bad = True  # nothing counts
@@ -138,7 +143,9 @@ class Data:
                 shape = (*shape, K)
             y = numbers(r, shape, 0, 8) if loss == "bce" else numbers(r, shape)
         nothing = (every and not self.counted.any()) or (
-            loss == "cross_entropy" and not ((y >= 0) & (self.counted if every else True)).any()
+            loss == "cross_entropy"
+            and not soft
+            and not ((y >= 0) & (self.counted if every else True)).any()
         )
         value = self.per_output(y)
         targets = [part[:n] if every else part for part, n in zip(y, self.lengths, strict=True)]
@@ -198,6 +205,12 @@ class Data:
             return {"threads": rubbish(r)}
         count = r.choice([None, 1, 2, 3, 2**31 - 1, np.int8(1)])
         return {"threads": Value(count, True)}
+
+
+def split(r, total, parts):
+    """A whole number as a sum of so many, some of them 0."""
+    cuts = sorted(r.randint(0, total) for _ in range(parts - 1))
+    return np.diff([0, *cuts, total])
 
 
 def beyond(given, counted, low=-np.inf, high=np.inf):

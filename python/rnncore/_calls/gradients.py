@@ -37,19 +37,22 @@ def loss(
     x, h0, lengths, mask, threads
         See the notes of `rnncore.RNN`.
     y : array_like
-        Targets: integers (B,) for "cross_entropy", of which a negative one does not count,
-        else numbers (B, K), or (B,) where K = 1; half as many for "gaussian_nll". With
-        ``readout="all"`` one for every step: (B, T) or (B, T, K), or a list as long as that of
-        x.
+        Targets: integers (B,) for "cross_entropy", of which a negative one does not count, or
+        floats (B, K), the probability of every class; else numbers (B, K), or (B,) where K = 1;
+        half as many for "gaussian_nll". With ``readout="all"`` one for every step: (B, T) or
+        (B, T, K), or a list as long as that of x. Probabilities must sum to 1, within 1e-4 in
+        float32 and 1e-6 in float64.
     target_mask : array_like of bool, or "nan"
         Which targets count: shaped as y, or without its last axis where all K outputs of a
-        sequence or step do or do not. "nan": those that are not NaN. The targets of steps that
+        sequence or step do or do not, which is always so of "cross_entropy". "nan": those that
+        are not NaN. The targets of steps that
         do not count (by ``lengths`` or ``mask``) never do; a step whose target does not count
         is run like any other.
     sample_weight : array_like, optional
         What the loss of each target is multiplied by, at least 0: one number for every
-        sequence, (B,), or with ``readout="all"`` also for every step, (B, T), or shaped as y.
-        The mean is then the sum of w L over the sum of w.
+        sequence, (B,), or with ``readout="all"`` also for every step, (B, T), or shaped as y (of
+        "cross_entropy" without an axis of classes). The mean is then the sum of w L over that of
+        w.
     reduction : {"mean", "sum", "none"}
         "none" gives the loss of every target, times its weight: (B,) or (B, T) for
         "cross_entropy", else (B, K) or (B, T, K), without the last axis where K = 1; zero where
@@ -62,8 +65,8 @@ def loss(
     Raises
     ------
     TypeError, ValueError
-        For bad input, a class that does not exist, a probability outside [0, 1], or a
-        network without a loss.
+        For bad input, a class that does not exist, a probability outside [0, 1],
+        probabilities of classes that do not sum to 1, or a network without a loss.
 
     Examples
     --------

@@ -23,6 +23,9 @@ Targets = tuple[Array | None, Array | None, Array | None]
 #: As `target_mask`: targets that are NaN do not count.
 MISSING = "nan"
 
+#: How far from 1 the probabilities of all classes may sum up.
+SOFT_TOLERANCE = {"float32": 1e-4, "float64": 1e-6}
+
 
 def reals(inputs: Inputs, name: str, given: Any, width: int) -> Array:
     """Real numbers, `width` for each output, as the core takes them; see `per_output`."""
@@ -94,6 +97,8 @@ def targets(inputs: Inputs, y: Any, target_mask: Any = None, sample_weight: Any 
     if target_mask is not None or sample_weight is not None:
         return weighted_targets(inputs, loss, y, target_mask, sample_weight)
     if loss.classes:
+        if is_soft(inputs, y):
+            return soft_targets(inputs, y), None, None
         return None, class_numbers(per_output(inputs, "y", y, 0)), None
     return reals(inputs, "y", y, loss.targets(inputs.spec.outputs)), None, None
 
@@ -103,7 +108,7 @@ def for_core(inputs: Inputs, of: Targets) -> Targets:
     target, classes, weight = of
     width = width_of(inputs)
     return (
-        None if target is None else target.reshape(-1, width),
+        None if target is None else target.reshape(-1, size_of(inputs)),
         None if classes is None else classes.reshape(-1),
         None if weight is None else weight.reshape(-1, width),
     )
@@ -119,28 +124,70 @@ def weighted_targets(
     inputs: Inputs, loss: Loss, y: Any, target_mask: Any, sample_weight: Any
 ) -> Targets:
     """`targets` where some do not count or have weights. Those that do not count are ignored."""
-    spec = inputs.spec
+    spec, soft = inputs.spec, loss.classes and is_soft(inputs, y)
     width = 0 if loss.classes else loss.targets(spec.outputs)
-    values = per_output(inputs, "y", y, width).reshape(-1, max(1, width))
-    where = np.ones(values.shape, bool)
+    size = spec.outputs if soft else width
+    values = per_output(inputs, "y", y, size).reshape(-1, max(1, size))
+    where: Array = np.ones((len(values), max(1, width)), bool)
     if isinstance(target_mask, str):
         check.choice("target_mask", target_mask, [MISSING])
-        where = ~np.isnan(values)
-        if loss.classes and (values[where] == np.trunc(values[where])).all():
+        where = ~np.isnan(values).any(axis=1, keepdims=True) if soft else ~np.isnan(values)
+        if loss.classes and not soft and (values[where] == np.trunc(values[where])).all():
             values = np.where(where, values, -1).astype(np.int64)
     elif target_mask is not None:
-        where = mask_for(inputs, target_mask, width).reshape(values.shape)
+        where = mask_for(inputs, target_mask, width).reshape(where.shape)
     weight: Array | None = where
     if sample_weight is not None:
-        weight = where * weights_of_samples(inputs, sample_weight, width).reshape(values.shape)
+        weight = where * weights_of_samples(inputs, sample_weight, width).reshape(where.shape)
         where = weight > 0
-    elif loss.classes:
+    elif loss.classes and not soft:
         weight = None
     if weight is not None:
         weight = np.ascontiguousarray(weight, spec.dtype)
+    if soft:
+        return checked_soft(inputs, values, where), None, weight
     if loss.classes:
         return None, np.where(where, class_numbers(values), -1).ravel(), weight
     return check.as_real(np.where(where, values, 0), spec.dtype), None, weight
+
+
+def is_soft(inputs: Inputs, y: Any) -> bool:
+    """Whether targets of a loss of classes are numbers with an axis more than classes have: their
+    probabilities."""
+    axes = 1 + inputs.spec.every_step
+    if inputs.listed and inputs.spec.every_step and isinstance(y, list | tuple):
+        first = check.items("y", y)[:1]
+        axes, y = 1, first[0] if first else y
+    values = y if isinstance(y, np.ndarray) else check.array("y", y)
+    return values.dtype.kind == "f" and values.ndim == axes + 1
+
+
+def soft_targets(inputs: Inputs, y: Any) -> Array:
+    """The probabilities of classes, as the core takes them."""
+    K = inputs.spec.outputs
+    values = per_output(inputs, "y", y, K).reshape(-1, K)
+    return checked_soft(inputs, values, np.ones((len(values), 1), bool))
+
+
+def checked_soft(inputs: Inputs, values: Array, where: Array) -> Array:
+    """Probabilities (rows, K) in the network's precision, and zeros where a row does not count."""
+    spec = inputs.spec
+    if spec.every_step:
+        steps = inputs.counted[inputs.steps] if inputs.listed else inputs.counted
+        where = where & steps.reshape(-1, 1)
+    values = np.where(where, values, 0)
+    shown = shaped(inputs, values)
+    check.all_finite("y", shown)
+    check.within("y", "probabilities", shown, 0, float("inf"))
+    sums = shown.sum(axis=-1, dtype=float)
+    wrong = np.abs(sums - 1) > SOFT_TOLERANCE[spec.dtype.name]
+    wrong &= shaped(inputs, where)[..., 0]
+    if wrong.any():
+        at = check.first(wrong)
+        raise ValueError(
+            f"y: expected probabilities that sum to 1, got a sum of {sums[at]:.6g} at {list(at)}"
+        )
+    return check.as_real(values, spec.dtype)
 
 
 def mask_for(inputs: Inputs, target_mask: Any, width: int) -> Array:
@@ -218,6 +265,12 @@ def width_of(inputs: Inputs) -> int:
     return inputs.spec.loss.targets(inputs.spec.outputs)
 
 
+def size_of(inputs: Inputs) -> int:
+    """How many numbers the targets of a step (or of a sequence) are, where they are no classes."""
+    assert inputs.spec.loss is not None
+    return inputs.spec.outputs if inputs.spec.loss.classes else width_of(inputs)
+
+
 def new_losses(inputs: Inputs) -> Array:
     """An array of zeros for the loss of every target: the core writes those that count."""
     rows = inputs.batch.rows if inputs.spec.every_step else inputs.count
@@ -257,7 +310,7 @@ def explain(inputs: Inputs, y: Any, target_mask: Any = None, sample_weight: Any 
         by_step = spec.every_step and inputs.listed
         values = inputs.padded(classes) if by_step else classes.reshape(counts.shape)
         check.within("y", "classes", values, 0, spec.outputs - 1, counts)
-    else:
+    elif not loss.classes:  # of probabilities of classes, `targets` has checked all
         assert target is not None
         values = shaped(inputs, target)
         where = counts[..., None] if weight is None else shaped(inputs, weight) > 0

@@ -62,7 +62,8 @@ class RNN(Network):
 
         * "bce": binary cross-entropy of the logit y;
         * "mse": the squared error ``(d - y)**2``;
-        * "cross_entropy": cross-entropy of logits; a target with a negative class does not count;
+        * "cross_entropy": cross-entropy of logits, against classes, of which a negative one does
+          not count, or against a probability p_k of each: ``-sum_k p_k log softmax(y)_k``;
         * "huber": half the squared error up to an error of 1, and linear beyond;
         * "poisson": ``exp(y) - d y``, for counts d, where y is the logarithm of the rate;
         * "gaussian_nll": ``(s + (d - m)**2 exp(-s)) / 2``, for numbers d of mean m and log
