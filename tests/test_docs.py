@@ -16,10 +16,18 @@ MODULES = ["rnncore"] + [
     for module in pkgutil.walk_packages(rnncore.__path__, "rnncore.")
     if not module.name.startswith(("rnncore._core_", "rnncore.__main__", "rnncore._bench."))
 ]
+#: What modules need to be imported, or their examples to run.
+NEEDS = {
+    "torch": ("rnncore.torch", "rnncore._torch", "rnncore._storage.to_torch",
+              "rnncore._networks.from_torch"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name):
+    for package, modules in NEEDS.items():
+        if name.startswith(modules):
+            pytest.importorskip(package)
     assert doctest.testmod(import_module(name)).failed == 0
 
 
@@ -38,14 +46,27 @@ def test_readme(tmp_path, monkeypatch):
         assert names.get("accuracy", 1) > 0.95  # an example that learns
 
 
-def test_code_of_populations():
+def run_blocks(document):
+    """What the code of a document defines, run from top to bottom."""
     names = {}
-    for block in re.findall(
-        r"```python\n(.*?)```", (ROOT / "docs" / "populations.md").read_text("utf-8"), re.S
-    ):
-        exec(compile(block, "populations.md", "exec"), names)
+    text = (ROOT / "docs" / document).read_text("utf-8")
+    for block in re.findall(r"```python\n(.*?)```", text, re.S):
+        exec(compile(block, document, "exec"), names)
+    return names
+
+
+def test_code_of_populations():
+    names = run_blocks("populations.md")
     assert len(names["found"]) == 192
     assert names["pop"](names["x"]).hidden.shape == (20, 40, 50, 2)
+
+
+def test_code_for_pytorch():
+    pytest.importorskip("torch")
+    names = run_blocks("torch.md")
+    assert names["losses"][-1] < 0.3 * names["losses"][0]
+    y = names["model"](names["x"]).detach().numpy()
+    assert abs(names["net"](names["x"].numpy()).y - y).max() < 1e-5
 
 
 def test_files_named_in_documents_exist():

@@ -26,12 +26,14 @@
 #     _networks          the public classes, which list the methods; load
 #     _population        many networks at once; the public class is in population
 #     _sweep             populations over grids of options, subjects and folds
+#     _torch torch       layers for PyTorch, which this module does not import
 #     _demo _bench       programs of the command line
 
 from rnncore import schedules
 from rnncore._calls.running import Output
 from rnncore._diagnostics.flow import GradientFlow
 from rnncore._diagnostics.tracing import Trace
+from rnncore._networks.from_torch import from_torch
 from rnncore._networks.gru import GRU
 from rnncore._networks.load import load
 from rnncore._networks.lstm import LSTM
@@ -58,6 +60,7 @@ __all__ = [
     "Sweep",
     "Trace",
     "__version__",
+    "from_torch",
     "load",
     "schedules",
     "show_config",

@@ -77,6 +77,7 @@ cdef class Tape:
     cdef cnp.ndarray parameters, x    # copies; of x or the tokens, where they are read again
     cdef shared_int busy
     cdef readonly int faults
+    cdef readonly Py_ssize_t rows
 
     def __cinit__(
         self, Engine engine not None, Batch batch not None, real[:, ::1] y not None,
@@ -86,7 +87,7 @@ cdef class Tape:
         """Outputs and states as of `Engine.forward`."""
         cdef Plan* plan = &self.plan
         cdef Sequences* seqs = &self.seqs
-        self.engine, self.batch = engine, batch
+        self.engine, self.batch, self.rows = engine, batch, batch.rows
         engine.take_batch(seqs, batch)
         engine.set_outputs(seqs, batch, y, hidden, final, final_c)
         engine.prepare(

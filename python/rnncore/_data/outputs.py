@@ -131,7 +131,8 @@ def weighted_targets(
     where: Array = np.ones((len(values), max(1, width)), bool)
     if isinstance(target_mask, str):
         check.choice("target_mask", target_mask, [MISSING])
-        where = ~np.isnan(values).any(axis=1, keepdims=True) if soft else ~np.isnan(values)
+        missing: Array = np.isnan(values)
+        where = ~(missing.max(axis=1, keepdims=True) if soft else missing)
         if loss.classes and not soft and (values[where] == np.trunc(values[where])).all():
             values = np.where(where, values, -1).astype(np.int64)
     elif target_mask is not None:

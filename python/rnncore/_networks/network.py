@@ -18,7 +18,7 @@ from rnncore._model.cells import Cell
 from rnncore._model.configuration import checked
 from rnncore._model.initial import Init
 from rnncore._model.model import Model
-from rnncore._storage import saving
+from rnncore._storage import saving, to_torch
 from rnncore._training import fitting, objectives
 from rnncore._types import Array
 
@@ -76,6 +76,7 @@ class Network:
     state_dict = state.state_dict
     load_state_dict = state.load_state_dict
     save = saving.save
+    to_torch = to_torch.to_torch
 
     def __init__(
         self,

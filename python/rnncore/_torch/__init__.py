@@ -1,0 +1,1 @@
+"""What the layers for PyTorch are made of."""
