@@ -9,7 +9,8 @@
 torch.Size([48, 16])
 
 They are subclasses, with the same constructors, parameters, state dicts, arguments and results.
-What runs and differentiates them is the compiled core of rnncore: on the CPU, in float32 or float64.
+What runs and differentiates them is the compiled core of rnncore, on the CPU, in float32 or
+float64.
 
 The parameters lie in the flat vector of a network of rnncore, which is ``layer.network``; an
 optimiser of PyTorch that changes one changes the other. Where PyTorch has put a parameter elsewhere
