@@ -102,6 +102,38 @@ def test_the_same_by_processes():
     assert there["test_loss"].tobytes() == here["test_loss"].tobytes()
 
 
+class Interruption(Exception):
+    pass
+
+
+def test_a_sweep_goes_on_after_an_interruption(tmp_path, monkeypatch):
+    """It fails between two architectures."""
+    x, y = data()
+    options = {"grid": {"hidden_size": [1, 2, 3]}, "folds": 3, "seeds": 2, **FIXED}
+    expected = rc.sweep(rc.GRU, x, y, **options)
+    folder, fit, calls = tmp_path / "new" / "one", rc.Population.fit, []
+
+    def failing(pop, *args, **more):
+        calls.append(pop)
+        if len(calls) == 3:
+            raise Interruption
+        return fit(pop, *args, **more)
+
+    monkeypatch.setattr(rc.Population, "fit", failing)
+    with pytest.raises(Interruption):
+        rc.sweep(rc.GRU, x, y, checkpoint=folder, **options)
+    assert sorted(path.name for path in folder.iterdir()) == ["0000-GRU.npz", "0001-GRU.npz"]
+    found = rc.sweep(rc.GRU, x, y, checkpoint=folder, **options)
+    assert found["test_loss"].tobytes() == expected["test_loss"].tobytes()
+    assert found["loss"].tobytes() == expected["loss"].tobytes()
+    assert (found["best_epoch"] == expected["best_epoch"]).all()
+    with pytest.raises(ValueError, match="checkpoint"):  # of another sweep
+        rc.sweep(rc.GRU, x, y, checkpoint=folder, **{**options, "seeds": 3})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="checkpoint: expected a folder"):
+        rc.sweep(rc.GRU, x, y, checkpoint=tmp_path / "file", **options)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

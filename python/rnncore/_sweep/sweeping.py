@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterable, Mapping
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,7 @@ def sweep(
     folds: Any = None,
     inner: Any = None,
     groups: Any = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Sweep:
     """Fit networks over a grid of options, subjects, folds and seeds, as populations.
@@ -64,6 +67,10 @@ def sweep(
         share.
     groups : array_like, optional
         Which sequences must stay together, (B,): with a number of folds, and for splitters.
+    checkpoint : path, optional
+        A folder, made if there is none, for one checkpoint of each architecture (a class with its
+        sizes and other arguments of networks). The same call goes on from there after it was
+        interrupted, with the same bits, and does not repeat what was finished.
     **options
         Arguments of the networks and of `rnncore.Population.fit` that are the same for all.
 
@@ -103,12 +110,14 @@ def sweep(
     if inner is not None and "validation" in {*grid, *options}:
         raise ValueError("validation: expected None with inner=, which holds sequences out")
     numbers = seeds_of(seeds)
+    folder = None if checkpoint is None else folder_of(checkpoint)
     found = Sweep(design)
     per_fit = [name for name in grid if name in PER_MEMBER]
     of_networks = [name for name in grid if name not in PER_MEMBER]
     for cls in kinds:
         for values in product(*(grid[name] for name in of_networks)):
             fixed = dict(zip(of_networks, values, strict=True))
+            number = len(found.histories)
             rows = [
                 ({"kind": cls.__name__, **fixed, **dict(zip(per_fit, chosen, strict=True)),
                   **split.labels, "seed": seed}, split)
@@ -116,8 +125,20 @@ def sweep(
                 for split in splits
                 for seed in numbers
             ]  # fmt: skip
-            train_all(found, cls, {**options, **fixed}, per_fit, rows)
+            path = None if folder is None else folder / f"{number:04d}-{cls.__name__}.npz"
+            train_all(found, cls, {**options, **fixed, "checkpoint": path}, per_fit, rows)
     return found
+
+
+def folder_of(checkpoint: Any) -> Path:
+    folder = Path(check.path(checkpoint, "checkpoint"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(
+            f"checkpoint: expected a folder, or the place of a new one, got {str(folder)!r}: {error}"
+        ) from None
+    return folder
 
 
 def train_all(
@@ -127,6 +148,7 @@ def train_all(
     """All rows of one architecture, as a population."""
     design = found.design
     of_fit = {name: options.pop(name) for name in list(options) if name in fit_names()}
+    of_fit["checkpoint"] = options.pop("checkpoint")
     seeds = [row["seed"] for row, _ in rows]
     pop = Population(cls, len(rows), seed=seeds, **options)
     for name in per_fit:
