@@ -1,8 +1,8 @@
 """Layers of `rnncore.torch` beside those of ``torch.nn``, in the same training loop.
 
-A row is one step of training: forward pass, a linear head, the loss, backward pass, fused Adam. Both
-begin with the same parameters, and the losses of the first steps are compared. Of the row's time,
-``head alone`` is what the loop takes with the recurrent layer taken out of it. A second table has
+A row is one step of training: forward pass, a linear head, the loss, backward pass, fused Adam.
+Both begin with the same parameters, and the losses of the first steps are compared. Of the row's
+time, ``head alone`` is what the loop takes without the recurrent layer. A second table has
 `net.linearize` and one pull beside `net.loss_and_grad`.
 """
 

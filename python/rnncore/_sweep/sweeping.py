@@ -136,7 +136,8 @@ def folder_of(checkpoint: Any) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise type(error)(
-            f"checkpoint: expected a folder, or the place of a new one, got {str(folder)!r}: {error}"
+            f"checkpoint: expected a folder, or the place of a new one, got {str(folder)!r}: "
+            f"{error}"
         ) from None
     return folder
 
