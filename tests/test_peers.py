@@ -1,6 +1,8 @@
 """Whoever is timed beside rnncore computes the same loss, gradients and outputs; a wrong answer is
 caught and does not enter."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 from rnncore._bench import command, grid, race
@@ -113,3 +115,16 @@ def test_a_wrong_peer_does_not_enter(monkeypatch):
     with pytest.raises(race.DisagreementError, match=r"train rnn 2, 3, 4, 5: oracle \(lists\)"):
         race.enter(row, "float64", peers.load("oracle", 1), 1e-4)
     assert race.enter(Row("rnn", 64, 64, 64, 64), "float64", peers.load("oracle", 1), 1e-4) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "tables"), [("populations", ("compare", "whole_fits")), ("torch_layers", ("compare",))]
+)
+def test_the_other_benchmarks_run(name, tables, capsys):
+    """On tiny rows; both raise an error where the losses of the contestants differ."""
+    pytest.importorskip({"populations": "jax", "torch_layers": "torch"}[name])
+    suite = import_module(f"rnncore._bench.{name}")
+    lines = suite.compare(suite.QUICK, 1, 1e-4)
+    assert len(lines) == 2 + len(suite.QUICK)
+    lines = suite.whole_fits(3, 10, 4, 1) if "whole_fits" in tables else suite.pulls((4,), 1, 1e-4)
+    assert all(line.startswith("|") for line in lines)
