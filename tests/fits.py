@@ -20,6 +20,18 @@ def flat(grads):
     return np.concatenate([g.ravel() for g in grads.values()])
 
 
+def made_equal(of, tie):
+    """Give all entries that share a value that of the first of them, in a network or population."""
+    for m in range(len(of)) if isinstance(of, rc.Population) else [None]:
+        net, first = of if m is None else of[m], {}
+        for name, values in net.parameters().items():
+            labels = np.broadcast_to(tie.get(name, -1), values.shape)
+            for at, label in np.ndenumerate(labels):
+                if label >= 0:
+                    values[at] = first.setdefault(int(label), values[at])
+    return of
+
+
 def one_step(net, x, y, **options):
     """What one update of plain descent at lr 1 takes from the parameters: the gradient."""
     before = net.flat.copy()

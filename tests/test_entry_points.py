@@ -18,7 +18,8 @@ LOCKED = np.zeros((B, K), F32)
 LOCKED.setflags(write=False)
 PLAIN = {
     "cell": 0, "layers": 1, "bidirectional": False, "skip": 0, "bias": True, "head": True,
-    "start": False, "every_step": False, "nonlinearity": 0, "loss": 0, "dropout": 0,
+    "head_bias": True, "start": False, "every_step": False, "nonlinearity": 0, "loss": 0,
+    "dropout": 0,
 }  # fmt: skip
 SIZE = H * D + H * H + 2 * H + K * H + K
 GIVEN = np.ones(SIZE, np.uint8)
@@ -82,7 +83,8 @@ def jacobians(core, order=ORDER, which=0, out=None, given=None):
 def trainer(core, order=ORDER, size=2, **options):
     chosen = {
         "rule": 0, "momentum": 0, "alpha": 0, "beta1": 0, "beta2": 0, "eps": 0, "clip_norm": 0,
-        "clip_value": 0, "decay": None, "l1": None, "free": None, "activation": 0, "truncate": 0,
+        "clip_value": 0, "decay": None, "l1": None, "free": None, "leader": None, "activation": 0,
+        "truncate": 0,
         "shuffled": False, "seed": 0, "held": None, "patience": 0, "plateau": (0, 0, 0, 0),
     }  # fmt: skip
     net = engine(core, loss=2)
@@ -133,6 +135,8 @@ BAD = [
     (lambda c: loss(c, loss=0), "this network has no loss"),
     (lambda c: loss(c, None), "target: expected an array, got None"),
     (lambda c: loss(c, Y[:3].copy()), "target: expected size 4 along axis 0, got 3"),
+    (lambda c: loss(c, Y[:3].copy(), loss=3), "target: expected size 4 along axis 0, got 3"),
+    (lambda c: loss(c, np.zeros((4, K + 1), F32), loss=3), "target: expected size 1 along"),
     (lambda c: loss(c, classes=ORDER[:3].copy(), loss=3), "classes: expected size 4"),
     (lambda c: loss(c, weight=Y[:3].copy()), "weight: expected size 4 along axis 0, got 3"),
     (lambda c: loss(c, losses=Y[:3].copy()), "losses: expected size 4 along axis 0, got 3"),
@@ -164,6 +168,9 @@ BAD = [
     (lambda c: trainer(c, decay=np.zeros(1, F32)), f"decay: expected size {SIZE}"),
     (lambda c: trainer(c, l1=np.zeros(1, F32)), f"l1: expected size {SIZE} along axis 0, got 1"),
     (lambda c: trainer(c, free=np.zeros(1, F32)), f"free: expected size {SIZE} along axis 0"),
+    (lambda c: trainer(c, leader=np.zeros(1, int)), f"leader: expected size {SIZE} along axis 0"),
+    (lambda c: trainer(c, leader=np.arange(SIZE) + 1), "leader: expected one before parameter 0"),
+    (lambda c: trainer(c, leader=np.maximum(np.arange(SIZE) - 1, 0)), "before parameter 2, got 1"),
     (lambda c: trainer(c).run(np.zeros((1, 4))), "records: expected size 5, got 4"),
     (lambda c: restored(c, order=ORDER + 1), "order: no sequence 4"),
     (lambda c: restored(c, best=np.zeros(1, F32)), f"best: expected size {SIZE}"),

@@ -3,6 +3,7 @@ it, and wherever."""
 
 import numpy as np
 import pytest
+from fits import made_equal
 
 import rnncore as rc
 
@@ -61,6 +62,10 @@ def draw(seed):
     }  # fmt: skip
     fit |= [{}, {"clip_norm": 0.1}, {"clip_value": 0.05}, {"activation": 0.1}, {"l1": 0.01},
             {"truncate": 3}, {"weight_decay": {"weight": 0.1}}][rng.integers(7)]  # fmt: skip
+    if seed % 3 == 0:
+        shapes = kind(D, H, K, **make).parameters()
+        names = rng.permutation([name for name in shapes if name.startswith("weight")])
+        fit["tie"] = {str(k): rng.integers(-1, 4, shapes[str(k)].shape) for k in names[:2]}
     every = [rng.permutation(B) for _ in range(M)]
     train = [order[: rng.integers(3, 7)] for order in every]
     held = [order[7:] for order in every]
@@ -74,7 +79,7 @@ def part(data, rows):
 
 def alone(kind, sizes, make, data, train, held, fit, m):
     """The m-th member, trained by `fit` of a network."""
-    net = kind(*sizes, seed=m, **make)
+    net = made_equal(kind(*sizes, seed=m, **make), fit.get("tie", {}))
     x, y, extra = part(data, train)
     x_held, y_held, extra_held = part(data, held)
     history = net.fit(x, y, validation={"x": x_held, "y": y_held, **extra_held}, **extra, **fit)
@@ -87,6 +92,7 @@ def test_a_member_is_the_network_that_is_trained_alone(build, seed):
     make["dtype"], fit["rng"] = "float64", seed
     x, y, extra = data
     pop = rc.Population(kind, 11, *sizes, seed=list(range(11)), **make)
+    made_equal(pop, fit.get("tie", {}))
     history = pop.fit(x, y, train=train, validation=held, **extra, **fit)
     for m in range(11):
         net, expected = alone(kind, sizes, make, data, train[m], held[m], fit, m)

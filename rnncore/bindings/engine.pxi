@@ -254,7 +254,7 @@ cdef class Engine:
         cdef Py_ssize_t count = self.outputs_of(batch), width = target_width(&self.net)
         if self.net.loss.evaluate == NULL:
             raise ValueError("this network has no loss")
-        if self.net.loss.soft != NULL and target is not None:
+        if self.net.loss.soft != NULL and classes is None and target is not None:
             seqs.soft, width = True, 1
             seqs.target = reals("target", &target[0, 0], target.shape, count, self.net.outputs)
         elif self.net.loss.classes:

@@ -5,6 +5,7 @@ All vectors are aligned and padded to whole vectors of lanes with zeros.
 """
 
 from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
 
 from rnncore.simd.lanes cimport LANES, real
 
@@ -56,6 +57,10 @@ cdef struct Optimiser:
     real* decay               # of each parameter; NULL: none
     real* l1                  # of each parameter; NULL: none
     real* free                # 1 where a parameter may change, 0 where not; NULL: all may
+    # The parameter whose value each has, of the first `tied`: one before it, which is not free
+    # then, or its own; NULL: their own.
+    const int64_t* leader
+    Py_ssize_t tied
 
 
 cdef inline void set_coefficients(Optimiser* o) noexcept nogil:

@@ -1,11 +1,13 @@
 """One update with penalties and clipping, which are the same for every rule.
 
+    g += g of all that share a parameter's value; these are frozen
     g = 0 where a parameter is frozen
     g += l1 sign(p)                                     the slope of l1 |p|
     g = min(max(g, -clip_value), clip_value)
     g *= min(1, clip_norm / (|g| + 1e-6))
     g += d p,  or of a decoupled rule  p -= lr d p      d: weight decay
     the rule's own step
+    p = that whose value a parameter shares
 """
 
 from libc.math cimport isfinite, sqrt
@@ -15,6 +17,24 @@ from rnncore.simd.lanes cimport (
     vstore_any, vsub, vsum,
 )
 from rnncore.optimisers.optimiser cimport Optimiser
+
+
+cdef inline void gather_tied(Optimiser* o) noexcept nogil:
+    """The gradient of a value that several parameters share is the sum of theirs."""
+    cdef Py_ssize_t i, lane, step = o.stride if o.each else 1
+    for i in range(o.tied):
+        if o.leader[i] != i:
+            for lane in range(LANES if o.each else 1):
+                o.gradient[o.leader[i] * step + lane] += o.gradient[i * step + lane]
+
+
+cdef inline void spread_tied(Optimiser* o) noexcept nogil:
+    """The value itself, to all of them."""
+    cdef Py_ssize_t i, lane, step = o.stride if o.each else 1
+    for i in range(o.tied):
+        if o.leader[i] != i:
+            for lane in range(LANES if o.each else 1):
+                o.parameters[i * step + lane] = o.parameters[o.leader[i] * step + lane]
 
 
 cdef inline void freeze(Optimiser* o) noexcept nogil:
@@ -145,6 +165,8 @@ cdef inline void update(Optimiser* o) noexcept nogil:
     """One update of the parameters by the gradient."""
     cdef double norms[LANES]
     cdef int lane, models = LANES if o.each else 1
+    if o.leader != NULL:
+        gather_tied(o)
     if o.free != NULL:
         freeze(o)
     if o.l1 != NULL:
@@ -162,3 +184,5 @@ cdef inline void update(Optimiser* o) noexcept nogil:
     if o.decay != NULL:
         decay_weights(o)
     o.rule.step(o)
+    if o.leader != NULL:
+        spread_tied(o)

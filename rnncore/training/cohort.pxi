@@ -67,7 +67,7 @@ cdef class Cohort:
             self.sequences[i] = <int64_t*>carve(base, &used, most, sizeof(int64_t))
         return used
 
-    cdef void aim(self) noexcept:
+    cdef int aim(self) except -1:
         """Point each group's optimiser to its vectors."""
         cdef Optimiser* o
         cdef int g
@@ -83,9 +83,11 @@ cdef class Cohort:
             o.decay = self.decay + g * LANES if self.all.decay is not None else NULL
             o.l1 = self.l1 + g * LANES if self.all.l1 is not None else NULL
             o.free = self.free + g * LANES if self.all.free is not None else NULL
+            tie_parameters(o, self.all.leader, self.all.size)
         if self.all.free is not None:
             for i in range(self.width):
                 self.to_lane(self.free, i, &self.all.free[0])
+        return 0
 
     cdef inline Coefficients* of(self, Py_ssize_t lane) noexcept nogil:
         """The coefficients of the member in a lane."""

@@ -16,6 +16,19 @@ cdef bint all_finite(const real* numbers, Py_ssize_t vectors) noexcept nogil:
     return vsum(check) == 0
 
 
+cdef int tie_parameters(Optimiser* o, const int64_t[::1] leader, Py_ssize_t size) except -1:
+    """Let parameters have the values of others."""
+    cdef Py_ssize_t i
+    if leader is None:
+        return 0
+    o.leader = indices("leader", &leader[0], leader.shape, size)
+    o.tied = size
+    for i in range(size):
+        if not (0 <= leader[i] <= i and leader[leader[i]] == leader[i]):
+            raise ValueError(f"leader: expected one before parameter {i}, got {leader[i]}")
+    return 0
+
+
 cdef class Held:
     """Sequences that are only looked at, after every epoch."""
 
@@ -62,7 +75,7 @@ cdef class Trainer:
     cdef Engine engine
     cdef Batch batch
     cdef const real[:, ::1] target, weight
-    cdef const int64_t[::1] classes
+    cdef const int64_t[::1] classes, leader
     cdef int64_t[::1] order
     cdef int64_t* sequences        # what order holds
     cdef Py_ssize_t count          # of sequences to train on
@@ -86,14 +99,14 @@ cdef class Trainer:
         Py_ssize_t batch_size, *,
         int rule, double momentum, double alpha, double beta1, double beta2, double eps,
         double clip_norm, double clip_value, const real[::1] decay, const real[::1] l1,
-        const real[::1] free,
+        const real[::1] free, const int64_t[::1] leader,
         double activation, Py_ssize_t truncate, bint shuffled, uint64_t seed, Held held,
         int64_t patience, tuple plateau,
     ):
         """order: the sequences to train on, as in the first epoch; it is sorted and shuffled in
         place.  decay, l1 (size): strengths for each parameter, or None.  free (size): 1 for
-        each that may change, or None.  plateau: (factor,
-        least, patience, after)."""
+        each that may change, or None.  leader (size): the parameter whose value each has, or None,
+        see `Optimiser`.  plateau: (factor, least, patience, after)."""
         cdef Optimiser* o = &self.optimiser
         cdef Py_ssize_t padded, i, size = engine.net.size
         if batch_size < 1 or truncate < 0:
@@ -136,6 +149,8 @@ cdef class Trainer:
         if free is not None:
             o.free = self.best + 3 * padded
             memcpy(o.free, reals("free", &free[0], free.shape, size), size * sizeof(real))
+        self.leader = leader
+        tie_parameters(o, leader, size)
 
     def run(self, double[:, ::1] records not None, threads=1):
         """As many epochs as there are records, (epochs, COLUMNS); of each the learning rate is

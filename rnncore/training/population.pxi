@@ -73,7 +73,7 @@ cdef class Population:
     cdef real[:, ::1] flat, best   # (members, size)
     cdef const real[:, ::1] decay, l1
     cdef const real[::1] free
-    cdef const int64_t[::1] sequences, held
+    cdef const int64_t[::1] sequences, held, leader
     cdef int64_t[::1] order, lengths
     cdef const int64_t[::1] waiting
     cdef double[:, :, ::1] records  # (members, epochs, MEMBER_COLUMNS)
@@ -98,7 +98,7 @@ cdef class Population:
         const int64_t[::1] batch_sizes not None,
         const double[:, ::1] coefficients not None, const uint64_t[::1] seeds not None, *,
         int rule, const real[:, ::1] decay, const real[:, ::1] l1, const real[::1] free,
-        Py_ssize_t truncate,
+        const int64_t[::1] leader, Py_ssize_t truncate,
         bint shuffled, int64_t patience, tuple plateau, const double[:, ::1] rates not None,
         double[:, :, ::1] records not None, bint models_in_lanes,
     ):
@@ -113,7 +113,7 @@ cdef class Population:
         if self.validated:
             expect("held_counts", held_counts.shape[0], members)
         self.sequences, self.held = sequences, held
-        self.decay, self.l1, self.free = decay, l1, free
+        self.decay, self.l1, self.free, self.leader = decay, l1, free, leader
         self.order, self.lengths = sequences.copy(), sequences.copy()
         self.rates, self.records, self.epochs = rates, records, records.shape[1]
         expect("flat", flat.shape[1], self.size)

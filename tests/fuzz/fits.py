@@ -134,6 +134,7 @@ FIT_OPTIONS = [
     ("weight_decay", [0, 0.1, {"weight_hh": 0.1}, {"": 0.1, "weight_ih_l0": 0}, {}]),
     ("l1", [0, 0.1, {"weight": 0.1}]),
     ("activation", [0, 0.1]),
+    ("tie", [None, {}, {"weight_hh_l0": -1}]),
     ("freeze", [None, "weight_ih", ["weight_hh"], {"weight_ih": False}]),
     ("truncate", [None, 1, 2, 2**31 - 1]),
     ("shuffle", [True, False, np.False_]),
@@ -175,6 +176,10 @@ def bad_fit_option(r, net, name):
     if name in ("weight_decay", "l1") and r.random() < 0.5:
         key = r.choice(["weight", "nothing", "", None, 3, "bias"])
         return Value(r.choice([{key: r.choice(RUBBISH)()}, BrokenMapping(weight=1)]), UNKNOWN)
+    if name == "tie" and r.random() < 0.7:
+        key = r.choice(["weight_hh_l0", "weight_ih_l0", "head.bias", "nothing", None, 3])
+        value = r.choice([0, -1, [0], True, 0.5, 2**64, np.zeros((2, 2), np.uint8)])
+        return Value(r.choice([{key: value}, {key: r.choice(RUBBISH)()}]), UNKNOWN)
     if name == "betas" and r.random() < 0.5:
         return Value((r.choice(RUBBISH)(), 0.5), UNKNOWN)
     if name == "checkpoint":

@@ -47,6 +47,7 @@ def fit(
     weight_decay: float | npt.ArrayLike | Mapping[str, Any] = 0.0,
     l1: float | npt.ArrayLike | Mapping[str, Any] = 0.0,
     freeze: str | Iterable[str] | Mapping[str, Any] | None = None,
+    tie: Mapping[str, Any] | None = None,
     activation: float | npt.ArrayLike = 0.0,
     truncate: int | None = None,
     h0: Any = None,
@@ -76,7 +77,7 @@ def fit(
     validation : array_like, float or pair, optional
         Sequences, likewise, whose loss is recorded after every epoch; or the share of a
         member's sequences that is held out; or other data (x, y).
-    epochs, optimizer, freeze, truncate, shuffle
+    epochs, optimizer, freeze, tie, truncate, shuffle
         As for `rnncore.RNN.fit`.
     batch_size : int or array_like, optional
         Sequences per update; None: all that a member has.
@@ -136,7 +137,7 @@ def fit(
         "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr,
         "momentum": momentum, "alpha": alpha, "betas": betas, "eps": eps,
         "clip_norm": clip_norm, "clip_value": clip_value, "weight_decay": weight_decay,
-        "l1": l1, "freeze": freeze, "activation": activation, "truncate": truncate,
+        "l1": l1, "freeze": freeze, "tie": tie, "activation": activation, "truncate": truncate,
         "patience": patience,
         "shuffle": shuffle, "rng": rng, "threads": threads, "progress": progress,
         "checkpoint": checkpoint, "executor": executor,

@@ -18,13 +18,14 @@ from rnncore._population.sequences import (
     selected,
     share_apart,
 )
-from rnncore._training.options import free_parameters, unless_frozen
+from rnncore._training.options import changes, free_parameters
+from rnncore._training.ties import check_equal, tied_parameters
 from rnncore._training.validation import is_share
 from rnncore._types import Array
 
 
 def job_of(
-    model: Model, members: int, given: Given, train: Any, validation: Any, seeds: Array,
+    model: Model, flat: Array, given: Given, train: Any, validation: Any, seeds: Array,
     settings: dict[str, Any],
 ) -> Job:  # fmt: skip
     """The job that a call of `fit` asks for.
@@ -34,7 +35,7 @@ def job_of(
     TypeError, ValueError
         Naming the argument.
     """
-    spec, core = model.spec, model.spec.core
+    spec, core, members = model.spec, model.spec.core, len(flat)
     epochs = check.whole("epochs", settings["epochs"], 1)
     rates, plateau = of.rates(settings["lr"], members, epochs)
     truncate, patience = settings["truncate"], settings["patience"]
@@ -50,8 +51,11 @@ def job_of(
     coefficients = of.coefficients(members, spec.dtype, **{name: settings[name] for name in names})
     decay = of.penalties("weight_decay", settings["weight_decay"], members, model)
     l1 = of.penalties("l1", settings["l1"], members, model)
-    free = free_parameters(settings["freeze"], model)
-    decay, l1 = unless_frozen(decay, free), unless_frozen(l1, free)
+    ties = tied_parameters(settings["tie"], model)
+    for m in range(members if ties is not None else 0):
+        check_equal(ties, model, flat[m], f"member {m}: ")
+    of_change = changes(ties, free_parameters(settings["freeze"], model), decay, l1)
+    decay, l1 = of_change.pop("decay"), of_change.pop("l1")
     pool = pool_of(spec, given, members)
     everything = pool.everything(members)
     if train is not None:
@@ -67,7 +71,7 @@ def job_of(
     return Job(
         model.cell, model.config, rows, chosen, held_rows, held,
         of.batch_sizes(settings["batch_size"], chosen.counts), coefficients, seeds, decay, l1,
-        rates, epochs, {**shared, "free": free},
+        rates, epochs, shared | of_change,
     )  # fmt: skip
 
 

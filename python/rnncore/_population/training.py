@@ -52,7 +52,7 @@ class Training:
         self.executor = None if executor is None else executors.checked(executor)
         check.all_finite("flat", flat)
         seeds = of.seeds("rng", settings["rng"], members)
-        job = job_of(model, members, given, train, validation, seeds, settings)
+        job = job_of(model, flat, given, train, validation, seeds, settings)
         found = None
         if self.checkpoint is not None:
             self.fingerprint = fingerprint(model, members, given, train, validation, settings)
@@ -60,7 +60,7 @@ class Training:
             found = checkpoints.read(self.checkpoint, self.fingerprint)
         if found is not None and "seeds" in found[2]:
             seeds = found[2].pop("seeds")  # of a fit without rng=
-            job = job_of(model, members, given, train, validation, seeds, settings)
+            job = job_of(model, flat, given, train, validation, seeds, settings)
         self.job, self.every = job, np.arange(members, dtype=np.int64)
         self.records = job.new_records()
         self.core: _core.Population = job.for_core(model, flat, self.records)

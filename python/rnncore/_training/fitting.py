@@ -37,6 +37,7 @@ def fit(
     weight_decay: float | Mapping[str, float] = 0.0,
     l1: float | Mapping[str, float] = 0.0,
     freeze: str | Iterable[str] | Mapping[str, Any] | None = None,
+    tie: Mapping[str, Any] | None = None,
     activation: float = 0.0,
     truncate: int | None = None,
     h0: npt.ArrayLike | None = None,
@@ -85,6 +86,12 @@ def fit(
         Parameters that do not change: beginnings of names, such as ``["weight_hh", "head"]``; or a
         mapping of such to True or to an array of booleans, shaped as the parameter, of the entries
         that do not.
+    tie : mapping, optional
+        Entries of parameters that share one value: by the parameters' full names integers, shaped
+        as the parameter, or one for all of it. Entries with the same number, in whichever
+        parameters, share a value; a negative number is none. They must be equal before the fit,
+        and be frozen together or not at all. The gradient of a shared value is the sum of those of
+        its entries; in penalties, decay and the norm of the gradient it counts once.
     activation : float
         The weight of a penalty, the mean of h^2 over all states that count. It is added to the
         loss that is minimised, not to the loss that is reported.
@@ -169,8 +176,8 @@ def fit(
         model,
         epochs=epochs, batch_size=batch_size, optimizer=optimizer, lr=lr, momentum=momentum,
         alpha=alpha, betas=betas, eps=eps, clip_norm=clip_norm, clip_value=clip_value,
-        weight_decay=weight_decay, l1=l1, freeze=freeze, activation=activation, truncate=truncate,
-        patience=patience, shuffle=shuffle, threads=threads, progress=progress,
+        weight_decay=weight_decay, l1=l1, freeze=freeze, tie=tie, activation=activation,
+        truncate=truncate, patience=patience, shuffle=shuffle, threads=threads, progress=progress,
         callback=callback, checkpoint=checkpoint,
     )  # fmt: skip
     seed = check.seed("rng", rng)

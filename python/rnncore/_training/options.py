@@ -9,6 +9,14 @@ import numpy as np
 
 from rnncore._checks import arguments as check
 from rnncore._model.model import Model
+from rnncore._training.ties import (
+    Ties,
+    check_equal,
+    check_shared,
+    tie_settings,
+    tied_parameters,
+    without_followers,
+)
 from rnncore._types import Array
 from rnncore.schedules import Schedule
 
@@ -29,7 +37,7 @@ class Options(NamedTuple):
 def checked_options(
     model: Model, *,
     epochs: Any, batch_size: Any, optimizer: Any, lr: Any, momentum: Any, alpha: Any, betas: Any,
-    eps: Any, clip_norm: Any, clip_value: Any, weight_decay: Any, l1: Any, freeze: Any,
+    eps: Any, clip_norm: Any, clip_value: Any, weight_decay: Any, l1: Any, freeze: Any, tie: Any,
     activation: Any, truncate: Any, patience: Any, shuffle: Any, threads: Any, progress: Any,
     callback: Any, checkpoint: Any,
 ) -> Options:  # fmt: skip
@@ -54,6 +62,8 @@ def checked_options(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback: expected a function, got {check.shown(callback)}")
     schedule = lr if isinstance(lr, Schedule) else Schedule()
+    ties = tied_parameters(tie, model)
+    check_equal(ties, model, model.flat)
     free = free_parameters(freeze, model)
     settings = {
         "batch_size": check.whole("batch_size", batch_size, 1),
@@ -71,6 +81,7 @@ def checked_options(
         "weight_decay": strength_settings("weight_decay", weight_decay),
         "l1": strength_settings("l1", l1),
         "freeze": freeze_settings(freeze),
+        "tie": tie_settings(tie),
         "activation": check.number("activation", activation, 0, above=False),
         "truncate": 0 if truncate is None else check.whole("truncate", truncate, 1),
         "shuffle": check.flag("shuffle", shuffle),
@@ -81,17 +92,15 @@ def checked_options(
         for name in ("momentum", "alpha", "eps", "clip_norm", "clip_value", "activation",
                      "truncate", "patience")
     }  # fmt: skip
+    decay = strengths("weight_decay", settings["weight_decay"], model)
+    l1 = strengths("l1", settings["l1"], model)
     return Options(
         {
             **unchanged,
             "rule": core.OPTIMISERS[settings["optimizer"]],
             "beta1": settings["betas"][0],
             "beta2": settings["betas"][1],
-            "decay": unless_frozen(
-                strengths("weight_decay", settings["weight_decay"], model), free
-            ),
-            "l1": unless_frozen(strengths("l1", settings["l1"], model), free),
-            "free": free,
+            **changes(ties, free, decay, l1),
             "shuffled": settings["shuffle"],
             "plateau": schedule.plateau,
         },
@@ -103,6 +112,22 @@ def checked_options(
         callback,
         None if checkpoint is None else check.path(checkpoint, "checkpoint"),
     )
+
+
+def changes(
+    ties: Ties | None, free: Array | None, decay: Array | None, l1: Array | None
+) -> dict[str, Array | None]:
+    """What may change and how: arguments of the core, of strengths (P,) or (members, P) of the
+    penalties."""
+    for name, values in (("freeze", free), ("weight_decay", decay), ("l1", l1)):
+        check_shared(name, ties, values)
+    free = without_followers(ties, free)
+    return {
+        "decay": unless_frozen(decay, free),
+        "l1": unless_frozen(l1, free),
+        "free": free,
+        "leader": None if ties is None else ties.leader,
+    }
 
 
 def limit(name: str, value: Any) -> float:
