@@ -50,9 +50,19 @@ class Case:
         return "-".join(str(part) for part in parts if part)
 
     @property
+    def every_step(self):
+        return self.readout != "last"
+
+    @property
     def stacked(self):
         """Whether only `oracle.stack` has it."""
-        return self.layers > 1 or self.bidirectional or bool(self.skip) or self.trainable
+        return (
+            self.readout == "before"
+            or self.layers > 1
+            or self.bidirectional
+            or bool(self.skip)
+            or self.trainable
+        )
 
     @property
     def spec(self):
@@ -119,7 +129,7 @@ class Problem:
             if case.h0:
                 self.options["h0"] = self.h0
         K = case.outputs or case.hidden * case.directions
-        leading = (B, T) if case.readout == "all" else (B,)
+        leading = (B, T) if case.every_step else (B,)
         if case.loss == "cross_entropy":
             self.y = rng.integers(-1, K, leading)
             self.y[0] = 0  # at least one that counts
@@ -137,11 +147,11 @@ class Problem:
 
     @property
     def targets(self):
-        return self.cut(self.y) if self.listed and self.case.readout == "all" else self.y
+        return self.cut(self.y) if self.listed and self.case.every_step else self.y
 
     @property
     def slopes(self):
-        return self.cut(self.dy) if self.listed and self.case.readout == "all" else self.dy
+        return self.cut(self.dy) if self.listed and self.case.every_step else self.dy
 
     @property
     def derivations(self):
@@ -192,10 +202,10 @@ class Problem:
         totals, sums, dx, dh0, count = [], [], [], [], 0
         for b in range(case.batch):
             counts = self.counts[b].tolist()
-            steps = [t + 1 for t in range(T) if counts[t]] if case.readout == "all" else [T]
+            steps = [t + 1 for t in range(T) if counts[t]] if case.every_step else [T]
             targets = {}
             for t in steps:
-                target = wanted[b, t - 1] if case.readout == "all" else wanted[b]
+                target = wanted[b, t - 1] if case.every_step else wanted[b]
                 if name == "cross_entropy" and target < 0:
                     continue
                 targets[t] = np.asarray(target, float).tolist() if np.ndim(target) else int(target)

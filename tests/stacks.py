@@ -44,6 +44,22 @@ STACKED = [
 STACKED += [
     Case(**{"time": 7, **variant, "skip": skip}) for skip in (1, 2, 3, 12) for variant in SKIPS
 ]
+STACKED += [
+    Case(cell, readout="before", **options)
+    for cell in ("RNN", "LSTM", "GRU", "MGU")
+    for options in (
+        {"h0": True},
+        {"batch": 1, "time": 1, "inputs": 1, "hidden": 1, "outputs": 1, "bias": False},
+        {"trainable": True, "ragged": "mask", "batch": 4, "time": 7, "loss": "bce"},
+        {"layers": 2, "ragged": "list", "batch": 5, "time": 6, "trainable": True},
+        {"outputs": None, "ragged": "lengths", "batch": 4, "time": 5, "h0": True},
+        {"tokens": True, "inputs": 4, "outputs": 3, "h0": True, "loss": "cross_entropy"},
+    )
+]
+STACKED += [
+    Case(skip=2, readout="before", time=6, h0=True, ragged=ragged, layers=layers)
+    for ragged, layers in (("", 1), ("mask", 1), ("lengths", 2))
+]
 STACKED += [Case(cell, trainable=True, time=5) for cell in ("RNN", "LSTM", "GRU")]
 STACKED += [Case(hidden=1, trainable=True, bias=False, readout="all", outputs=1)]
 
@@ -62,6 +78,10 @@ LARGE_STACKED = [
     Case("LSTM", batch=20, time=150, hidden=4, layers=2, bidirectional=True, trainable=True),
     Case("GRU", batch=17, time=3, hidden=16, inputs=6, outputs=9, bidirectional=True, h0=True),
     Case("GRU", batch=18, time=200, hidden=5, layers=3, readout="all", ragged="lengths"),
+    Case("RNN", batch=1, time=900, hidden=1, inputs=1, outputs=2, trainable=True, readout="before"),
+    Case("RNN", batch=2, time=2500, hidden=3, tokens=True, ragged="mask", readout="before"),
+    Case("LSTM", batch=33, time=4, hidden=16, inputs=5, layers=2, readout="before", h0=True),
+    Case("GRU", batch=2, time=300, hidden=17, readout="before", loss="cross_entropy"),
 ]
 
 # Options of networks that a stream can run, and of those it cannot.

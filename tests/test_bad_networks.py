@@ -26,7 +26,7 @@ import rnncore as rc
         ({"nonlinearity": np.tanh}, TypeError, "nonlinearity: expected one of"),
         ({"loss": "crossentropy"}, ValueError, "did you mean 'cross_entropy'?"),
         ({"loss": "BCE"}, ValueError, "loss: expected one of None, 'bce', 'mse', 'cross_entropy', 'huber', 'poisson', 'gaussian_nll', got 'BCE'; did you mean 'bce'?"),
-        ({"readout": "first"}, ValueError, "readout: expected one of 'last', 'all', got 'first'"),
+        ({"readout": "first"}, ValueError, "readout: expected one of 'last', 'all', 'before', got 'first'"),
         ({"dtype": "float16"}, ValueError, "dtype: expected one of 'float32', 'float64', got 'float16'"),
         ({"dtype": int}, ValueError, "dtype: expected one of 'float32', 'float64', got 'int64'"),
         ({"dtype": ","}, ValueError, "dtype: expected one of 'float32', 'float64', got ','"),

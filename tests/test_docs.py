@@ -58,6 +58,12 @@ def run_blocks(document):
 def test_code_of_populations():
     names = run_blocks("populations.md")
     assert len(names["found"]) == 192
+    for pop, most in ((names["diagonal"], 2), (names["scaled"], 1), (names["swept"].network(3), 1)):
+        read = pop.parameters()["head.weight"].reshape(-1, 2, 2)
+        assert not read[:, [0, 1], [1, 0]].any()
+        assert {len(set(one.diagonal().tolist())) for one in read} == {most}
+        assert "head.bias" not in pop.parameters()
+    assert names["embedding"].shape == (9, 4)
     assert names["pop"](names["x"]).hidden.shape == (20, 40, 50, 2)
 
 

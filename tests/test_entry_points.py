@@ -18,7 +18,8 @@ LOCKED = np.zeros((B, K), F32)
 LOCKED.setflags(write=False)
 PLAIN = {
     "cell": 0, "layers": 1, "bidirectional": False, "skip": 0, "bias": True, "head": True,
-    "head_bias": True, "start": False, "every_step": False, "nonlinearity": 0, "loss": 0,
+    "head_bias": True, "start": False, "every_step": False,
+    "before": False, "nonlinearity": 0, "loss": 0,
     "dropout": 0,
 }  # fmt: skip
 SIZE = H * D + H * H + 2 * H + K * H + K

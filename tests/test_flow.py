@@ -93,10 +93,10 @@ def test_every_term_equals_the_oracles(build, case):
     sums, count = dict.fromkeys(parameters, 0.0), 0
     for b in range(case.batch):
         counts = problem.counts[b]
-        steps = [t + 1 for t in range(T) if counts[t]] if case.readout == "all" else [T]
+        steps = [t + 1 for t in range(T) if counts[t]] if case.every_step else [T]
         targets = {}
         for t in steps:
-            target = problem.y[b, t - 1] if case.readout == "all" else problem.y[b]
+            target = problem.y[b, t - 1] if case.every_step else problem.y[b]
             if case.loss == "cross_entropy" and target < 0:
                 continue
             targets[t] = target.tolist()

@@ -215,7 +215,7 @@ def test_gradient_equals_central_differences(build, case):
     h0 = deepcopy(problem.h0)
     options["h0"] = h0
     _, dx, dh0 = net.vjp(problem.x, problem.slopes, **options)
-    weights = problem.dy * (problem.counts[:, :, None] if case.readout == "all" else 1)
+    weights = problem.dy * (problem.counts[:, :, None] if case.every_step else 1)
 
     def total():
         return float((net(problem.x, **options).y * weights).sum())
@@ -235,7 +235,7 @@ def test_outputs_equal_the_oracle(build, dtype, case):
     problem = Problem(case, dtype)
     out = problem.net(problem.x, **problem.options)
     total, _ = problem.oracle(loss="given")
-    dy = problem.dy * (problem.counts[:, :, None] if case.readout == "all" else 1)
+    dy = problem.dy * (problem.counts[:, :, None] if case.every_step else 1)
     assert (
         abs(float((out.y.astype(float) * dy).sum()) - total)
         < 30 * TOLERANCE[dtype] * np.abs(dy).sum()

@@ -37,6 +37,8 @@ def draw(seed):
         make["bidirectional"] = True
     if rng.integers(3) == 0:
         make["trainable_h0"] = True
+    if readout == "all" and not make.get("bidirectional") and seed % 2:
+        make["readout"] = "before"
     if kind is rc.RNN:
         make["nonlinearity"] = str(rng.choice(["tanh", "relu", "sigmoid"]))
         make["skip"] = [None, None, 2][rng.integers(3)]

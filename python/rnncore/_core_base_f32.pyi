@@ -49,6 +49,7 @@ class Engine:
         head_bias: bool,
         start: bool,
         every_step: bool,
+        before: bool,
         nonlinearity: int,
         loss: int,
         dropout: float,

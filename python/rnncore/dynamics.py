@@ -262,13 +262,14 @@ def simulate(
     Parameters
     ----------
     net : rnncore.RNN, GRU, LSTM or MGU
-        In one direction, with ``readout="all"`` and loss "bce" or "cross_entropy".
+        In one direction, with ``readout="all"`` or "before" and loss "bce" or "cross_entropy".
     environment : callable
         ``environment(choices, trial, rng)`` returns the inputs of the next trial, (sessions, D),
         from the choices (sessions,) at this one, counted from 0.
     trials, sessions : int
     first : array_like, optional
-        The input before the first choice, (D,) or (sessions, D); zeros if not given.
+        The input before the first choice, (D,) or (sessions, D); zeros if not given. None with
+        ``readout="before"``, where the first choice is read out of the first state.
     rng : int or numpy.random.Generator, optional
         For the choices, and for the environment.
 
@@ -290,21 +291,29 @@ def simulate(
     chooses(net)
     trials, sessions = check.whole("trials", trials, 1), check.whole("sessions", sessions, 1)
     generator, dtype = check.generator("rng", rng), net.dtype
+    before = net.readout == "before"
+    if before and first is not None:
+        raise ValueError('first: expected None with readout="before", got an input')
     given = np.zeros(net.input_size) if first is None else check.array("first", first)
     check.same_shape("first", given, (net.input_size,), (sessions, net.input_size))
     x_t = np.array(np.broadcast_to(given, (sessions, net.input_size)), dtype)
     state: Any = None
     seen, chosen, likely = [], [], []
     for trial in range(trials):
-        y, state = net.step(x_t, state)
+        y, after = net.step(x_t, state)
+        state = state if before else after
         p = probabilities(y)
         choices = (generator.random((sessions, 1)) > p.cumsum(axis=1)[:, :-1]).sum(axis=1)
-        seen.append(x_t)
+        if not before:
+            seen.append(x_t)
         chosen.append(choices)
         likely.append(p)
         answer = check.array("environment", environment(choices, trial, generator))
         check.same_shape("environment", answer, (sessions, net.input_size))
         x_t = np.ascontiguousarray(answer, dtype)
+        if before:
+            seen.append(x_t)
+            _, state = net.step(x_t, state)
     return Simulation(*(np.stack(parts, axis=1) for parts in (seen, chosen, likely)))
 
 

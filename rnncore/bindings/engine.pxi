@@ -21,7 +21,7 @@ cdef class Engine:
     def __cinit__(
         self, real[::1] flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
         Py_ssize_t outputs, *, int cell, Py_ssize_t layers, bint bidirectional, Py_ssize_t skip,
-        bint bias, bint head, bint head_bias, bint start, bint every_step,
+        bint bias, bint head, bint head_bias, bint start, bint every_step, bint before,
         Nonlinearity nonlinearity, int loss, double dropout,
     ):
         """outputs: K; without a head, the states' width.  skip: s, 0 where there is none.
@@ -34,7 +34,9 @@ cdef class Engine:
         net.layers, net.directions, net.skip = layers, 2 if bidirectional else 1, skip
         net.has_bias, net.has_head, net.has_start = bias, head, start
         net.has_head_bias = head and head_bias
-        net.every_step, net.nonlinearity = every_step, nonlinearity
+        net.every_step, net.before, net.nonlinearity = every_step, before, nonlinearity
+        if before and (bidirectional or not every_step):
+            raise ValueError("before: expected an output for every step, and one direction")
         if not describe_loss(&net.loss, loss) and loss != 0:
             raise ValueError(f"loss: there is no number {loss}")
         net.dropout = dropout

@@ -139,7 +139,7 @@ cdef void steps_back(
     for k in range(n - free):
         t = k if layer.reverse else n - 1 - k
         unpark(plan, layer, t0 + t)
-        if out:
+        if out and not plan.net.before:
             out_to_state(plan, layer, layer.dh, t)
         elif grad_out != NULL:
             add_rows(layer.dh, grad_out + t * plan.net.directions * plan.h_size, plan.h_size)
@@ -153,6 +153,8 @@ cdef void steps_back(
         cell_back(plan, layer, first + t, plan.block.da + t * plan.a_size, mask)
         if plan.truncate:
             truncate_after(plan, layer, t0 + t)
+        if out and plan.net.before:   # the output is in the window of the state it reads
+            out_to_state(plan, layer, layer.dh, t)
     if free > 0:
         unpark(plan, layer, t0 + free - 1)
     scalar_backward(plan, layer, saved_at(plan, layer, first), free)

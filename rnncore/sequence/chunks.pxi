@@ -77,9 +77,22 @@ cdef real forward_chunks(
     return state(plan, layer, tape_index(plan, t0) + n)[plan.lanes - 1]
 
 
+cdef inline real out_onto(
+    const Plan* plan, Py_ssize_t t, Py_ssize_t lane, real dh,
+) noexcept nogil:
+    """`out_to_state` of one lane."""
+    cdef Py_ssize_t K = plan.net.outputs, L = plan.lanes, k
+    cdef const real* w = plan.layers[0].head_back_weight
+    for k in range(K):
+        dh = real_fma(
+            w[k * LANES] if plan.net.has_head else 1, plan.block.out[t * K * L + k * L + lane], dh
+        )
+    return dh
+
+
 cdef real chunks_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n, real dh) noexcept nogil:
     """`steps_back` from chunk to chunk: dL/dh from after the segment to before it."""
-    cdef Py_ssize_t K = plan.net.outputs, L = plan.lanes, lane, t, k, at
+    cdef Py_ssize_t L = plan.lanes, lane, t, at
     cdef const Layer* layer = &plan.layers[0]
     cdef const real* slope = saved_at(plan, layer, t0)
     cdef real w_h = layer.back_weight[0]
@@ -89,14 +102,12 @@ cdef real chunks_back(Plan* plan, Py_ssize_t t0, Py_ssize_t n, real dh) noexcept
             if t0 + t >= plan.block.length[lane]:
                 plan.block.da[at] = 0
                 continue
-            if plan.net.every_step:
-                for k in range(K):
-                    dh = real_fma(
-                        layer.head_back_weight[k * LANES] if plan.net.has_head else 1,
-                        plan.block.out[t * K * L + k * L + lane], dh,
-                    )
+            if plan.net.every_step and not plan.net.before:
+                dh = out_onto(plan, t, lane, dh)
             plan.block.da[at] = slope[at] * dh
             dh = w_h * plan.block.da[at] + 0
+            if plan.net.before:
+                dh = out_onto(plan, t, lane, dh)
     return dh
 
 

@@ -133,8 +133,8 @@ cdef void side_by_side(
 
 
 cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
-    """y_t = W_y h_t + b_y for n tape indices from `first` on; the states themselves where there is
-    no head."""
+    """y_t = W_y h_t + b_y, or from h_{t-1}, for n tape indices from `first` on; the states
+    themselves where there is no head."""
     cdef Py_ssize_t t, d, K = plan.net.outputs
     cdef const Layer* layer
     cdef const real* h
@@ -142,8 +142,11 @@ cdef void read_out(Plan* plan, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
         read_out_units(plan, first, n)
         return
     if not plan.net.has_head:
-        layer = top_layer(plan) + plan.net.directions - 1
-        side_by_side(plan, first, index_read(plan, layer, first), n, plan.block.out)
+        layer = top_layer(plan)
+        side_by_side(
+            plan, index_read(plan, layer, first),
+            index_read(plan, layer + plan.net.directions - 1, first), n, plan.block.out,
+        )
         return
     for d in range(plan.net.directions):
         layer = &top_layer(plan)[d]

@@ -19,7 +19,9 @@ cdef void read_out_units(const Plan* plan, Py_ssize_t first, Py_ssize_t n) noexc
     cdef const Layer* layer = top_layer(plan)
     if not plan.net.has_head:
         d = index_read(plan, layer + plan.net.directions - 1, first)
-        units_to_rows(plan, first, d, n, plan.block.out_rows, padded(K))
+        units_to_rows(
+            plan, index_read(plan, layer, first), d, n, plan.block.out_rows, padded(K)
+        )
         return
     for d in range(plan.net.directions):
         product(

@@ -26,7 +26,8 @@ cdef struct Network:
     bint has_head
     bint has_head_bias
     bint has_start            # the state before the first step is a parameter
-    bint every_step           # read-out "all"
+    bint every_step           # read-out "all", or "before"
+    bint before               # an output reads the state before its step
     Nonlinearity nonlinearity
     Loss loss
     double dropout            # share of a layer's outputs that the next one does not see

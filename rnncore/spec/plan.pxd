@@ -294,8 +294,8 @@ cdef inline Py_ssize_t index_read(
     const Plan* plan, const Layer* layer, Py_ssize_t t,
 ) noexcept nogil:
     """The tape index whose state is read out for index t: of a "last" read-out that of a layer's
-    last step, which backwards in time is the first."""
-    return 0 if layer.reverse and not plan.net.every_step else t
+    last step, which backwards in time is the first; of one "before" that of the step before."""
+    return 0 if layer.reverse and not plan.net.every_step else t - plan.net.before
 
 
 cdef inline real* slot_of(const Plan* plan, const Layer* layer, Py_ssize_t slot) noexcept nogil:

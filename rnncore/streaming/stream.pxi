@@ -54,7 +54,7 @@ cdef class Units(PackedUnits):
             for i in range(self.net.layers):
                 self.enter(i, x, tokens, part)
                 self.recur(&self.layers[i], part)
-            self.read_out(y, part)
+            self.read_out(self.layers[self.net.layers - 1].h, y, part)
             if tokens == NULL:
                 x += part * self.net.inputs
             else:
@@ -155,10 +155,13 @@ cdef class Units(PackedUnits):
             elman_units(self.net.nonlinearity, vectors, h + width, NULL)
             h += width
 
-    cdef void read_out(self, real* y, Py_ssize_t n) noexcept nogil:
-        """y_t = W_y h_t + b_y for n steps; h_t itself where there is no head."""
+    cdef void read_out(self, const real* before, real* y, Py_ssize_t n) noexcept nogil:
+        """y_t = W_y h_t + b_y for n steps, or from the states before them; the states themselves
+        where there is no head."""
         cdef Py_ssize_t H = padded(self.net.hidden), K = self.net.outputs, width = padded(K), t, k
         cdef const real* rows = self.layers[self.net.layers - 1].h + H
+        if self.net.before:
+            rows = before
         if self.net.has_head:
             product(
                 self.out, width, K, self.head_weight, self.head_bias, rows, H, self.net.hidden, n,
@@ -192,7 +195,7 @@ cdef class Units(PackedUnits):
                 self.enter(i, x, tokens, part)
                 self.recur_all(&self.layers[i], part)
                 self.scatter(i, state, first, part, final)
-            self.read_out(y, part)
+            self.read_out(self.last_h, y, part)
             if tokens == NULL:
                 x += part * self.net.inputs
             else:

@@ -96,7 +96,11 @@ class Reference:
         W = np.array(self.parameters.get("head.weight", np.eye(form.width)))
         bias = np.array(self.parameters.get("head.bias", 0.0))
         if form.every_step:
-            y = np.where(self.counts[:, :, None], hidden @ W.T + bias, 0)
+            read = hidden
+            if form.before:
+                first = [self.states(b)[0][-form.history] for b in range(B)]
+                read = np.concatenate([np.array(first)[:, None], hidden[:, :-1]], axis=1)
+            y = np.where(self.counts[:, :, None], read @ W.T + bias, 0)
         else:
             s, d = form.history, form.width // H
             last = final[0][:, :: s if form.states == 1 else 1][:, -d:].reshape(B, -1)

@@ -35,7 +35,7 @@ def outputs(r, net):
     if not fine or not good(arguments):
         return
     B, T, K, form = data.B, data.T, net._model.spec.outputs, net._model.spec
-    shape = (B, T, K) if net.readout == "all" else (B, K)
+    shape = (B, T, K) if net.readout != "last" else (B, K)
     p = known(net)
     ys = None
     if p is not None and r.random() < 0.6:
@@ -50,14 +50,14 @@ def outputs(r, net):
         expect(np.isfinite(y).all() and np.isfinite(hidden).all(), label, "finite", y, hidden)
         if ys is not None:
             for b, n in enumerate(data.lengths):
-                of = y[b, :n] if net.readout == "all" else y[b]
+                of = y[b, :n] if net.readout != "last" else y[b]
                 close(label, net, of, ys[b], f"y of sequence {b}")
                 close(label, net, hidden[b, :n], hiddens[b], f"hidden of sequence {b}")
                 for k, part in enumerate(final if form.states == 2 else (final,)):
                     wanted = finals[b][k] if form.states == 2 else finals[b]
                     close(label, net, part[b], wanted, f"final of sequence {b}")
                 expect(not hidden[b, n:].any(), label, "after the end", hidden)
-                expect(net.readout != "all" or not y[b, n:].any(), label, "after the end", y)
+                expect(net.readout == "last" or not y[b, n:].any(), label, "after the end", y)
         if r.random() < 0.1:
             arguments.pop("threads", None)
             layers, _, label = attempt(net, "trace", net.trace, arguments)
@@ -77,7 +77,7 @@ def outputs(r, net):
         expect(result.shape == (shape[:-1] if K == 1 else shape), label, result.shape)
     for b, counted in enumerate(data.counted if ys is not None else ()):
         of, y = result[b], ys[b]
-        if net.readout == "all":
+        if net.readout != "last":
             of, y = of[counted], y[counted[: len(y)]]
         wanted = meaning(net, name, y)
         clear = ~np.isnan(wanted)
@@ -164,7 +164,7 @@ def slopes(r, net):
     bad = r.random() < 0.4
     data = Data(r, net, bad)
     arguments = dict(data.arguments)
-    every = net.readout == "all"
+    every = net.readout != "last"
     shape_of_y = (
         (data.B, data.T, net._model.spec.outputs) if every else (data.B, net._model.spec.outputs)
     )

@@ -72,7 +72,7 @@ def training(r, net):
         arguments["y"] = Value(arguments["y"].given, UNKNOWN)
     count = data.B
     share = arguments.get("validation")
-    sparse = net.readout == "all" or net.config["loss"] == "cross_entropy"
+    sparse = net.readout != "last" or net.config["loss"] == "cross_entropy"
     if share is not None and isinstance(share.given, float | np.floating) and (count < 2 or sparse):
         arguments["validation"] = Value(share.given, UNKNOWN)
     if arguments.get("lr") is not None and callable(arguments["lr"].given):

@@ -19,7 +19,7 @@ def networks(r, share=0.0):
         "num_layers": r.choice([1, 1, 1, 2, 3]),
         "bidirectional": r.random() < 0.25,
         "bias": r.random() < 0.7,
-        "readout": r.choice(["last", "all"]),
+        "readout": r.choice(["last", "all", "all", "before"]),
         "loss": r.choice([None, "bce", "mse", "mse", "cross_entropy"]),
         "dtype": r.choice(["float32", "float64", np.float32, "f8", np.dtype("f8")]),
         "trainable_h0": r.random() < 0.25,
@@ -27,6 +27,7 @@ def networks(r, share=0.0):
         "init_scale": r.choice([1.0, 0.5]),
         "seed": r.choice([0, 1, None, np.int32(3), 2**100]),
     }
+    options["bidirectional"] &= options["readout"] != "before"
     if options["num_layers"] > 1:
         options["dropout"] = r.choice([0.0, 0.5])
     if kind == "RNN":

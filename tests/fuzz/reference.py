@@ -73,11 +73,14 @@ def forward(net, p, sequences, h0=None):
             rows = [np.concatenate(both) for both in zip(*halves, strict=True)]
         hidden = np.zeros((len(x), len(directions) * H))
         hidden[counted] = np.reshape(rows, (-1, hidden.shape[1]))
-        read = hidden if net.readout == "all" else np.concatenate(last)
+        read = hidden if net.readout != "last" else np.concatenate(last)
+        if net.readout == "before":
+            read = np.zeros_like(hidden)
+            read[counted] = np.reshape(ways[0][:-1], (-1, H))
         y = read
         if net.output_size is not None:
             y = read @ p["head.weight"].T + p.get("head.bias", 0)
-        if net.readout == "all":
+        if net.readout != "last":
             y = np.where(counted[:, None], y, 0)
         ys.append(y)
         hiddens.append(carried(counted, ways))
@@ -93,7 +96,7 @@ def loss(net, p, sequences, targets, h0=None):
     ys = forward(net, p, sequences, h0)[0]
     total = number = 0
     for y, d, (_, counted) in zip(ys, targets, sequences, strict=True):
-        if net.readout == "all":
+        if net.readout != "last":
             y, d = y[counted], np.asarray(d)[counted]
         if net.config["loss"] == "cross_entropy" and np.asarray(d).dtype.kind == "f":
             y, d = (np.reshape(v, (-1, net._model.spec.outputs)) for v in (y, d))

@@ -118,7 +118,7 @@ class Data:
         """Likewise the targets."""
         if not all(value.good for value in self.arguments.values()):
             return False
-        counted = self.counted if self.net.readout == "all" else np.ones(self.B, bool)
+        counted = self.counted if self.net.readout != "last" else np.ones(self.B, bool)
         loss = self.net.config["loss"]
         if loss == "cross_entropy" and getattr(y, "dtype", np.dtype(int)).kind == "f":
             return beyond(y, counted, 0)  # probabilities
@@ -129,7 +129,7 @@ class Data:
     def targets(self, bad):
         """y, and the targets of every sequence."""
         r, net = self.r, self.net
-        K, every, loss = net._model.spec.outputs, net.readout == "all", net.config["loss"]
+        K, every, loss = net._model.spec.outputs, net.readout != "last", net.config["loss"]
         shape = (self.B, self.T) if every else (self.B,)
         soft = loss == "cross_entropy" and r.random() < 0.3
         if soft:  # of K classes
@@ -157,7 +157,7 @@ class Data:
 
     def per_output(self, y):
         """As an array, or a list of one for every sequence."""
-        r, every = self.r, self.net.readout == "all"
+        r, every = self.r, self.net.readout != "last"
         if every and self.listed and r.random() < 0.5:
             rows = [row[:n] for row, n in zip(y, self.lengths, strict=True)]
             return Value([dress(r, row).given for row in rows], True)

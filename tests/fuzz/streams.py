@@ -123,7 +123,8 @@ def streams(r, net):
         h0 = [np.reshape(s, (len(steps), rows, H)) for s in states]
         h0 = h0 if form.states == 2 else h0[0]
     ever = np.ones(steps.shape[1], bool)
-    readout, net._model.config["readout"] = net._model.config["readout"], "all"
+    readout = net._model.config["readout"]
+    net._model.config["readout"] = "before" if readout == "before" else "all"
     try:
         ys, _, finals = reference.forward(net, p, [(s, ever) for s in steps], h0)
     finally:

@@ -178,6 +178,8 @@ def read(p, spec, outputs, met, t, where):
     """y of step t: `where` numbers the counted steps."""
     last = joined(found[-1][0] for _, _, _, found, _ in met[-1])
     h = last if spec["readout"] == "last" else outputs[where[t]]
+    if spec["readout"] == "before":
+        h = met[-1][0][3][where[t]][0]
     y = times(p["head.weight"], h) if "head.weight" in p else h
     return h, plus(y, p["head.bias"]) if "head.bias" in p else y
 
@@ -195,7 +197,7 @@ def loss_and_grad(parameters, spec, x, states, counts, loss, targets):
     grads = {name: zeros_like(value) for name, value in p.items()} | {"x": zeros_like(x)}
     wide = len(p["head.weight"][0]) if "head.weight" in p else len(met[-1]) * len(states[0][0])
     slopes = [[0.0] * wide for _ in outputs]
-    last = [0.0] * wide
+    last, of_first = [0.0] * wide, [0.0] * wide
     total = 0.0
     for t, target in targets.items():
         h, y = read(p, spec, outputs, met, t, where)
@@ -208,8 +210,12 @@ def loss_and_grad(parameters, spec, x, states, counts, loss, targets):
             dy = transposed_times(p["head.weight"], dy)
         if spec["readout"] == "last":
             last = plus(last, dy)
-        else:
+        elif spec["readout"] == "all":
             slopes[where[t]] = plus(slopes[where[t]], dy)
+        elif where[t]:
+            slopes[where[t] - 1] = plus(slopes[where[t] - 1], dy)
+        else:
+            of_first = plus(of_first, dy)
     firsts = []
     H = len(states[0][0])
     for number, runs in reversed(list(enumerate(met))):
@@ -220,6 +226,7 @@ def loss_and_grad(parameters, spec, x, states, counts, loss, targets):
             mine = [s[d * H : (d + 1) * H] for s in slopes][way]
             dstate = [last[d * H : (d + 1) * H], *(zeros_like(v) for v in found[0][1:])]
             g, dxs, dfirst = run_back(q, spec, xs, found, gates, mine, dstate)
+            dfirst = [plus(dfirst[0], of_first[d * H : (d + 1) * H]), *dfirst[1:]]
             for name, value in g.items():
                 grads[name.removesuffix("_l0") + suffix] = value
             below = [plus(a, b) for a, b in zip(below, dxs[way], strict=True)]
@@ -227,7 +234,7 @@ def loss_and_grad(parameters, spec, x, states, counts, loss, targets):
         firsts[:0] = begun
         if number:
             below = dropped(spec, suffixes(spec)[number - 1], below)
-        slopes, last = below, [0.0] * wide
+        slopes, last, of_first = below, [0.0] * wide, [0.0] * wide
     for t, k in where.items():
         grads["x"][t - 1] = slopes[k]
     if spec["cell"] == "LSTM":

@@ -39,9 +39,9 @@ def loss(
     y : array_like
         Targets: integers (B,) for "cross_entropy", of which a negative one does not count, or
         floats (B, K), the probability of every class; else numbers (B, K), or (B,) where K = 1;
-        half as many for "gaussian_nll". With ``readout="all"`` one for every step: (B, T) or
-        (B, T, K), or a list as long as that of x. Probabilities must sum to 1, within 1e-4 in
-        float32 and 1e-6 in float64.
+        half as many for "gaussian_nll". With ``readout="all"`` or "before" one for every
+        step: (B, T) or (B, T, K), or a list as long as that of x. Probabilities must sum to 1,
+        within 1e-4 in float32 and 1e-6 in float64.
     target_mask : array_like of bool, or "nan"
         Which targets count: shaped as y, or without its last axis where all K outputs of a
         sequence or step do or do not, which is always so of "cross_entropy". "nan": those that

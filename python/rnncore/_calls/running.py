@@ -21,7 +21,7 @@ class Output(NamedTuple):
     Attributes
     ----------
     y : ndarray
-        The read-out's logits: (B, K), or (B, T, K) with ``readout="all"``. Without an
+        The read-out's logits: (B, K), or (B, T, K) with ``readout="all"`` or "before". Without an
         ``output_size``, the states in their place (K = H, or 2 H).
     hidden : ndarray
         The last layer's states after every step, (B, T, H), of both directions (B, T, 2 H).

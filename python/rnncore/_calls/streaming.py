@@ -48,7 +48,7 @@ def step(
     Returns
     -------
     y_t : ndarray
-        (K,) or (B, K), the logits after this step.
+        (K,) or (B, K), the logits after this step; with ``readout="before"`` those before it.
     state : ndarray or pair of ndarray
         For the next call: (1, H) or (B, 1, H), with more rows for several layers.
 
@@ -113,7 +113,7 @@ def run_stream(
     Returns
     -------
     y : ndarray
-        (T, K): the logits after every step, whatever the network's ``readout``.
+        (T, K): the logits after every step, or with ``readout="before"`` before it.
     state : ndarray or pair of ndarray
         For the next call.
 

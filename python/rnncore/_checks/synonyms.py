@@ -45,6 +45,7 @@ SYNONYMS = {
         "last": "many_to_one seq2vec sequence_to_one final final_state end last_step last_hidden",
         "all": "return_sequences many_to_many seq2seq sequence_to_sequence sequence sequences "
         "every every_step each each_step full",
+        "before": "before_input previous previous_state prior predictive",
         "": "first mean average max sum pool pooling attention",
     },
     "optimizer": {

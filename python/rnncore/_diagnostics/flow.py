@@ -49,7 +49,8 @@ class GradientFlow:
         Norms of dL/dh_t, (T + 1,), t = 0 being the state before the first step, over all
         sequences and layers, in the order in which each layer runs (of an LSTM, of h and c
         together). With one direction and layer, ``state_norms[t - 1] <= product_norms[t - 1] *
-        state_norms[T]``. With ``readout="all"``, of the last step's loss alone.
+        state_norms[T]``. With ``readout="all"``, of the last step's loss alone; with "before"
+        likewise, and the last is 0, because no output reads that state.
     short_share, long_share : float
         Shares of the last ten steps and of the steps before in the sum of ``term_norms``.
     horizon : int
@@ -127,14 +128,17 @@ class GradientFlow:
         """The factor and the verdict, from the norms of dL/dh_t of the longest sequences."""
         # With a skip connection of s steps, the largest of s neighbouring norms counts, because the
         # gradient may reach only some of these states.
-        s = min(self._model.spec.history, self.steps)
+        if self._model.spec.before:  # no output reads the state after the last step
+            norms = norms[:-1] if self.steps > 1 else norms[[0, 0]]
+        steps = len(norms) - 1
+        s = min(self._model.spec.history, steps)
         first, last = norms[1 : 1 + s].max(), norms[-s:].max()
         ratio = float(first / last) if last else 1.0
         seen = np.flatnonzero(norms[1:])  # the others are too small for float64
         self.factor = 1.0
-        if last and seen[0] < self.steps - s:
+        if last and seen[0] < steps - s:
             begin = float(norms[1 + seen[0] :][:s].max() / last)
-            self.factor = begin ** (1 / (self.steps - s - seen[0]))
+            self.factor = begin ** (1 / (steps - s - seen[0]))
         self.verdict = "healthy"
         if not isfinite(ratio) or ratio > FAR:
             self.verdict = "exploding"
@@ -181,7 +185,8 @@ class GradientFlow:
 
     def summary(self) -> str:
         """The verdict, its numbers and the remedies as text."""
-        first, last = self.state_norms[1], self.state_norms[-1]
+        end = self.steps - self._model.spec.before  # the last state that is read
+        first, last = self.state_norms[min(1, end)], self.state_norms[end]
         lines = [
             f"Gradient over {self.steps} steps: {self.verdict}",
             f"  |dL/dh| from {last:.3g} at the last step to {first:.3g} at the first: "

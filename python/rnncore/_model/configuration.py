@@ -10,7 +10,7 @@ from rnncore._checks import arguments as check
 from rnncore._model.cells import Cell
 from rnncore._model.losses import LOSSES, Loss
 
-READOUTS = ("last", "all")
+READOUTS = ("last", "all", "before")
 DTYPES = ("float32", "float64")
 
 #: Layers that the core allows, times directions.
@@ -34,13 +34,23 @@ def checked(cell: Cell, given: dict[str, Any]) -> dict[str, Any]:
         **checked_layers(given),
         "bias": check.flag("bias", given["bias"]),
         "readout_bias": checked_readout_bias(given),
-        "readout": check.choice("readout", given["readout"], READOUTS),
+        "readout": checked_readout(given),
         "loss": check.choice("loss", given["loss"], [None, *LOSSES]),
         "dtype": dtype_name(given["dtype"]),
     }
     if config["loss"] is not None:
         check_outputs(LOSSES[config["loss"]], outputs or state_width(config), config)
     return config
+
+
+def checked_readout(given: dict[str, Any]) -> str:
+    name: str = check.choice("readout", given["readout"], READOUTS)
+    if name == "before" and given["bidirectional"]:
+        raise ValueError(
+            "readout: expected 'last' or 'all' with bidirectional=True, got 'before': a network "
+            "that runs backwards has seen what it would predict"
+        )
+    return name
 
 
 def checked_readout_bias(given: dict[str, Any]) -> bool | None:

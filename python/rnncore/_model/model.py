@@ -80,6 +80,7 @@ class Model:
             head_bias=parameters.has_readout_bias(config),
             start=config["trainable_h0"],
             every_step=spec.every_step,
+            before=spec.before,
             nonlinearity=spec.core.NONLINEARITIES[config.get("nonlinearity", "tanh")],
             loss=0 if spec.loss is None else spec.loss.number,
             dropout=config["dropout"],

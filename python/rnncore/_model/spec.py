@@ -33,6 +33,7 @@ class Spec:
     history: int  # states before a step that it depends on: 1, or s with a skip connection
     state_rows: int  # rows of H numbers in a state: passes times history
     every_step: bool  # whether there is an output for every step
+    before: bool  # whether that reads the state before the step
     loss: Loss | None
 
 
@@ -52,6 +53,7 @@ def spec_of(cell: Cell, config: dict[str, Any]) -> Spec:
         states=cell.states,
         history=history,
         state_rows=passes * history,
-        every_step=config["readout"] == "all",
+        every_step=config["readout"] != "last",
+        before=config["readout"] == "before",
         loss=None if loss is None else LOSSES[loss],
     )

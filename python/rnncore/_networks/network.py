@@ -149,7 +149,7 @@ class Network:
 
     @property
     def readout(self) -> str:
-        """ "last" or "all"."""
+        """ "last", "all" or "before"."""
         return self._model.config["readout"]  # type: ignore[no-any-return]
 
     @property

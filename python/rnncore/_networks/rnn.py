@@ -54,8 +54,10 @@ class RNN(Network):
         Whether the recurrent layers have biases.
     readout_bias : bool, optional
         Whether the read-out has a bias. None: where the recurrent layers have.
-    readout : {"last", "all"}
-        One output per sequence, from its last state, or one per time step.
+    readout : {"last", "all", "before"}
+        One output per sequence, from its last state, or one per time step: from the state after
+        it, or with "before" from the state before it, ``y_t = W_y h_{t-1} + b_y``, what is
+        predicted before x_t is seen (in one direction only). Then y_1 reads the first state.
     loss : {None, "bce", "mse", "cross_entropy", "huber", "poisson", "gaussian_nll"}
         What `loss`, `loss_and_grad` and `fit` compute: the mean over all counted targets d, with
         outputs y, of

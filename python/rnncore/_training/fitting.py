@@ -100,7 +100,8 @@ def fit(
         counted from its end (in a reverse direction, from its first step). Gradients stay within
         a window; states are carried on. The first window, which may be shorter, includes the
         state before the first step, so a window as long as the sequence gives the whole
-        gradient. With ``readout="last"``, the gradient is the sum of the terms of the last steps.
+        gradient. An output is in the window of the state that it reads. With ``readout="last"``,
+        the gradient is the sum of the terms of the last steps.
     validation : float, pair (x, y) or mapping, optional
         The share of the sequences that is held out; or other data, as a pair or as a mapping that
         may also have ``h0``, ``lengths``, ``mask``, ``target_mask`` and ``sample_weight``. The
