@@ -95,6 +95,26 @@ def test_gradients_are_those_of_the_steps_before(build):
                 np.testing.assert_allclose(got[1], expected[1], rtol=1e-9, atol=1e-12 * scale)
 
 
+def test_gradients_of_states_beside_those_of_outputs(build):
+    """Their sum, in one call and from a tape, in one segment and in several."""
+    rng = np.random.default_rng(0)
+    for kind in KINDS:
+        for H, B, T in ((1, 1, 300), (3, 5, 6), (3, 20, 400), (17, 2, 9)):
+            net, _ = pair(kind, H=H, dtype="float64", num_layers=1 + (H == 3))
+            x, dy = rng.standard_normal((B, T, 2)), rng.standard_normal((B, T, 2))
+            dhidden = rng.standard_normal((B, T, H))
+            apart = net.vjp(x, dy), net.vjp(x, dhidden=dhidden)
+            _, pull = net.linearize(x)
+            for got in (net.vjp(x, dy, dhidden=dhidden), pull(dy, dhidden)):
+                expected = flat(apart[0][0]) + flat(apart[1][0])
+                scale = np.abs(expected).max()
+                assert np.abs(flat(got[0]) - expected).max() < 1e-12 * scale
+                assert np.abs(got[1] - apart[0][1] - apart[1][1]).max() < 1e-11
+                for part, one, two in zip(*map(parts, (got[2], apart[0][2], apart[1][2])),
+                                          strict=True):  # fmt: skip
+                    np.testing.assert_allclose(part, one + two, rtol=1e-9, atol=1e-11)
+
+
 def test_the_first_state_alone_is_learnt(build, dtype):
     """With one step, nothing but the first state and the read-out has a gradient."""
     for kind in KINDS:

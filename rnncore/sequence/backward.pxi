@@ -128,7 +128,7 @@ cdef void steps_back(
     cdef Py_ssize_t first = tape_index(plan, t0), t, k, free = 0
     cdef const real* grad_out = gradients_above(plan, layer, t0)
     cdef bint out = (
-        grad_out == NULL and plan.net.every_step and plan.from_outputs
+        (grad_out == NULL or plan.net.before) and plan.net.every_step and plan.from_outputs
         and layer.number == plan.net.layers - 1
     )
     cdef const real* mask

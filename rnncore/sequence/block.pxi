@@ -182,7 +182,7 @@ cdef void state_gradients(
     while t0 < end:
         n = min(plan.segment, end - t0)
         output_gradients(plan, seqs, grad + t0 * plan.term, t0, n)
-        for t in range(n):
+        for t in range(0 if plan.net.before else n):   # else `steps_back` sees to it
             for d in range(plan.net.directions):
                 out_to_state(plan, &top_layer(plan)[d], grad_out, t)
                 grad_out += H
