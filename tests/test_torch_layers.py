@@ -536,6 +536,7 @@ BAD = [
         "nonlinearity: expected None for a GRU",
     ),
     (lambda: rc.RNN(3, 5, skip=2).to_torch(), ValueError, "skip: expected None for PyTorch, got 2"),
+    (lambda: rc.RNN(3, 5, 1, readout="before").to_torch(), ValueError, "readout: expected 'last'"),
     (lambda: rc.MGU(3, 5).to_torch(), ValueError, "expected an RNN, LSTM or GRU, got a MGU"),
     (lambda: rc.GRU(3, 5, trainable_h0=True).to_torch(), ValueError, "trainable_h0: expected"),
     (lambda: rc.GRU(3, 5, nonlinearity="relu").to_torch(), ValueError, "nonlinearity: expected"),
