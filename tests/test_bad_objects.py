@@ -37,7 +37,7 @@ NO_NUMBER = broken("__index__", "__float__", "__repr__")
         (lambda net: net.save(broken("__fspath__")), "path: expected a file's path, got <"),
         (lambda net: rc.RNN(NO_NUMBER, 2), "input_size: expected an integer, got a Broken that"),
         (lambda net: rc.RNN(3, 2, bias=NO_NUMBER), "bias: expected True or False, got a Broken"),
-        (lambda net: rc.RNN(3, 2, readout=NO_NUMBER), "readout: expected one of 'last', 'all', got"),
+        (lambda net: rc.RNN(3, 2, readout=NO_NUMBER), "readout: expected one of 'last', 'all', 'before', got"),
         (lambda net: rc.RNN(3, 2, seed=NO_NUMBER), "seed: expected None, an integer or a numpy"),
         (lambda net: rc.RNN(3, 2, init=BrokenMapping(h0=1)), "init: expected a mapping, got a Bro"),
     ],
