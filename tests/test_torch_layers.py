@@ -213,6 +213,11 @@ def test_parameters_computed_from_others_are_followed(way):
             layer(X)[0].square().sum().backward()
             optimiser.step()
     torch.testing.assert_close(made[0](X)[0], made[1](X)[0], rtol=1e-4, atol=1e-5)
+    if way == "prune":
+        for layer in made:
+            prune.remove(layer, "weight_hh_l0")
+        torch.testing.assert_close(made[0](X)[0], made[1](X)[0], rtol=1e-4, atol=1e-5)
+        assert shares(made[1])
 
 
 def test_memory_that_was_a_parameter_is_left_alone():

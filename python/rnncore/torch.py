@@ -97,9 +97,8 @@ class Layer(torch.nn.modules.rnn.RNNBase):
         self._check_sizes(data, states, sizes)
         if packed and input.sorted_indices is not None:
             states = tuple(state.index_select(1, input.sorted_indices) for state in states)
-        self._link()
+        weights = self._link()
         rows = Rows(data, sizes, self.batch_first)
-        weights = [getattr(self, name) for name, *_ in self._views]
         output, *last = Recurrence.apply(self, rows, data, len(states), *states, *weights)
         if packed:
             output = PackedSequence(output, *input[1:])
@@ -156,20 +155,22 @@ class Layer(torch.nn.modules.rnn.RNNBase):
 
     # ---- the parameters -------------------------------------------------------------
 
-    def _link(self) -> None:
-        """See to it that the network has the layer's parameters: shares them where it can, else
-        has copies of their values."""
+    def _link(self) -> list[torch.Tensor]:
+        """See to it that the network has the layer's parameters, which are returned: shares them
+        where it can, else has copies of their values."""
         wanted = PRECISIONS[self.weight_ih_l0.dtype], float(self.dropout)
-        moved = self._network is None or self._made_for != wanted
-        if not moved:
-            for name, _, address in self._views:
-                if getattr(self, name).data_ptr() != address and name not in self._copied:
-                    moved = True
-        if moved:
-            # In new memory: whoever has a parameter that was here may still hold on to the old.
+        if self._network is None or self._made_for != wanted:
             self._make(*wanted)
-        for name, view in self._copied.items():
-            view[...] = getattr(self, name).detach().numpy()
+        weights = [getattr(self, name) for name in self._places]
+        for name, weight in zip(self._places, weights, strict=True):
+            if weight.data_ptr() == self._places[name]:
+                continue
+            if name not in self._copied or is_own(weight):
+                # In new memory: whoever has what was here may still hold on to the old.
+                self._make(*wanted)
+                return [getattr(self, name) for name in self._places]
+            self._copied[name][...] = weight.detach().numpy()
+        return weights
 
     def _make(self, precision: str, dropout: float) -> None:
         """A new network, to which all parameters are moved that are parameters of this process
@@ -184,21 +185,26 @@ class Layer(torch.nn.modules.rnn.RNNBase):
         )  # fmt: skip
         network._model.engine.note_exposure()
         self._network, self._made_for = network, (precision, dropout)
-        self._views, self._copied = [], {}
+        self._places, self._copied = {}, {}
         for name, view in network._model.parameters.items():
             weight = getattr(self, name)
-            if isinstance(weight, torch.nn.Parameter) and not weight.is_shared():
-                view[...] = weight.detach().numpy()
+            view[...] = weight.detach().numpy()
+            if is_own(weight):
                 weight.data = torch.from_numpy(view)
             else:
                 self._copied[name] = view
-            self._views.append((name, view, view.ctypes.data))
+            self._places[name] = view.ctypes.data
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        for name in ("_network", "_views", "_copied", "_made_for"):
+        for name in ("_network", "_places", "_copied", "_made_for"):
             state.pop(name, None)
         return state
+
+
+def is_own(weight: torch.Tensor) -> bool:
+    """Whether it is a parameter, and of this process alone: its memory may be another."""
+    return isinstance(weight, torch.nn.Parameter) and not weight.is_shared()
 
 
 class RNN(Layer, torch.nn.RNN):

@@ -129,16 +129,16 @@ def gradients(ctx: Any, dy: Any, *dlast: Any) -> list[torch.Tensor | None]:
         dfinal = [np.zeros(shape, spec.dtype) if d is None else d for d in dfinal]
     upstream += dfinal if spec.states == 2 else [dfinal[0], None]
     dx = np.empty((ctx.tape.rows, spec.input_size), spec.dtype) if wants_x else None
-    dstates = [np.empty(shape, spec.dtype) for _ in range(spec.states)]
+    dstates = [np.empty(shape, spec.dtype) for _ in range(given)]
     grads, faults = ctx.tape.pull(
-        *upstream, dx, dstates[0], dstates[1] if spec.states == 2 else None,
+        *upstream, dx, *dstates, *[None] * (2 - given),
         threads=ctx.threads, params=any(wants_rest[given:]),
     )  # fmt: skip
     if faults:
         refuse_not_finite(**{"gradient of the output": dy}, **{
             f"gradient of {name}": d for name, d in zip(("h_n", "c_n"), dlast, strict=False)
         })  # fmt: skip
-    found = [torch.from_numpy(d).transpose(0, 1).contiguous() for d in dstates[:given]]
+    found = [torch.from_numpy(d).transpose(0, 1).contiguous() for d in dstates]
     found += [None] * len(wants_rest[given:]) if grads is None else [
         torch.from_numpy(g) if wanted else None
         for g, wanted in zip(grads.values(), wants_rest[given:], strict=True)
