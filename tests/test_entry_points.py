@@ -81,15 +81,25 @@ def jacobians(core, order=ORDER, which=0, out=None, given=None):
     return core.jacobians(engine(core), given or batch(core), order, which, out, None)
 
 
+RULE = {
+    "rule": 0, "momentum": 0, "alpha": 0, "beta1": 0, "beta2": 0, "eps": 0, "clip_norm": 0,
+    "clip_value": 0, "decay": None, "l1": None, "free": None, "leader": None, "activation": 0,
+    "truncate": 0, "seed": 0,
+}  # fmt: skip
+
+
 def trainer(core, order=ORDER, size=2, **options):
-    chosen = {
-        "rule": 0, "momentum": 0, "alpha": 0, "beta1": 0, "beta2": 0, "eps": 0, "clip_norm": 0,
-        "clip_value": 0, "decay": None, "l1": None, "free": None, "leader": None, "activation": 0,
-        "truncate": 0,
-        "shuffled": False, "seed": 0, "held": None, "patience": 0, "plateau": (0, 0, 0, 0),
-    }  # fmt: skip
+    chosen = {"shuffled": False, "held": None, "patience": 0, "plateau": (0, 0, 0, 0)}
     net = engine(core, loss=2)
-    return core.Trainer(net, batch(core), Y, None, None, order, size, **chosen | options)
+    return core.Trainer(net, batch(core), Y, None, None, order, size, **RULE | chosen | options)
+
+
+def stepper(core, loss=2, **options):
+    return core.StepTrainer(engine(core, loss=loss), 0, rate=0, **RULE | options)
+
+
+def step(core, given, target=Y, classes=None, weight=None, loss=2):
+    return stepper(core, loss).step(given, target, classes, weight)
 
 
 def held(core, order=ORDER, y=Y, weight=None):
@@ -172,6 +182,14 @@ BAD = [
     (lambda c: trainer(c, leader=np.zeros(1, int)), f"leader: expected size {SIZE} along axis 0"),
     (lambda c: trainer(c, leader=np.arange(SIZE) + 1), "leader: expected one before parameter 0"),
     (lambda c: trainer(c, leader=np.maximum(np.arange(SIZE) - 1, 0)), "before parameter 2, got 1"),
+    (lambda c: trainer(c, truncate=-1), "truncate: expected at least 0, got -1"),
+    (lambda c: stepper(c, rule=99), "rule: there is no number 99"),
+    (lambda c: stepper(c, decay=np.zeros(1, F32)), f"decay: expected size {SIZE}"),
+    (lambda c: step(c, batch(c), Y[:3].copy()), "target: expected size 4 along axis 0, got 3"),
+    (lambda c: step(c, batch(c), weight=Y[:3].copy()), "weight: expected size 4 along axis 0"),
+    (lambda c: step(c, batch(c), None, ORDER[:3].copy(), loss=3), "classes: expected size 4"),
+    (lambda c: step(c, batch(c, h0=STATE[:3].copy())), "h0: expected size 4 along axis 0, got 3"),
+    (lambda c: stepper(c, rule=1).restore(0, 0, [Y.ravel()]), "vectors: expected size"),
     (lambda c: trainer(c).run(np.zeros((1, 4))), "records: expected size 5, got 4"),
     (lambda c: restored(c, order=ORDER + 1), "order: no sequence 4"),
     (lambda c: restored(c, best=np.zeros(1, F32)), f"best: expected size {SIZE}"),

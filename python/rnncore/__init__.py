@@ -44,6 +44,7 @@ from rnncore._runtime.config import show_config
 from rnncore._sweep.sweeping import sweep
 from rnncore._sweep.table import Sweep
 from rnncore._training.history import History
+from rnncore._training.stepping import Trainer
 from rnncore._version import __version__
 from rnncore.population import Population
 
@@ -59,6 +60,7 @@ __all__ = [
     "PopulationHistory",
     "Sweep",
     "Trace",
+    "Trainer",
     "__version__",
     "from_torch",
     "load",

@@ -145,7 +145,9 @@ class Held:
         order: Array,
     ) -> Self: ...
 
-class Trainer:
+class Updates: ...
+
+class Trainer(Updates):
     def __new__(
         cls,
         engine: Engine,
@@ -182,6 +184,45 @@ class Trainer:
     def use_best(self) -> None: ...
     def state(self) -> dict[str, Array]: ...
     def restore(self, arrays: dict[str, Array]) -> None: ...
+
+@final
+class StepTrainer(Updates):
+    rate: float
+    def __new__(
+        cls,
+        engine: Engine,
+        batch_size: int,
+        *,
+        rule: int,
+        momentum: float,
+        alpha: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        clip_norm: float,
+        clip_value: float,
+        decay: Array | None,
+        l1: Array | None,
+        free: Array | None,
+        leader: Array | None,
+        activation: float,
+        truncate: int,
+        seed: int,
+        rate: float,
+    ) -> Self: ...
+    @property
+    def updates(self) -> int: ...
+    def plain_step(self, x: Any, y: Any, lengths: Any, threads: int | None) -> float | None: ...
+    def step(
+        self,
+        batch: Batch,
+        target: Array | None,
+        classes: Array | None,
+        weight: Array | None,
+        threads: int | None = 1,
+    ) -> tuple[float, int]: ...
+    def state(self) -> tuple[int, int, list[Array]]: ...
+    def restore(self, updates: int, random: int, vectors: list[Array]) -> None: ...
 
 @final
 class Fitted:

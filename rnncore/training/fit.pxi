@@ -8,27 +8,6 @@ cdef int check_signals() except -1 with gil:
     return PyErr_CheckSignals()
 
 
-cdef bint all_finite(const real* numbers, Py_ssize_t vectors) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef vreal check = vset1(0)
-    for i in range(vectors):
-        check = vfma(vload(numbers + i * LANES), vset1(0), check)
-    return vsum(check) == 0
-
-
-cdef int tie_parameters(Optimiser* o, const int64_t[::1] leader, Py_ssize_t size) except -1:
-    """Let parameters have the values of others."""
-    cdef Py_ssize_t i
-    if leader is None:
-        return 0
-    o.leader = indices("leader", &leader[0], leader.shape, size)
-    o.tied = size
-    for i in range(size):
-        if not (0 <= leader[i] <= i and leader[leader[i]] == leader[i]):
-            raise ValueError(f"leader: expected one before parameter {i}, got {leader[i]}")
-    return 0
-
-
 cdef class Held:
     """Sequences that are only looked at, after every epoch."""
 
@@ -65,33 +44,28 @@ cdef class Held:
         return self.plan.result.loss / self.counted
 
 
-cdef class Trainer:
+cdef class Trainer(Updates):
     """A fit of an engine's network to a batch, epoch by epoch.
 
     The trainer works on its own copy of the parameters and hands them to the network at
     the end of every epoch, so whatever stops it leaves the network between two epochs.
     """
 
-    cdef Engine engine
     cdef Batch batch
     cdef const real[:, ::1] target, weight
-    cdef const int64_t[::1] classes, leader
+    cdef const int64_t[::1] classes
     cdef int64_t[::1] order
     cdef int64_t* sequences        # what order holds
     cdef Py_ssize_t count          # of sequences to train on
-    cdef Arena keys, block, vectors
+    cdef Arena keys
     cdef Py_ssize_t batch_size
     cdef bint shuffled, uneven
-    cdef Optimiser optimiser
     cdef Progress now
     cdef Plateau plateau
     cdef Held held
     cdef int64_t patience          # 0: without end
-    cdef Py_ssize_t truncate
-    cdef double activation
     cdef real* best                # parameters with the best validation loss
     cdef double since_signals      # multiply-adds
-    cdef ThreadPool pool
 
     def __cinit__(
         self, Engine engine not None, Batch batch not None, const real[:, ::1] target,
@@ -107,50 +81,27 @@ cdef class Trainer:
         place.  decay, l1 (size): strengths for each parameter, or None.  free (size): 1 for
         each that may change, or None.  leader (size): the parameter whose value each has, or None,
         see `Optimiser`.  plateau: (factor, least, patience, after)."""
-        cdef Optimiser* o = &self.optimiser
-        cdef Py_ssize_t padded, i, size = engine.net.size
-        if batch_size < 1 or truncate < 0:
+        if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
         if batch.seqs.count >> 31:
             raise ValueError("a batch has at most 2**31 - 1 sequences")
         self.count = order.shape[0]
         self.sequences = <int64_t*>indices("order", &order[0], order.shape, self.count)
         check_order(self.sequences, self.count, batch.seqs.count)
-        self.engine, self.batch, self.target, self.classes = engine, batch, target, classes
+        self.set_rule(
+            engine, rule, momentum, alpha, beta1, beta2, eps, clip_norm, clip_value, decay, l1,
+            free, leader, activation, truncate,
+        )
+        self.batch, self.target, self.classes = batch, target, classes
         self.uneven = differ_in_length(self.sequences, self.count, batch.seqs.length)
         self.weight = weight
         self.order, self.shuffled, self.held, self.patience = order, shuffled, held, patience
-        self.truncate, self.activation = truncate, activation
         self.batch_size = min(batch_size, self.count)
         self.plateau.factor, self.plateau.least, self.plateau.patience, self.plateau.after = plateau
         begin_progress(&self.now, seed)
-        if not describe_rule(&o.rule, rule):
-            raise ValueError(f"rule: there is no number {rule}")
-        o.of[0].momentum, o.of[0].alpha = momentum, alpha
-        o.of[0].beta1, o.of[0].beta2, o.of[0].eps = beta1, beta2, eps
-        o.of[0].clip_norm, o.of[0].clip_value = clip_norm, clip_value
-        padded = (size + MAX_LANES - 1) // MAX_LANES * MAX_LANES
-        o.vectors, o.stride = padded // LANES, LANES
-        self.block, self.vectors, self.keys = Arena(), Arena(), Arena()
+        self.keys = Arena()
         self.keys.fit(self.batch_size * sizeof(int64_t))
-        self.vectors.fit((6 + o.rule.states) * padded * sizeof(real))
-        memset(self.vectors.base, 0, (6 + o.rule.states) * padded * sizeof(real))
-        o.parameters = <real*>self.vectors.base
-        o.gradient = o.parameters + padded
-        for i in range(o.rule.states):
-            o.state[i] = o.gradient + (1 + i) * padded
-        self.best = o.gradient + (1 + o.rule.states) * padded
-        if decay is not None:
-            o.decay = self.best + padded
-            memcpy(o.decay, reals("decay", &decay[0], decay.shape, size), size * sizeof(real))
-        if l1 is not None:
-            o.l1 = self.best + 2 * padded
-            memcpy(o.l1, reals("l1", &l1[0], l1.shape, size), size * sizeof(real))
-        if free is not None:
-            o.free = self.best + 3 * padded
-            memcpy(o.free, reals("free", &free[0], free.shape, size), size * sizeof(real))
-        self.leader = leader
-        tie_parameters(o, leader, size)
+        self.best = self.spare
 
     def run(self, double[:, ::1] records not None, threads=1):
         """As many epochs as there are records, (epochs, COLUMNS); of each the learning rate is
@@ -167,12 +118,7 @@ cdef class Trainer:
         expect("records", records.shape[1], COLUMNS)
         self.engine.take_batch(&seqs, self.batch)
         self.engine.set_targets(&seqs, self.batch, self.target, self.classes, self.weight)
-        self.engine.prepare(
-            &plan, &seqs, self.batch_size, True, False, self.truncate, self.activation
-        )
-        set_out(self.block, &plan, &seqs)
-        plan.parameters = self.optimiser.parameters
-        plan.job.dropout = plan.net.dropout
+        self.make_plan(&plan, &seqs, self.batch_size)
         seqs.order = self.sequences
         pool.plan, pool.seqs, pool.grad = &plan, &seqs, self.optimiser.gradient
         pool.count = self.batch_size
@@ -293,8 +239,7 @@ cdef class Trainer:
         batch's gradient.  It ends with the first batch whose loss is not finite: such a batch has
         no gradient, and the norm is NaN where no batch came before."""
         cdef Py_ssize_t first = 0, size
-        cdef double total = 0, counted = 0, count
-        cdef unsigned long long mode
+        cdef double total = 0, counted = 0, count, loss
         norm[0] = NAN
         while first < self.count:
             size = min(self.batch_size, self.count - first)
@@ -304,24 +249,11 @@ cdef class Trainer:
                 )
             count = count_targets(&plan.net, seqs, first, size)
             if count > 0:
-                set_lanes(plan.job.scale, 1 / count)
-                if plan.job.dropout > 0:
-                    set_seeds(&plan.job, next_random(&self.now.random))
-                if self.activation > 0:
-                    set_lanes(plan.job.activation, 2 * self.activation / (
-                        count_steps(seqs, first, size) * plan.passes * plan.net.hidden
-                    ))
-                memset(self.optimiser.gradient, 0, self.optimiser.vectors * LANES * sizeof(real))
-                pack_weights(plan)
-                self.pool.first, self.pool.count = first, size
-                self.pool.work_together()
-                if not isfinite(plan.result.loss):
-                    return plan.result.loss
-                total += plan.result.loss
+                loss = self.minibatch(plan, seqs, first, size, count, &self.now.random)
+                if not isfinite(loss):
+                    return loss
+                total += loss
                 counted += count
-                mode = flush_subnormals()
-                update(&self.optimiser)
-                restore_subnormals(mode)
                 norm[0] = larger_norm(norm[0], self.optimiser.of[0].norm)
             first += size
             self.since_signals += cost(plan, size, seqs.time) + plan.net.size

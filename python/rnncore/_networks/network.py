@@ -19,7 +19,7 @@ from rnncore._model.configuration import checked
 from rnncore._model.initial import Init
 from rnncore._model.model import Model
 from rnncore._storage import saving, to_torch
-from rnncore._training import fitting, objectives
+from rnncore._training import fitting, objectives, stepping
 from rnncore._types import Array
 
 
@@ -65,6 +65,7 @@ class Network:
 
     # Training
     fit = fitting.fit
+    trainer = stepping.trainer
     objective = objectives.objective
 
     # Inspection
