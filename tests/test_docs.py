@@ -20,6 +20,8 @@ MODULES = ["rnncore"] + [
 NEEDS = {
     "torch": ("rnncore.torch", "rnncore._torch", "rnncore._storage.to_torch",
               "rnncore._networks.from_torch"),
+    "sklearn": ("rnncore.sklearn", "rnncore._sklearn"), "aeon": ("rnncore.aeon",),
+    "sktime": ("rnncore.sktime",),
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Estimators for scikit-learn: what rnncore.sklearn offers is made here."""
