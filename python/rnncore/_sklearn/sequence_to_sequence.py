@@ -24,8 +24,8 @@ def by_sequence(y: Any, series: Series) -> list[Array]:
     result = []
     for i, steps in enumerate(series.steps_of()):
         values = np.asarray(y[i])
-        padded = not isinstance(series.values, list) and len(values) == series.values.shape[1]
-        if values.ndim == 0 or (len(values) != steps and not padded):
+        lengths = [steps] if isinstance(series.values, list) else [steps, series.values.shape[1]]
+        if values.ndim == 0 or len(values) not in lengths:
             raise ValueError(
                 f"y[{i}]: expected targets of {steps} steps, got an array of shape {values.shape}"
             )
