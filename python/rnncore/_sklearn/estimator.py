@@ -30,8 +30,8 @@ CELLS: dict[str, Any] = {"gru": GRU, "lstm": LSTM, "rnn": RNN, "mgu": MGU}
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class Estimator(BaseEstimator):
-    """Parameters, conversion of the input, and training. `network_` has the network."""
+class Parameters:
+    """What decides the network and its training."""
 
     cell: str = "gru"
     hidden_size: int = 16
@@ -51,12 +51,18 @@ class Estimator(BaseEstimator):
     validation_fraction: float = 0.1
     patience: int = 10
     warm_start: bool = False
-    layout: str = "btd"
-    nan_padding: bool = False
     dtype: str = "float32"
     random_state: Any = None
     n_jobs: int | None = None
     verbose: bool = False
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Estimator(Parameters, BaseEstimator):
+    """Conversion of the input, and training. `network_` has the network."""
+
+    layout: str = "btd"
+    nan_padding: bool = False
 
     _readout = "last"
 

@@ -36,7 +36,7 @@ class RNNForecaster(Estimator):
         As for `RNNClassifier`.
     batch_size, l1, weight_decay, clip_norm, truncate, early_stopping, validation_fraction, patience
         As for `RNNClassifier`; they count series.
-    warm_start, layout, nan_padding, dtype, random_state, n_jobs, verbose
+    warm_start, dtype, random_state, n_jobs, verbose, layout, nan_padding
         As for `RNNClassifier`; ``layout`` and ``nan_padding`` are also for covariates.
     bidirectional : bool
         False: the future is not known.

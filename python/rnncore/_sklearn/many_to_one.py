@@ -43,11 +43,6 @@ class RNNClassifier(ClassifierMixin, Estimator):
         See ``early_stopping``.
     warm_start : bool
         `fit` goes on from the parameters there are, with an optimiser that begins anew.
-    layout : {"btd", "bdt"}
-        Axes of a three-dimensional X: (series, time, channels), or (series, channels, time), the
-        layout of aeon and sktime.
-    nan_padding : bool
-        NaN at the end of a series means that it has ended before. If False, they are refused.
     dtype : {"float32", "float64"}
         Of the network.
     random_state : int, RandomState or None
@@ -56,6 +51,11 @@ class RNNClassifier(ClassifierMixin, Estimator):
         Threads of one network; -1: as many as there are processors. Results have the same bits.
     verbose : bool
         Show how far `fit` is.
+    layout : {"btd", "bdt"}
+        Axes of a three-dimensional X: (series, time, channels), or (series, channels, time), the
+        layout of aeon and sktime.
+    nan_padding : bool
+        NaN at the end of a series means that it has ended before. If False, they are refused.
     class_weight : {"balanced"}, dict or None
         What the losses of a class are multiplied by; "balanced": n / (classes * n of that class).
 
@@ -202,7 +202,7 @@ class RNNRegressor(RegressorMixin, Estimator):
         As for `RNNClassifier`.
     batch_size, l1, weight_decay, clip_norm, truncate, early_stopping, validation_fraction, patience
         As for `RNNClassifier`.
-    warm_start, layout, nan_padding, dtype, random_state, n_jobs, verbose
+    warm_start, dtype, random_state, n_jobs, verbose, layout, nan_padding
         As for `RNNClassifier`.
     normalize_y : bool
         Train on targets with mean 0 and standard deviation 1; predictions are scaled back. With

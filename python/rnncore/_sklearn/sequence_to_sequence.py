@@ -106,7 +106,7 @@ class SequenceClassifier(StepByStep):
         As for `RNNClassifier`.
     batch_size, l1, weight_decay, clip_norm, truncate, early_stopping, validation_fraction, patience
         As for `RNNClassifier`.
-    warm_start, layout, nan_padding, dtype, random_state, n_jobs, verbose
+    warm_start, dtype, random_state, n_jobs, verbose, layout, nan_padding
         As for `RNNClassifier`.
     ignore_label : label, optional
         Steps with this label do not count.
@@ -182,7 +182,7 @@ class SequenceRegressor(StepByStep):
         As for `RNNClassifier`.
     batch_size, l1, weight_decay, clip_norm, truncate, early_stopping, validation_fraction, patience
         As for `RNNClassifier`.
-    warm_start, layout, nan_padding, dtype, random_state, n_jobs, verbose
+    warm_start, dtype, random_state, n_jobs, verbose, layout, nan_padding
         As for `RNNClassifier`.
     normalize_y : bool
         As for `RNNRegressor`.
