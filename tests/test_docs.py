@@ -77,6 +77,15 @@ def test_code_for_pytorch():
     assert abs(names["net"](names["x"].numpy()).y - y).max() < 1e-5
 
 
+def test_code_for_scikit_learn():
+    pytest.importorskip("sklearn")
+    names = run_blocks("sklearn.md")
+    assert names["accuracy"] > 0.85
+    assert names["share"] > 0.9
+    assert names["error"] < 0.2
+    assert names["other"].shape == (1, 30)
+
+
 def test_files_named_in_documents_exist():
     folders = "rnncore", "python", "tests", "tools", "examples", "benchmarks"
     there = ["/setup.py"] + [
