@@ -12,6 +12,7 @@ from fuzz.fits import schedules, training
 from fuzz.networks import networks
 from fuzz.populations import populations
 from fuzz.promises import COUNTS, Find, attempt, expect
+from fuzz.steps import steps
 from fuzz.storage import files, state_dicts
 from fuzz.strategies import Raised, Value
 from fuzz.streams import streams
@@ -20,7 +21,7 @@ __all__ = ["COUNTS", "Find", "Value", "attempt", "example", "losses", "network"]
 
 
 CALLS = [outputs] * 4 + [losses] * 4 + [slopes] * 2 + [streams] * 4 + [training] * 3
-CALLS += [state_dicts, files, schedules, populations, populations]
+CALLS += [state_dicts, files, schedules, populations, populations, steps]
 
 
 def network(r, share=0.3):
