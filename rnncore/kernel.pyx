@@ -16,7 +16,9 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, qsort
 from libc.string cimport memcmp, memcpy, memmove, memset
 
-from rnncore.cells.cell cimport Cell, blocks_of_a, gates_of, input_block, state_block
+from rnncore.cells.cell cimport (
+    Cell, blocks_of_a, gates_of, gates_of_state, input_block, state_block,
+)
 from rnncore.cells.elman cimport IDENTITY, RELU, SIGMOID, TANH, Nonlinearity, elman_units, nonlinear
 from rnncore.cells.table cimport describe
 from rnncore.losses.loss cimport Loss
@@ -53,8 +55,8 @@ from rnncore.spec.network cimport (
 from rnncore.spec.plan cimport (
     MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, each, goes_back,
     gradients_at, has_plain_backward, has_state_gradients, index_read, is_scalar, mask_of, memory,
-    model_of, most_in_block, needs_mask_first, saved_at, set_lanes, set_seeds, slot_of, state,
-    sums_gradients, tape_index, top_layer,
+    model_of, most_in_block, needs_mask_first, saved_at, saved_state, set_lanes, set_seeds, slot_of,
+    state, sums_gradients, tape_index, top_layer,
 )
 from rnncore.platform.random cimport next_random, shuffle
 

@@ -37,9 +37,10 @@ class Case:
     skip: int | None = None
     trainable: bool = False
     readout_bias: bool | None = None
+    reset: str = ""
 
     def __str__(self):
-        parts = [self.cell] if self.cell != "RNN" else []
+        parts = [self.cell + self.reset] if self.cell != "RNN" else []
         parts += [f"B{self.batch}", f"T{self.time}", f"D{self.inputs}", f"H{self.hidden}"]
         parts += [f"K{self.outputs}", self.nonlinearity, self.readout, self.loss, self.ragged]
         parts += [f"L{self.layers}"] if self.layers > 1 else []
@@ -52,6 +53,11 @@ class Case:
     @property
     def every_step(self):
         return self.readout != "last"
+
+    @property
+    def kind(self):
+        """The cell by the oracle's name."""
+        return "GRU before" if self.reset == "before" else self.cell
 
     @property
     def stacked(self):
@@ -68,7 +74,7 @@ class Case:
     def spec(self):
         """As `oracle.stack` takes it."""
         return {
-            "cell": self.cell, "nonlinearity": self.nonlinearity, "layers": self.layers,
+            "cell": self.kind, "nonlinearity": self.nonlinearity, "layers": self.layers,
             "bidirectional": self.bidirectional, "skip": self.skip, "readout": self.readout,
         }  # fmt: skip
 
@@ -90,6 +96,8 @@ class Problem:
         options = {"num_layers": case.layers, "bidirectional": case.bidirectional}
         if case.cell == "RNN":
             options |= {"nonlinearity": case.nonlinearity, "skip": case.skip}
+        if case.reset:
+            options["reset"] = case.reset
         self.net = getattr(rc, case.cell)(
             case.inputs, case.hidden, case.outputs, **options,
             bias=case.bias, readout=case.readout, loss=case.loss, dtype=dtype, seed=rng,
@@ -190,7 +198,7 @@ class Problem:
     def derived(self, derive, loss):
         """What the oracle says, formed anew."""
         case, T = self.case, self.case.time
-        what = case.nonlinearity if case.cell == "RNN" else case.cell
+        what = case.nonlinearity if case.cell == "RNN" else case.kind
         what = case.spec if case.stacked else what
         name = loss or case.loss
         wanted = self.dy if loss == "given" else self.y

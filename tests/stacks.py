@@ -42,6 +42,10 @@ STACKED = [
     for variant in VARIANTS
 ]
 STACKED += [
+    Case("GRU", reset="before", **shape, **variant)
+    for shape, variant in zip(SHAPES, VARIANTS[2:], strict=False)
+]
+STACKED += [
     Case(**{"time": 7, **variant, "skip": skip}) for skip in (1, 2, 3, 12) for variant in SKIPS
 ]
 STACKED += [
@@ -82,6 +86,8 @@ LARGE_STACKED = [
     Case("RNN", batch=2, time=2500, hidden=3, tokens=True, ragged="mask", readout="before"),
     Case("LSTM", batch=33, time=4, hidden=16, inputs=5, layers=2, readout="before", h0=True),
     Case("GRU", batch=2, time=300, hidden=17, readout="before", loss="cross_entropy"),
+    Case("GRU", reset="before", batch=17, time=3, hidden=16, inputs=6, bidirectional=True, h0=True),
+    Case("GRU", reset="before", batch=18, time=200, hidden=5, layers=3, ragged="lengths"),
 ]
 
 # Options of networks that a stream can run, and of those it cannot.

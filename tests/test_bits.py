@@ -1,5 +1,7 @@
 """Results are the same bits for any number of threads, in any company, from run to run."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from answers import problem, results
@@ -33,7 +35,10 @@ def test_fits_with_any_number_of_threads(build, dtype, size):
     assert len(ends) == 1
 
 
-@pytest.mark.parametrize("cell", [rc.RNN, rc.LSTM, rc.GRU, rc.MGU])
+CELLS = [rc.RNN, rc.LSTM, rc.GRU, rc.MGU, partial(rc.GRU, reset="before")]
+
+
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("options", [{}, {"readout": "all", "num_layers": 2}], ids=str)
 def test_arrays_that_need_conversion_and_those_that_do_not(build, dtype, cell, options):
     net = cell(3, 4, 2, loss="mse", seed=0, dtype=dtype, bidirectional=True, **options)
@@ -108,7 +113,7 @@ def company(cell, case, dtype, count):
     return net, x, rng.integers(1, T + 1, count) if ragged else None
 
 
-@pytest.mark.parametrize("cell", [rc.RNN, rc.LSTM, rc.GRU, rc.MGU])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("case", ALONE, ids=str)
 def test_a_sequence_alone_and_among_others(build, dtype, cell, case):
     """A sequence alone is worked on with units in lanes: the bits are those of a batch."""
@@ -129,7 +134,7 @@ def test_a_sequence_alone_and_among_others(build, dtype, cell, case):
         assert dx is None or dx_alone.tobytes() == dx[one].tobytes()
 
 
-@pytest.mark.parametrize("cell", [rc.RNN, rc.LSTM, rc.GRU, rc.MGU])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("case", ALONE, ids=str)
 def test_the_gradient_of_a_sequence_alone(build, dtype, cell, case):
     """It has the bits that it has beside sequences, in half a block, that have no gradient."""

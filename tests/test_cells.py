@@ -8,10 +8,13 @@ from states import parts, row, same
 
 import rnncore as rc
 
-KINDS = ["LSTM", "GRU"]
+KINDS = ["LSTM", "GRU", "GRU before"]
 
 
 def network(kind, inputs=3, hidden=5, outputs=2, **options):
+    kind, *reset = kind.split()
+    if reset:
+        options["reset"] = reset[0]
     return getattr(rc, kind)(inputs, hidden, outputs, seed=0, **options)
 
 
@@ -118,6 +121,48 @@ def test_copies_and_files(tmp_path, kind):
         assert same(other(x).y, net(x).y)
 
 
+def test_what_was_saved_without_reset_resets_after_the_product(tmp_path, monkeypatch):
+    net = network("GRU")
+    older = {name: value for name, value in net.config.items() if name != "reset"}
+    state = net.__getstate__() | {"config": older}
+    other = rc.GRU.__new__(rc.GRU)
+    other.__setstate__(state)
+    assert other.config == net.config
+    monkeypatch.setattr(net._model, "config", older)
+    net.save(tmp_path / "net.npz")
+    assert rc.load(tmp_path / "net.npz").config["reset"] == "after"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_reset_before_the_product_is_a_cell_of_pytorch_written_out(build, dtype):
+    """The gates' products by torch.nn.functional, and gradients by autograd."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    for H, B, T in ((1, 1, 1), (4, 3, 6), (16, 21, 5)):
+        net = network("GRU before", 3, H, None, readout="all", dtype=dtype)
+        p = {k: torch.tensor(v, requires_grad=True) for k, v in net.state_dict().items()}
+        x, h0, dy = (rng.standard_normal(s).astype(dtype) for s in ((B, T, 3), (B, H), (B, T, H)))
+        h, states = torch.tensor(h0, requires_grad=True), []
+        first, (w_r, w_z, w_n) = h, p["weight_hh_l0"].split(H)
+        b_r, b_z, b_n = p["bias_hh_l0"].split(H)
+        for x_t in torch.tensor(x).unbind(1):
+            parts = torch.nn.functional.linear(x_t, p["weight_ih_l0"], p["bias_ih_l0"]).split(H, 1)
+            r = torch.sigmoid(parts[0] + h @ w_r.T + b_r)
+            z = torch.sigmoid(parts[1] + h @ w_z.T + b_z)
+            n = torch.tanh(parts[2] + (r * h) @ w_n.T + b_n)
+            h = (1 - z) * n + z * h
+            states.append(h)
+        y = torch.stack(states, 1)
+        (y * torch.tensor(dy)).sum().backward()
+        limit = 1e-12 if dtype == "float64" else 1e-5
+        assert np.abs(net(x, h0=h0).y - y.detach().numpy()).max() < limit
+        grads, _, dh0 = net.vjp(x, dy, h0=h0)
+        for name, values in grads.items():
+            exact = p[name].grad.numpy()
+            assert np.abs(values - exact).max() < limit * max(1, np.abs(exact).max()), name
+        assert np.abs(dh0 - first.grad.numpy()).max() < limit * max(1, np.abs(dh0).max())
+
+
 def test_a_masked_step_keeps_the_memory(build, dtype):
     net = network("LSTM", dtype=dtype)
     x = np.random.default_rng(0).standard_normal((5, 6, 3)).astype(dtype)
@@ -150,6 +195,11 @@ BAD = [
         r"out\[1\]: expected a pair \(h, c\)",
     ),
     (lambda: rc.LSTM(3, 5, nonlinearity="relu"), TypeError, "nonlinearity"),
+    (
+        lambda: rc.GRU(3, 5, reset="never"),
+        ValueError,
+        "reset: expected one of 'after', 'before', got 'never'",
+    ),
     (lambda: rc.GRU(3, 0), ValueError, "hidden_size: expected at least 1"),
 ]
 

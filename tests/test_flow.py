@@ -20,8 +20,8 @@ CASES = [
 
 
 GATED = [
-    Case(cell, **options)
-    for cell in ("LSTM", "GRU")
+    Case(**kind, **options)
+    for kind in ({"cell": "LSTM"}, {"cell": "GRU"}, {"cell": "GRU", "reset": "before"})
     for options in ({}, {"ragged": "mask", "time": 6, "readout": "all"}, {"hidden": 9, "batch": 20})
 ]
 

@@ -9,6 +9,7 @@ import rnncore as rc
 JACOBIANS = [
     ("RNN", {}), ("RNN", {"nonlinearity": "sigmoid"}), ("RNN", {"skip": 3}), ("LSTM", {}),
     ("GRU", {}), ("RNN", {"num_layers": 2}), ("GRU", {"num_layers": 2}), ("RNN", {"skip": 1}),
+    ("GRU", {"reset": "before"}),
 ]  # fmt: skip
 
 

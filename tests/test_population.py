@@ -44,6 +44,8 @@ def draw(seed):
         make["skip"] = [None, None, 2][rng.integers(3)]
     if kind in (rc.GRU, rc.MGU):
         make["nonlinearity"] = str(rng.choice(["tanh", "relu"]))
+    if kind is rc.GRU:
+        make["reset"] = ("before", "after")[seed % 2]
     x = rng.standard_normal((B, T, D)) if rng.integers(4) else rng.integers(0, D, (B, T))
     y = targets(rng, loss, (B, T) if readout == "all" else (B,), K)
     if loss == "cross_entropy" and y.dtype.kind == "i":

@@ -13,6 +13,7 @@ GATES = {"RNN": "", "LSTM": "ifgo", "GRU": "rzn", "MGU": "fn"}
 CASES = [case for case in STACKED if case.cell != "RNN" or case.skip] + [
     Case(layers=2, bidirectional=True, ragged="mask", h0=True, nonlinearity="relu", time=6),
     Case("LSTM", hidden=9, batch=20, time=6, layers=2, tokens=True, inputs=5, ragged="mask"),
+    Case("GRU", reset="before", hidden=5, layers=2, bidirectional=True, ragged="mask", h0=True),
     Case("GRU", hidden=17, batch=5, layers=2, bias=False, bidirectional=True, ragged="lengths"),
 ]
 

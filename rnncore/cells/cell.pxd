@@ -9,6 +9,10 @@ a_t is made of blocks of H rows:
 
 so what x_t enters is the first blocks, what h_{t-1} enters the last ones, both contiguous. In the
 parameters W_ih, W_hh and the biases the gates stand in one order: first those with shared products.
+
+A cell may have a *gated state* g_t: W_hh of the gates apart then meets g_t in the place of h_{t-1}.
+The cell forms it of h_{t-1} and the shared blocks once these are complete, so a step of it has two
+phases.
 """
 
 from rnncore.simd.lanes cimport LANES, real
@@ -28,6 +32,17 @@ ctypedef void (*Backward)(
     Py_ssize_t n, const real* saved, real* dh, real* dc, real* da,
 ) noexcept nogil
 
+# The first phase of a step with a gated state: g_t into the first shared block of a_t, which is
+# no longer needed there; and what is saved of it, unless that is NULL.
+ctypedef void (*Gate)(
+    Py_ssize_t n, real* a, const real* h_before, real* saved,
+) noexcept nogil
+
+# And backwards, from dL/dg_t: that block's dL/da_t, and onto dh what reaches h_{t-1} through g_t.
+ctypedef void (*GateBackward)(
+    Py_ssize_t n, const real* saved, const real* dg, real* dh, real* da,
+) noexcept nogil
+
 cdef struct Cell:
     const char* name
     int shared                # gates whose products are added
@@ -40,6 +55,9 @@ cdef struct Cell:
     bint plain                # whether h_t = f(a_t) and nothing else
     Forward forward
     Backward backward
+    Gate gate                 # NULL where there is no gated state
+    GateBackward gate_backward
+    int gated                 # which of the saved blocks is g_t
 
 
 cdef inline int gates_of(const Cell* cell) noexcept nogil:
@@ -60,6 +78,11 @@ cdef inline Py_ssize_t input_block(const Cell* cell, Py_ssize_t gate) noexcept n
 cdef inline Py_ssize_t state_block(const Cell* cell, Py_ssize_t gate) noexcept nogil:
     """And those of W_hh h_{t-1}."""
     return gate + cell.apart
+
+
+cdef inline int gates_of_state(const Cell* cell) noexcept nogil:
+    """Blocks of H rows in W_hh, the first ones, that meet h_{t-1} itself."""
+    return gates_of(cell) if cell.gate == NULL else cell.shared
 
 
 # Some vectors of each block of a cell whose only state is h, with a nonlinearity f of its

@@ -5,6 +5,7 @@ from libc.string cimport memset
 from rnncore.cells.cell cimport Cell
 from rnncore.cells.elman cimport elman
 from rnncore.cells.gru cimport gru
+from rnncore.cells.gru_before cimport gru_before
 from rnncore.cells.lstm cimport lstm
 from rnncore.cells.mgu cimport mgu
 
@@ -20,4 +21,6 @@ cdef inline bint describe(Cell* cell, int number) noexcept nogil:
         gru(cell)
     elif number == 3:
         mgu(cell)
+    elif number == 4:
+        gru_before(cell)
     return cell.forward != NULL

@@ -12,6 +12,23 @@ cdef inline void clear_carried(const Plan* plan, real* dh, const real* mask) noe
             dh += LANES
 
 
+cdef void gate_back(
+    const Plan* plan, const Layer* layer, Py_ssize_t at, real* da,
+) noexcept nogil:
+    """Of a gated state, dL/dg_t = W_hh^T dL/da_t of the gates that it enters, and on from there."""
+    cdef Py_ssize_t H = plan.net.hidden
+    cdef const real* entered = da + plan.net.gates * plan.h_size
+    cdef real* dg = plan.block.gates     # which is free on the way back
+    if plan.units_in_lanes:
+        units_gate_back(plan, layer, entered, dg)
+    else:
+        weigh(
+            plan, dg, layer.gate_back_weight, plan.no_bias, entered, H,
+            plan.net.cell.apart * H, False,
+        )
+    plan.net.cell.gate_backward(plan.h_size, saved_at(plan, layer, at), dg, layer.dh, da)
+
+
 cdef inline void cell_back(
     const Plan* plan, const Layer* layer, Py_ssize_t at, real* da, const real* mask,
 ) noexcept nogil:
@@ -21,6 +38,8 @@ cdef inline void cell_back(
     cdef bint onto = mask != NULL or plan.net.cell.carries
     cdef const real* recurrent = da + plan.net.cell.apart * H * plan.lanes
     plan.net.cell.backward(plan.h_size, saved_at(plan, layer, at), layer.dh, layer.dc, da)
+    if plan.net.cell.gate != NULL:
+        gate_back(plan, layer, at, da)
     if plan.net.skip:
         skip_backward(plan, layer, da, at)
     if mask != NULL and not plan.net.cell.carries:
@@ -31,7 +50,7 @@ cdef inline void cell_back(
         return
     weigh(
         plan, layer.dh, layer.back_weight, plan.no_bias, recurrent, H,
-        plan.net.gates * H, onto,
+        gates_of_state(&plan.net.cell) * H, onto,
     )
 
 
@@ -198,12 +217,13 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
 
 
 cdef void contract_gates(
-    const Plan* plan, const Layer* layer, Py_ssize_t n, const real* u,
+    const Plan* plan, const Layer* layer, Py_ssize_t n, const real* u, const real* g,
 ) noexcept nogil:
-    """The sums of n steps' outer products into layer.grad_rows."""
+    """The sums of n steps' outer products into layer.grad_rows; g: their gated states."""
     cdef Py_ssize_t H = plan.net.hidden, D = layer.input_rows, W = plan.width
     cdef Py_ssize_t step = layer.slot_size
     cdef Py_ssize_t entered = plan.net.gates * H, apart = plan.net.cell.apart * H
+    cdef Py_ssize_t met = gates_of_state(&plan.net.cell) * H
     cdef Py_ssize_t L = plan.lanes, used = plan.block.used
     cdef const real* da = plan.block.da_rows
     cdef Py_ssize_t chunk = max(1, CHUNK // L)
@@ -211,8 +231,12 @@ cdef void contract_gates(
         # x_t enters the first blocks and h_{t-1} the last ones
         contract(chunk, n, L, used, layer.grad_rows, W, entered, D, u, step, da)
         contract(
-            chunk, n, L, used, layer.grad_rows + D * W + apart, W, entered, H, u + D * L, step,
+            chunk, n, L, used, layer.grad_rows + D * W + apart, W, met, H, u + D * L, step,
             da + apart,
+        )
+        contract(
+            chunk, n, L, used, layer.grad_rows + D * W + entered, W, entered - met, H, g,
+            plan.saved_size, da + entered,
         )
     else:
         contract(chunk, n, L, used, layer.grad_rows, W, W, layer.rows, u, step, da)
@@ -225,6 +249,7 @@ cdef void step_gradient(
     cdef Py_ssize_t t
     cdef Py_ssize_t width = plan.a_size
     cdef const real* u = slot_of(plan, layer, before(layer, tape_index(plan, t0)))
+    cdef const real* g = saved_state(plan, layer, tape_index(plan, t0))
     if plan.units_in_lanes:
         units_gradient(plan, layer, grad, t0, n)
         return
@@ -241,22 +266,23 @@ cdef void step_gradient(
                 plan.vectors, plan.block.da_rows + t * plan.lanes * plan.width,
                 plan.block.da + t * width, plan.gate_rows, plan.width,
             )
-        contract_gates(plan, layer, n, u)
+        contract_gates(plan, layer, n, u, g)
     else:
-        narrow_gradient(plan, layer, grad, u, n)
+        narrow_gradient(plan, layer, grad, u, g, n)
 
 
 cdef void narrow_gradient(
-    const Plan* plan, const Layer* layer, real* grad, const real* u, Py_ssize_t n,
+    const Plan* plan, const Layer* layer, real* grad, const real* u, const real* g, Py_ssize_t n,
 ) noexcept nogil:
     """The same where a row of dW is too short for vectors of its own."""
     cdef Py_ssize_t H = plan.net.hidden, D = layer.inputs, width = plan.a_size
     cdef Py_ssize_t step = layer.slot_size, gate = 0, n_gates = plan.net.cell.shared
+    cdef Py_ssize_t h_step = step
     cdef const real* h = u + layer.x_size
     while gate < plan.net.gates:   # first those whose products are added, then the others
         add_outer_sum(
             plan, n, grad, layer.weight_hh + gate * H * H, H, n_gates * H, H,
-            plan.block.da + state_block(&plan.net.cell, gate) * H * plan.lanes, width, h, step,
+            plan.block.da + state_block(&plan.net.cell, gate) * H * plan.lanes, width, h, h_step,
         )
         if not layer.tokens:
             add_outer_sum(
@@ -265,6 +291,8 @@ cdef void narrow_gradient(
             )
         gate += n_gates
         n_gates = plan.net.cell.apart
+        if plan.net.cell.gate != NULL:
+            h, h_step = g, plan.saved_size
     if plan.net.skip:
         add_outer_sum(
             plan, n, grad, layer.weight_skip, H, H, H, plan.block.da, width,

@@ -2,9 +2,10 @@
 
 
 cdef inline void products_of(
-    bint of_lanes, const Plan* plan, const Layer* layer, const real* u, real* a,
+    bint of_lanes, const Plan* plan, const Layer* layer, const real* u, real* a, real* saved,
 ) noexcept nogil:
-    """From u (rows, lanes) = [x_t ; h_{t-1}] to a_t (gate_rows, lanes), see cells/cell.pxd.
+    """From u (rows, lanes) = [x_t ; h_{t-1}] to a_t (gate_rows, lanes), see cells/cell.pxd; saved
+    is what a gated state saves on the way.
     of_lanes, a literal: whether every lane has weights of its own.
 
     Of tokens, W_ih x_t and the biases that go with it are in a already, and u has no rows for x_t.
@@ -12,6 +13,7 @@ cdef inline void products_of(
     cdef Py_ssize_t H = plan.net.hidden, L = plan.lanes
     cdef Py_ssize_t apart = plan.net.cell.apart * H, shared = plan.net.cell.shared * H
     cdef const real* bias = layer.step_bias
+    cdef const real* h = u + layer.input_rows * L
     if apart and not layer.tokens:
         weigh_by(
             of_lanes, plan, a, layer.apart_input_weight, bias, u, apart,
@@ -21,19 +23,21 @@ cdef inline void products_of(
         of_lanes, plan, a + apart * L, layer.step_weight, bias + apart * plan.weights.packed, u,
         shared, layer.rows, layer.tokens,
     )
+    if plan.net.cell.gate != NULL:
+        plan.net.cell.gate(plan.h_size, a, h, saved)
+        h = a + apart * L
     if apart:
         weigh_by(
             of_lanes, plan, a + (apart + shared) * L, layer.apart_state_weight,
-            bias + (apart + shared) * plan.weights.packed, u + layer.input_rows * L, apart, H,
-            False,
+            bias + (apart + shared) * plan.weights.packed, h, apart, H, False,
         )
 
 
 cdef void products_of_lanes(
-    const Plan* plan, const Layer* layer, const real* u, real* a,
+    const Plan* plan, const Layer* layer, const real* u, real* a, real* saved,
 ) noexcept nogil:
     """Apart, so that the other case is compiled as if there were no such thing."""
-    products_of(True, plan, layer, u, a)
+    products_of(True, plan, layer, u, a, saved)
 
 
 cdef inline void cell_forward(
@@ -43,17 +47,18 @@ cdef inline void cell_forward(
     cdef Py_ssize_t old = before(layer, at), new = after(layer, at)
     cdef real* h = state(plan, layer, new)
     cdef real* a = h
+    cdef real* saved = saved_at(plan, layer, at)
     if plan.net.skip:
         gather_skip(plan, layer, at)
     if not plan.net.cell.plain:
         a = plan.block.gates + (t * plan.a_size if layer.tokens else 0)
     if each(plan):
-        products_of_lanes(plan, layer, slot_of(plan, layer, old), a)
+        products_of_lanes(plan, layer, slot_of(plan, layer, old), a, saved)
     else:
-        products_of(False, plan, layer, slot_of(plan, layer, old), a)
+        products_of(False, plan, layer, slot_of(plan, layer, old), a, saved)
     plan.net.cell.forward(
         plan.net.nonlinearity, plan.h_size, a, state(plan, layer, old),
-        memory(plan, layer, old), memory(plan, layer, new), h, saved_at(plan, layer, at),
+        memory(plan, layer, old), memory(plan, layer, new), h, saved,
     )
 
 

@@ -24,7 +24,7 @@ cdef void pack_layer(const Plan* plan, const Layer* layer, Py_ssize_t slopes) no
     cdef const real* w_skip = parameter(plan, layer.weight_skip)
     cdef Py_ssize_t H = net.hidden, D = layer.inputs, V = plan.vectors, rows = layer.input_rows
     cdef Py_ssize_t shared = net.cell.shared * H, apart = net.cell.apart * H, n = shared + apart
-    cdef Py_ssize_t of = plan.weights.given
+    cdef Py_ssize_t of = plan.weights.given, met
     if rows:
         pack(plan.weights, layer.step_weight, layer.rows, 0, V, w_ih, shared, D, D, 1)
         pack(
@@ -40,7 +40,11 @@ cdef void pack_layer(const Plan* plan, const Layer* layer, Py_ssize_t slopes) no
     )
     if not plan.backward:
         return
-    pack(plan.weights, layer.back_weight, n, 0, V, w_hh, H, n, 1, H)
+    met = gates_of_state(&net.cell) * H
+    pack(plan.weights, layer.back_weight, met, 0, V, w_hh, H, met, 1, H)
+    pack(
+        plan.weights, layer.gate_back_weight, n - met, 0, V, w_hh + met * H * of, H, n - met, 1, H
+    )
     if net.skip:
         pack(plan.weights, layer.skip_back_weight, H, 0, V, w_skip, H, H, 1, H)
     if slopes:  # in the order of a_t

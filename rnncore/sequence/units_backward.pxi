@@ -6,10 +6,22 @@ cdef void units_back(const Plan* plan, const Layer* layer, const real* da) noexc
     cdef Py_ssize_t H = plan.net.hidden, P = plan.h_size, gate
     cdef const real* w = layer.back_weight
     da += plan.net.cell.apart * P
-    for gate in range(plan.net.gates):
+    for gate in range(gates_of_state(&plan.net.cell)):
         product(
             layer.dh, 0, H, w, plan.no_bias, da, 0, H, 1, plan.net.cell.carries or gate > 0
         )
+        da += P
+        w += H * P
+
+
+cdef void units_gate_back(
+    const Plan* plan, const Layer* layer, const real* da, real* dg,
+) noexcept nogil:
+    """dL/dg_t = W_hh^T dL/da_t of the gates that a gated state enters."""
+    cdef Py_ssize_t H = plan.net.hidden, P = plan.h_size, gate
+    cdef const real* w = layer.back_weight + gates_of_state(&plan.net.cell) * H * P
+    for gate in range(plan.net.cell.apart):
+        product(dg, 0, H, w, plan.no_bias, da, 0, H, 1, gate > 0)
         da += P
         w += H * P
 
@@ -56,6 +68,7 @@ cdef void units_gradient(
     """dL/dW = sum_t dL/da_t [x_t ; h_{t-1}]^T and dL/db = sum_t dL/da_t over the segment."""
     cdef Py_ssize_t P = plan.h_size, W = plan.a_size, part, t, i, x_step = 0
     cdef Py_ssize_t entered = plan.net.gates * P, apart = plan.net.cell.apart * P
+    cdef Py_ssize_t met = gates_of_state(&plan.net.cell) * P
     cdef Py_ssize_t parts = parts_of_x(plan, layer), n_in = layer.inputs // parts
     # Steps summed in one go, as with sequences in lanes.
     cdef Py_ssize_t chunk = CHUNK // LANES if plan.width else n
@@ -71,8 +84,12 @@ cdef void units_gradient(
             contract(chunk, n, 1, 1, sums, W, entered, n_in, x, x_step, da)
             sums += n_in * W
     contract(
-        chunk, n, 1, 1, sums + apart, W, entered, plan.net.hidden,
+        chunk, n, 1, 1, sums + apart, W, met, plan.net.hidden,
         state(plan, layer, before(layer, tape_index(plan, t0))), layer.slot_size, da + apart,
+    )
+    contract(
+        chunk, n, 1, 1, sums + entered, W, entered - met, plan.net.hidden,
+        saved_state(plan, layer, tape_index(plan, t0)), plan.saved_size, da + entered,
     )
     if not plan.net.has_bias:
         return

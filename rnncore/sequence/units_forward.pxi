@@ -94,6 +94,24 @@ cdef inline void plain_step(
     elman_units(net.nonlinearity, vectors, h_new, saved)
 
 
+cdef inline void add_recurrent(
+    const Network* net, const real* w, const real* h, Py_ssize_t h_step, real* a,
+    Py_ssize_t a_step, real* saved, Py_ssize_t n,
+) noexcept nogil:
+    """W_hh h_{t-1} onto a_t of a gated cell, for n rows of h and a; saved: of the one row, or
+    NULL."""
+    cdef Py_ssize_t H = net.hidden, P = padded(H), k
+    cdef Py_ssize_t apart = net.cell.apart * P, met = gates_of_state(&net.cell) * P
+    product(a + apart, a_step, met, w, NULL, h, h_step, H, n, True)
+    if net.cell.gate == NULL:
+        return
+    for k in range(n):
+        net.cell.gate(P, a + k * a_step, h + k * h_step, saved)
+    product(
+        a + apart + met, a_step, apart, w + met * H, NULL, a + apart, a_step, H, n, True
+    )
+
+
 cdef void recur_units(
     const Network* net, const real* w, Py_ssize_t n, real* h, Py_ssize_t h_step, real* a,
     Py_ssize_t a_step, real* c, Py_ssize_t c_step, real* saved, Py_ssize_t saved_step,
@@ -102,11 +120,10 @@ cdef void recur_units(
     is h_t, in a plain cell in the place of a_t; c likewise, or with step 0 in place. What a cell
     does not have is NULL, with step 0."""
     cdef Py_ssize_t H = net.hidden, P = padded(H), _t
-    cdef Py_ssize_t apart = net.cell.apart * P
     cdef int vectors = <int>(P // LANES)
     for _t in range(n):
         if not net.cell.plain:
-            product(a + apart, 0, net.gates * P, w, NULL, h, 0, H, 1, True)
+            add_recurrent(net, w, h, 0, a, 0, saved, 1)
             net.cell.forward(
                 net.nonlinearity, P, a, h, c, c + c_step, h + h_step, saved
             )

@@ -19,12 +19,14 @@ cdef inline void pack_inputs_of_units(
 cdef inline void pack_states_of_units(
     const Network* net, real* packed, const real* w_hh,
 ) noexcept nogil:
-    """W_hh (gates H, H), in the blocks that h_{t-1} enters, from the first of them on."""
+    """W_hh (gates H, H), in the blocks that h_{t-1} enters, from the first of them on; after these
+    the blocks that a gated state enters."""
     cdef const real* blocks[MOST_GATES]
-    cdef Py_ssize_t gate, H = net.hidden
+    cdef Py_ssize_t gate, H = net.hidden, met = gates_of_state(&net.cell)
     for gate in range(net.gates):
         blocks[state_block(&net.cell, gate) - net.cell.apart] = w_hh + gate * H * H
-    pack_blocks(packed, blocks, net.gates, H, H, H, 1)
+    pack_blocks(packed, blocks, met, H, H, H, 1)
+    pack_blocks(packed + met * H * padded(H), blocks + met, net.gates - met, H, H, H, 1)
 
 
 cdef inline void pack_numbers(

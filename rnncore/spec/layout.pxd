@@ -4,7 +4,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int32_t
 
 from rnncore.simd.lanes cimport LANES, real
-from rnncore.cells.cell cimport blocks_of_a
+from rnncore.cells.cell cimport blocks_of_a, gates_of_state
 from rnncore.products.lanes_of_units cimport padded
 from rnncore.spec.network cimport history
 from rnncore.spec.plan cimport Layer, Plan, has_plain_backward, is_scalar, needs_mask_first
@@ -83,6 +83,8 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     plan.width = 0
     if plan.backward and plan.gate_rows >= LANES and not plan.models_in_lanes:
         plan.width = (plan.gate_rows + LANES - 1) // LANES * LANES
+    if plan.net.cell.gate != NULL and H % LANES:
+        plan.width = 0        # blocks that do not begin with a vector cannot be summed apart
     choose_sizes(plan)
     bytes_per_step = (
         tape_rows(plan) + plan.gate_rows + plan.width + 2 * plan.net.outputs
@@ -167,7 +169,7 @@ cdef inline size_t lay_out_weights(Plan* plan, char* base) noexcept nogil:
     how many bytes they take.  With NULL as base, only that."""
     cdef Py_ssize_t H = plan.net.hidden, K = plan.net.outputs, i
     cdef Py_ssize_t recurrent = plan.net.gates * H, apart = plan.net.cell.apart * H
-    cdef Py_ssize_t D, head, most = H, W = plan.weights.packed
+    cdef Py_ssize_t D, head, met, most = H, W = plan.weights.packed
     cdef size_t used = 0
     cdef Layer* layer
     if plan.units_in_lanes:
@@ -183,7 +185,9 @@ cdef inline size_t lay_out_weights(Plan* plan, char* base) noexcept nogil:
         layer.apart_state_weight = carve_reals(base, &used, apart * H * W)
         layer.head_columns = carve_reals(base, &used, head * H * W)
         if plan.backward:
-            layer.back_weight = carve_reals(base, &used, H * recurrent * W)
+            met = gates_of_state(&plan.net.cell) * H
+            layer.back_weight = carve_reals(base, &used, H * met * W)
+            layer.gate_back_weight = carve_reals(base, &used, H * (recurrent - met) * W)
             layer.skip_back_weight = carve_reals(base, &used, H * H * W if plan.net.skip else 0)
             layer.input_back_weight = carve_reals(base, &used, D * recurrent * W)
             layer.head_back_weight = carve_reals(base, &used, H * head * W)

@@ -88,7 +88,8 @@ cdef struct Layer:
     real* apart_input_weight  # (apart H, inputs) W_ih of those that keep them apart
     real* apart_state_weight  # (apart H, H) their W_hh
     real* step_bias           # (gate_rows)    b_ih + b_hh
-    real* back_weight         # (H, gates H) W_hh^T
+    real* back_weight         # (H, gates H) W_hh^T, of those gates that meet h_{t-1}
+    real* gate_back_weight    # (H, apart H) W_hh^T of those that meet a gated state
     real* skip_back_weight    # (H, H) W_skip^T
     real* input_back_weight   # (inputs, gates H) W_ih^T
     real* input_weight        # (inputs, gates) W_ih, with units in lanes
@@ -318,6 +319,13 @@ cdef inline real* memory(const Plan* plan, const Layer* layer, Py_ssize_t slot) 
 cdef inline real* saved_at(const Plan* plan, const Layer* layer, Py_ssize_t t) noexcept nogil:
     """What the step at tape index t saves; NULL where nothing is to be saved."""
     return layer.saved + t * plan.saved_size if plan.backward else NULL
+
+
+cdef inline const real* saved_state(
+    const Plan* plan, const Layer* layer, Py_ssize_t t,
+) noexcept nogil:
+    """The gated state that the step at tape index t has saved."""
+    return saved_at(plan, layer, t) + plan.net.cell.gated * plan.h_size
 
 
 cdef inline const real* mask_of(const Plan* plan, Py_ssize_t t0) noexcept nogil:

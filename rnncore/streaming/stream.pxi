@@ -222,14 +222,13 @@ cdef class Units(PackedUnits):
     cdef void recur_all(self, const UnitsLayer* layer, Py_ssize_t n) noexcept nogil:
         """From W_ih x_t + b_ih + b_hh to h_t of n streams, and in the place of c_{t-1} to c_t."""
         cdef Py_ssize_t H = self.net.hidden, P = padded(H), k
-        cdef Py_ssize_t apart = self.net.cell.apart * P
         cdef const real* w = layer.state_weight
         cdef const real* b = layer.bias
         cdef real* h = layer.h + P
         cdef real* a = self.a
         cdef real* c = self.last_c
         if not self.net.cell.plain:
-            product(a + apart, self.width, self.width - apart, w, b, self.last_h, P, H, n, True)
+            add_recurrent(&self.net, w, self.last_h, P, a, self.width, NULL, n)
             for k in range(n):
                 self.net.cell.forward(
                     self.net.nonlinearity, P, a + k * self.width, self.last_h + k * P, c + k * P,

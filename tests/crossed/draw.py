@@ -151,6 +151,8 @@ def draw(number: int) -> Example:
         options["skip"] = pick(None, None, 1, 2, 3, 4, 12)
     if cell in ("GRU", "MGU"):
         options["nonlinearity"] = pick("tanh", "tanh", "relu")
+    if cell == "GRU":
+        options["reset"] = ("before", "after")[number // 2 % 2]
     if options["num_layers"] > 1 and one_in(3):
         options["dropout"] = pick(0.2, 0.5)
     if K is not None:

@@ -43,7 +43,8 @@ def factors(net, seed, sequence, steps):
 
 def spec_of(net):
     return {
-        "cell": net._cell.name, "nonlinearity": net.config.get("nonlinearity"),
+        "cell": net._model.cell.in_core or net._cell.name,
+        "nonlinearity": net.config.get("nonlinearity"),
         "layers": net.config["num_layers"], "bidirectional": net.config["bidirectional"],
         "skip": net.config.get("skip"), "readout": net.config["readout"],
     }  # fmt: skip

@@ -37,6 +37,7 @@ def networks(r, share=0.0):
             options["init"] = "unit" if H == 1 else "identity"
     if kind == "GRU":
         options["nonlinearity"] = r.choice(["tanh", "relu"])
+        options["reset"] = r.choice(["after", "before"])
     if options["output_size"] is not None:
         options["readout_bias"] = r.choice([None, None, True, False, np.False_])
     if kind == "LSTM" and options["bias"]:

@@ -15,7 +15,7 @@ NAMES = re.compile(
     r"(member \d+: )?(validation: )?"
     r"(members|member|kind|train|executor|x|y|dy|h0|c0|x_t|state|out|lengths|mask|threads|rng|truncate|path|state_dict|init|init_scale"
     r"|input_size|hidden_size|output_size|num_layers|bidirectional|dropout|bias|readout|loss|dtype"
-    r"|trainable_h0|readout_bias|forget_bias|seed|nonlinearity|skip|epochs|batch_size|optimizer|lr|momentum|alpha"
+    r"|trainable_h0|readout_bias|forget_bias|seed|nonlinearity|reset|skip|epochs|batch_size|optimizer|lr|momentum|alpha"
     r"|betas|eps|clip_norm|clip_value|weight_decay|l1|freeze|tie|activation|validation|patience|shuffle"
     r"|progress|callback|checkpoint|flat|every|factor|end|then|least|predict_proba|step|run_stream"
     r"|fit|parameters\(\))(\[.*?\]|\(.*?\))*: ",

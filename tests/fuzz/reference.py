@@ -14,7 +14,7 @@ FUNCTIONS = {
 logistic = FUNCTIONS["sigmoid"]
 
 
-def step(kind, f, p, at, x, state):
+def step(kind, f, p, at, x, state, reset=None):
     """The next state: [h_t, h_{t-1}, ..] of an RNN, [h] of a GRU, [h, c] of an LSTM."""
     a = p["weight_ih" + at] @ x + p.get("bias_ih" + at, 0)
     b = p["weight_hh" + at] @ state[0] + p.get("bias_hh" + at, 0)
@@ -28,7 +28,12 @@ def step(kind, f, p, at, x, state):
         return [logistic(o) * np.tanh(c), c]
     (ar, az, an), (br, bz, bn) = np.split(a, 3), np.split(b, 3)
     r, z = logistic(ar + br), logistic(az + bz)
-    return [(1 - z) * FUNCTIONS[f](an + r * bn) + z * state[0]]
+    if reset == "before":
+        b = p["weight_hh" + at] @ (r * state[0]) + p.get("bias_hh" + at, 0)
+        n = an + np.split(b, 3)[2]
+    else:
+        n = an + r * bn
+    return [(1 - z) * FUNCTIONS[f](n) + z * state[0]]
 
 
 def first_states(net, p, count, h0):
@@ -52,6 +57,7 @@ def forward(net, p, sequences, h0=None):
     """(y, hidden) per step or y per sequence, and final states: of sequences (x, counted)."""
     directions = ("", "_reverse") if net.config["bidirectional"] else ("",)
     kind, f, H = net._cell.name, net.config.get("nonlinearity"), net.hidden_size
+    reset = net.config.get("reset")
     ys, hiddens, finals = [], [], []
     for (x, counted), states in zip(
         sequences, first_states(net, p, len(sequences), h0), strict=True
@@ -64,7 +70,7 @@ def forward(net, p, sequences, h0=None):
                 state, outputs = states[k], []
                 ways.append([state[0]])
                 for x_t in reversed(rows) if d else rows:
-                    state = step(kind, f, p, f"_l{layer}{direction}", x_t, state)
+                    state = step(kind, f, p, f"_l{layer}{direction}", x_t, state, reset)
                     outputs.append(state[0])
                 ways[d] += outputs
                 states[k] = state

@@ -4,6 +4,7 @@ LSTM    i, f, o = s(.), g = tanh(.) of the four blocks of W_ih x_t + b_ih + W_hh
         c_t = f c_{t-1} + i g          h_t = o tanh(c_t)
 GRU     r, z = s(.) of the first two blocks;  n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn))
         h_t = (1 - z) n + z h_{t-1}
+GRU before    the same with n = tanh(W_in x_t + b_in + W_hn (r h_{t-1}) + b_hn)
 MGU     f = s(.) of the first block;  n = tanh(W_in x_t + b_in + f (W_hn h_{t-1} + b_hn))
         h_t = (1 - f) h_{t-1} + f n
 
@@ -66,6 +67,20 @@ def gru(p, x_t, state, s, th):
     return (new,), (r, z, n, q)
 
 
+def gru_before(p, x_t, state, s, th):
+    (h,) = state
+    of_x, of_h = products(p, x_t, h)
+    (r_x, z_x, n_x), (r_h, z_h, _) = blocks(of_x, 3), blocks(of_h, 3)
+    r, z = [s(a) for a in plus(r_x, r_h)], [s(a) for a in plus(z_x, z_h)]
+    w = blocks(p["weight_hh_l0"], 3)[2]
+    a = plus(n_x, times(w, [rk * hk for rk, hk in zip(r, h, strict=True)]))
+    if "bias_hh_l0" in p:
+        a = plus(a, blocks(p["bias_hh_l0"], 3)[2])
+    n = [th(ak) for ak in a]
+    new = [(1 - zk) * nk + zk * hk for zk, nk, hk in zip(z, n, h, strict=True)]
+    return (new,), (r, z, n, w)
+
+
 def mgu(p, x_t, state, s, th):
     (h,) = state
     of_x, of_h = products(p, x_t, h)
@@ -105,6 +120,16 @@ def gru_back(state, _new_state, gates, dh, dc, slope_of=NONLINEARITIES["tanh"][1
     return dr + dz + dn, dr + dz + dq, direct, dc
 
 
+def gru_before_back(state, _new_state, gates, dh, dc, slope_of=NONLINEARITIES["tanh"][1]):
+    (h,), (r, z, n, w), every = state, gates, range(len(dh))
+    dn = [dh[k] * (1 - z[k]) * slope_of(n[k]) for k in every]
+    dz = [dh[k] * (h[k] - n[k]) * z[k] * (1 - z[k]) for k in every]
+    dg = transposed_times(w, dn)  # of r h_{t-1}
+    dr = [dg[k] * h[k] * r[k] * (1 - r[k]) for k in every]
+    direct = [dh[k] * z[k] + dg[k] * r[k] for k in every]
+    return dr + dz + dn, dr + dz + dn, direct, dc
+
+
 def mgu_back(state, _new_state, gates, dh, dc, slope_of=NONLINEARITIES["tanh"][1]):
     (h,), (f, n, q) = state, gates
     df, dn, dq, direct = [], [], [], []
@@ -117,7 +142,22 @@ def mgu_back(state, _new_state, gates, dh, dc, slope_of=NONLINEARITIES["tanh"][1
     return df + dn, df + dq, direct, dc
 
 
-CELLS = {"LSTM": (lstm, lstm_back, 2), "GRU": (gru, gru_back, 1), "MGU": (mgu, mgu_back, 1)}
+CELLS = {
+    "LSTM": (lstm, lstm_back, 2), "GRU": (gru, gru_back, 1), "MGU": (mgu, mgu_back, 1),
+    "GRU before": (gru_before, gru_before_back, 1),
+}  # fmt: skip
+
+
+def recurrent_back(p, grads, cell, h, gates, of_h):
+    """From dL/d(W_hh h_{t-1} + b_hh) to the gradients of W_hh and, but for what a cell's own
+    backward step has of it, of h_{t-1}."""
+    w, dw = p["weight_hh_l0"], grads["weight_hh_l0"]
+    if cell == "GRU before":  # whose last block meets r h_{t-1}
+        (r, *_), most = gates, 2 * len(h)
+        add_outer(dw[most:], of_h[most:], [rk * hk for rk, hk in zip(r, h, strict=True)])
+        w, dw, of_h = w[:most], dw[:most], of_h[:most]
+    add_outer(dw, of_h, h)
+    return transposed_times(w, of_h)
 
 
 def read_out(p, h):
@@ -152,12 +192,12 @@ def loss_and_grad(parameters, cell, x, state0, counts, loss, targets):
         before = states[t - 1]
         of_x, of_h, direct, dc = back(before, states[t], gates[t - 1], dh, dc)
         add_outer(grads["weight_ih_l0"], of_x, x[t - 1])
-        add_outer(grads["weight_hh_l0"], of_h, before[0])
+        of_state = recurrent_back(p, grads, cell, before[0], gates[t - 1], of_h)
         if "bias_ih_l0" in p:
             grads["bias_ih_l0"] = plus(grads["bias_ih_l0"], of_x)
             grads["bias_hh_l0"] = plus(grads["bias_hh_l0"], of_h)
         grads["x"][t - 1] = transposed_times(p["weight_ih_l0"], of_x)
-        dh = plus(direct, transposed_times(p["weight_hh_l0"], of_h))
+        dh = plus(direct, of_state)
     grads["h0"] = [dh, dc][: len(state0)]
     return total, grads
 

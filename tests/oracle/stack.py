@@ -22,7 +22,7 @@ import cmath
 from copy import deepcopy
 from math import tanh
 
-from oracle.gated import CELLS, complex_logistic
+from oracle.gated import CELLS, complex_logistic, recurrent_back
 from oracle.recurrence import (
     LOSSES,
     NONLINEARITIES,
@@ -121,8 +121,8 @@ def run_back(p, spec, xs, states, gates, slopes, dstate):
             of_x, of_h, direct, dc = back(tuple(old), tuple(new), gates[t], dstate[0], dc, slope)
             dstate = [direct] if dc is None else [direct, dc]
         add_outer(grads["weight_ih_l0"], of_x, xs[t])
-        add_outer(grads["weight_hh_l0"], of_h, old[0])
-        dstate[0] = plus(dstate[0], transposed_times(p["weight_hh_l0"], of_h))
+        of_state = recurrent_back(p, grads, spec["cell"], old[0], gates[t], of_h)
+        dstate[0] = plus(dstate[0], of_state)
         if "weight_skip_l0" in p:
             add_outer(grads["weight_skip_l0"], of_h, old[-1])
             dstate[-1] = plus(dstate[-1], transposed_times(p["weight_skip_l0"], of_h))

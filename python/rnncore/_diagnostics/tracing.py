@@ -164,11 +164,11 @@ def gates_of(
     first = first or [first_state(layer, name, suffix, len(x)) for name in ("h0", "c0")]
     h = states_before(hidden, first[0], counted)
     from_x = w_ih.T[x] if x.ndim == 2 else x @ w_ih.T
-    from_h = h @ w_hh.T
+    b_hh: Array | float = 0.0
     if layer.config["bias"]:
-        from_x, from_h = from_x + p[f"bias_ih_l0{suffix}"], from_h + p[f"bias_hh_l0{suffix}"]
+        from_x, b_hh = from_x + p[f"bias_ih_l0{suffix}"], p[f"bias_hh_l0{suffix}"]
     candidate = CANDIDATES.get(layer.config.get("nonlinearity", "tanh"), np.tanh)
-    gates = cell.gates(from_x, from_h, candidate)
+    gates = cell.gates(from_x, h, lambda state: state @ w_hh.T + b_hh, candidate)
     if cell.next_memory is None:
         return gates, None
     cells, c = np.empty(h.shape), first[1].astype(np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ IN_CORE: dict[str, tuple[int, int, int]] = core("float32").CELLS
 
 Gates = dict[str, Array]
 Function = Callable[[Array], Array]
+Config = Mapping[str, Any]
 
 #: What the candidate of a gated cell may be, by name.
 CANDIDATES: dict[str, Function] = {"tanh": np.tanh, "relu": lambda a: np.maximum(a, 0)}
@@ -30,7 +31,7 @@ class KeepingBias(NamedTuple):
     state: str  # "h" or "c"
 
 
-def no_gates(from_x: Array, from_h: Array, f: Function) -> Gates:
+def no_gates(from_x: Array, h: Array, recurrent: Function, f: Function) -> Gates:
     return {}
 
 
@@ -43,6 +44,10 @@ def no_options(config: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def no_variant(config: Config) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Cell:
     """A kind of recurrent unit.
@@ -50,28 +55,38 @@ class Cell:
     Attributes
     ----------
     name : str
-        In the core, in saved files and in errors.
+        In saved files and in errors, and in the core where that has no other.
     options : callable
         ``options(config) -> dict``: the constructor's arguments that only this cell has, checked.
     gates : callable
-        ``gates(W_ih x_t + b_ih, W_hh h_{t-1} + b_hh, f) -> dict``: the values of the gates by name,
-        in numpy, with the candidate's nonlinearity f. Used to show them; the core forms them
-        itself.
+        ``gates(W_ih x_t + b_ih, h_{t-1}, recurrent, f) -> dict``: the values of the gates by name,
+        in numpy, with ``recurrent(h)`` for W_hh h + b_hh and the candidate's nonlinearity f. Used
+        to show them; the core forms them itself.
     next_memory : callable or None
         ``next_memory(gates, c_{t-1}) -> c_t``, of a cell whose state is a pair (h, c).
     keeping : KeepingBias or None
+    in_core : str
+        Its name in the core, where that is another.
+    variant : callable
+        ``variant(config) -> Cell or None``: which other cell a configuration makes of it.
     """
 
     name: str
     options: Callable[[dict[str, Any]], dict[str, Any]] = no_options
-    gates: Callable[[Array, Array, Function], Gates] = no_gates
+    gates: Callable[[Array, Array, Function, Function], Gates] = no_gates
     next_memory: Callable[[Gates, Array], Array] | None = None
     keeping: KeepingBias | None = None
+    in_core: str = ""
+    variant: Callable[[Config], Cell | None] = no_variant
+
+    def of(self, config: Config) -> Cell:
+        """The cell that a configuration makes of it."""
+        return self.variant(config) or self
 
     @property
     def number(self) -> int:
         """By which the core knows it."""
-        return IN_CORE[self.name][0]
+        return IN_CORE[self.in_core or self.name][0]
 
     @property
     def blocks(self) -> int:

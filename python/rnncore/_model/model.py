@@ -33,7 +33,9 @@ class Model:
 
     Attributes
     ----------
-    cell, config
+    cell : Cell
+        What the configuration makes of the one that was passed.
+    config : dict
         As passed.
     spec : Spec
         Sizes, precision and loss.
@@ -56,7 +58,7 @@ class Model:
             raise ValueError(
                 f"hidden_size: expected a network that fits in memory, got {size:.3g} parameters"
             )
-        self.cell, self.config = cell, config
+        self.cell, self.config = cell.of(config), config
         self.spec: Spec = spec_of(cell, config)
         self.flat: Array = np.empty(size, self.spec.dtype) if flat is None else flat
         self.parameters: dict[str, Array] = parameters.views(self.flat, shapes)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
+from rnncore._checks import arguments as check
 from rnncore._model.cells import (
     Cell,
+    Config,
     Function,
     Gates,
     KeepingBias,
@@ -18,11 +20,33 @@ from rnncore._model.initial import set_gate_bias
 from rnncore._networks.network import Common, Network
 from rnncore._types import Array
 
+RESETS = ("after", "before")
 
-def gates(from_x: Array, from_h: Array, f: Function) -> Gates:
-    (r_x, z_x, n_x), (r_h, z_h, n_h) = (np.split(of, 3, axis=-1) for of in (from_x, from_h))
+
+def gates(from_x: Array, h: Array, recurrent: Function, f: Function) -> Gates:
+    (r_x, z_x, n_x), (r_h, z_h, n_h) = (np.split(of, 3, axis=-1) for of in (from_x, recurrent(h)))
     r = logistic(r_x + r_h)
     return {"r": r, "z": logistic(z_x + z_h), "n": f(n_x + r * n_h)}
+
+
+def gates_before(from_x: Array, h: Array, recurrent: Function, f: Function) -> Gates:
+    shown = gates(from_x, h, recurrent, f)
+    n_x, n_h = (np.split(of, 3, axis=-1)[2] for of in (from_x, recurrent(shown["r"] * h)))
+    return shown | {"n": f(n_x + n_h)}
+
+
+def options(config: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that only this cell has, checked."""
+    reset = config.get("reset", "after")  # which what was pickled long ago does not say
+    return {**candidate_options(config), "reset": check.choice("reset", reset, RESETS)}
+
+
+KEEPING = KeepingBias("update_bias", sign=1, state="h")
+BEFORE = Cell("GRU", options=options, gates=gates_before, keeping=KEEPING, in_core="GRU before")
+
+
+def variant(config: Config) -> Cell | None:
+    return BEFORE if config["reset"] == "before" else None
 
 
 class GRU(Network):
@@ -36,6 +60,9 @@ class GRU(Network):
         As for `rnncore.RNN`.
     nonlinearity : {"tanh", "relu"}
         Of the candidate n.
+    reset : {"after", "before"}
+        Whether the reset gate works on the product W_hn h_{t-1} + b_hn, as in PyTorch and cuDNN,
+        or on the state before that product, as in [1]_; see the notes.
     init, init_scale
         Initial parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
     update_bias : float, optional
@@ -51,13 +78,15 @@ class GRU(Network):
 
     Notes
     -----
-    In PyTorch's formula, gate order and names, with s the logistic function (the reset gate
-    works on the product, as in cuDNN)::
+    In PyTorch's formula, gate order and names, with s the logistic function::
 
         r = s(W_ir x_t + b_ir + W_hr h_{t-1} + b_hr)
         z = s(W_iz x_t + b_iz + W_hz h_{t-1} + b_hz)
         n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn))
         h_t = (1 - z) n + z h_{t-1}
+
+    With ``reset="before"``, ``n = tanh(W_in x_t + b_in + W_hn (r h_{t-1}) + b_hn)``. That is
+    ``reset_after=False`` in Keras and ``linear_before_reset=0`` in ONNX.
 
     The notes of `rnncore.RNN` on ``x``, ``lengths``, ``mask`` and threads apply here too.
 
@@ -77,10 +106,7 @@ class GRU(Network):
     True
     """
 
-    _cell = Cell(
-        "GRU", options=candidate_options, gates=gates,
-        keeping=KeepingBias("update_bias", sign=1, state="h"),
-    )  # fmt: skip
+    _cell = Cell("GRU", options=options, gates=gates, keeping=KEEPING, variant=variant)
 
     def __init__(
         self,
@@ -89,9 +115,10 @@ class GRU(Network):
         output_size: int | None = None,
         *,
         nonlinearity: str = "tanh",
+        reset: str = "after",
         update_bias: float | None = None,
         **common: Unpack[Common],
     ) -> None:
-        own = {"nonlinearity": nonlinearity}
+        own = {"nonlinearity": nonlinearity, "reset": reset}
         super().__init__(input_size, hidden_size, output_size, _of_cell=own, **common)
         set_gate_bias(self._model, "update_bias", 1, update_bias)

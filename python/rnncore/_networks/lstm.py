@@ -12,8 +12,8 @@ from rnncore._networks.network import Common, Network
 from rnncore._types import Array
 
 
-def gates(from_x: Array, from_h: Array, _of_candidate: Function) -> Gates:
-    i, f, g, o = np.split(from_x + from_h, 4, axis=-1)
+def gates(from_x: Array, h: Array, recurrent: Function, _of_candidate: Function) -> Gates:
+    i, f, g, o = np.split(from_x + recurrent(h), 4, axis=-1)
     return {"i": logistic(i), "f": logistic(f), "g": np.tanh(g), "o": logistic(o)}
 
 

@@ -19,8 +19,8 @@ from rnncore._networks.network import Common, Network
 from rnncore._types import Array
 
 
-def gates(from_x: Array, from_h: Array, phi: Function) -> Gates:
-    (f_x, n_x), (f_h, n_h) = (np.split(of, 2, axis=-1) for of in (from_x, from_h))
+def gates(from_x: Array, h: Array, recurrent: Function, phi: Function) -> Gates:
+    (f_x, n_x), (f_h, n_h) = (np.split(of, 2, axis=-1) for of in (from_x, recurrent(h)))
     f = logistic(f_x + f_h)
     return {"f": f, "n": phi(n_x + f * n_h)}
 
