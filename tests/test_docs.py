@@ -22,6 +22,8 @@ NEEDS = {
               "rnncore._networks.from_torch"),
     "sklearn": ("rnncore.sklearn", "rnncore._sklearn"), "aeon": ("rnncore.aeon",),
     "sktime": ("rnncore.sktime",),
+    "onnx": ("rnncore.onnx", "rnncore._onnx"),
+    "keras": ("rnncore.keras", "rnncore._keras"),
 }  # fmt: skip
 
 
