@@ -4,6 +4,7 @@ import builtins
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ import selection
 from rnncore._runtime import builds as _builds
 
 import rnncore as rc
+
+# Any will do that is installed, and keras reads it once; jax compiles each model for a second.
+os.environ.setdefault("KERAS_BACKEND", "torch" if find_spec("torch") else "jax")
 
 
 def poisoned(function):

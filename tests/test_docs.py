@@ -27,6 +27,7 @@ NEEDS = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of keras
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name):
     for package, modules in NEEDS.items():
@@ -86,6 +87,24 @@ def test_code_for_scikit_learn():
     assert names["share"] > 0.9
     assert names["error"] < 0.2
     assert names["other"].shape == (1, 30)
+
+
+def test_code_for_onnx(tmp_path, monkeypatch):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    names = run_blocks("onnx.md")
+    assert names["difference"] < 1e-5
+    assert (names["same"].flat == names["net"].flat).all()
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_code_for_keras():
+    pytest.importorskip("torch")
+    pytest.importorskip("keras")
+    names = run_blocks("keras.md")
+    assert names["difference"] < 1e-5
+    assert abs(names["logits"] - names["net"](names["x"]).y).max() < 1e-5
 
 
 def test_files_named_in_documents_exist():

@@ -31,7 +31,10 @@ def draw(seed):
     if options["num_layers"] > 1 and one_in(3):
         options["dropout"] = 0.5
     D, H, K = (int(n) for n in rng.integers(1, 7, 3))
-    net = kind(D, H, None if one_in(4) else K, **options, seed=rng)
+    K = None if one_in(4) else K
+    if K is not None and one_in(3):
+        options["readout_bias"] = not options["bias"]
+    net = kind(D, H, K, **options, seed=rng)
     for name in ("h0", "c0"):
         if name in net.parameters():
             net.parameters()[name][:] = rng.standard_normal(net.parameters()[name].shape)

@@ -55,11 +55,12 @@ def network_of(layers: list[Layer], head: Head | None, readout: str, loss: str |
                     f"the layer {first.name!r}, got {value!r}"
                 )
     kernel, recurrent, _ = first.weights[0]
+    biased = any(layer.weights[0][2] is not None for layer in layers)
+    own = None if head is None or (head.bias is not None) == biased else head.bias is not None
     net = CLASSES[first.kind](
         len(kernel), len(recurrent), None if head is None else len(head.weight),
         num_layers=len(layers), bidirectional=len(first.weights) == 2, readout=readout, loss=loss,
-        bias=any(layer.weights[0][2] is not None for layer in layers)
-        or (head is not None and head.bias is not None),
+        bias=biased, readout_bias=own,
         dtype=kernel.dtype, seed=0, **first.options,
     )  # fmt: skip
     values = {name: np.zeros(shape) for name, shape in net._model.shapes.items()}

@@ -265,10 +265,12 @@ def assembled(
 ) -> Network:  # fmt: skip
     """The network of all layers."""
     config = layers[0].net.config
-    biased = any(layer.biased for layer in layers) or bool(head and head.bias is not None)
+    biased = any(layer.biased for layer in layers)
+    own = None if head is None or (head.bias is not None) == biased else head.bias is not None
     config |= {
         "num_layers": len(layers), "output_size": None if head is None else len(head.weight),
-        "readout": readout, "bias": biased, "loss": loss, "trainable_h0": start is not None,
+        "readout": readout, "bias": biased, "readout_bias": own, "loss": loss,
+        "trainable_h0": start is not None,
     }  # fmt: skip
     net = CLASSES[layers[0].node.op_type](**config, seed=0)
     directions = net._model.spec.directions
