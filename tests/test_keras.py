@@ -202,6 +202,11 @@ REFUSED = [
         ValueError,
         "net: expected trainable_h0=False, got True",
     ),
+    (
+        lambda: rnncore.keras.to_keras(rc.RNN(2, 3, readout="before")),
+        ValueError,
+        "net: expected readout='last' or 'all', got 'before'",
+    ),
     (lambda: rnncore.keras.to_keras(3), TypeError, "net: expected a network of rnncore"),
     (
         lambda: rnncore.keras.to_keras(rc.RNN(2, 3), mask_value="a"),

@@ -127,6 +127,11 @@ NET = rc.RNN(2, 3, 1, seed=0)
 BAD = [
     (lambda: rnncore.onnx.to_model(rc.MGU(2, 3)), ValueError, "net: expected an RNN, LSTM or GRU"),
     (lambda: rnncore.onnx.to_model(rc.RNN(2, 3, skip=2)), ValueError, "net: expected skip=None"),
+    (
+        lambda: rnncore.onnx.to_model(rc.RNN(2, 3, readout="before")),
+        ValueError,
+        "net: expected readout='last' or 'all', got 'before'",
+    ),
     (lambda: rnncore.onnx.to_model("net"), TypeError, "net: expected a network of rnncore, got a"),
     (lambda: rnncore.onnx.to_model(NET, opset=13), ValueError, "opset: expected at least 14"),
     (lambda: rnncore.onnx.to_model(NET, lengths=1), TypeError, "lengths: expected True or False"),

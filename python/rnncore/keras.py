@@ -162,10 +162,14 @@ def check_expressible(net: Any) -> None:
         raise ValueError(
             f"net: expected an RNN, LSTM or GRU, got an {name}: Keras has no such layer"
         )
-    for name, usual in (("skip", None), ("trainable_h0", False)):
-        if net.config.get(name, usual) != usual:
+    config = net.config
+    refused = {"skip": (None,), "trainable_h0": (False,), "update": ("n",)}
+    for option, known in {**refused, "readout": ("last", "all")}.items():
+        if config.get(option, known[0]) not in known:
+            expected = " or ".join(repr(value) for value in known)
             raise ValueError(
-                f"net: expected {name}={usual}, got {net.config[name]}: Keras has no such layer"
+                f"net: expected {option}={expected}, got {config[option]!r}: Keras has no such "
+                "layer"
             )
 
 

@@ -114,11 +114,13 @@ def check_expressible(net: Any) -> None:
     name = net._cell.name
     if name not in ORDERS:
         raise ValueError(f"net: expected an RNN, LSTM or GRU, got an {name}: ONNX has no such node")
-    if net.config.get("skip") is not None:
-        raise ValueError(
-            f"net: expected skip=None, got {net.config['skip']}: ONNX has no node with a "
-            "connection from earlier states"
-        )
+    config = net.config
+    for option, known in {"skip": (None,), "update": ("n",), "readout": ("last", "all")}.items():
+        if config.get(option, known[0]) not in known:
+            expected = " or ".join(repr(value) for value in known)
+            raise ValueError(
+                f"net: expected {option}={expected}, got {config[option]!r}: ONNX has no such node"
+            )
 
 
 def export(net: Network, path: str | os.PathLike[str], **options: Any) -> None:
