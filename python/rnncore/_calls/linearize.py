@@ -229,7 +229,7 @@ class Upstream:
 
     def __init__(self, inputs: Inputs, dy: Any, dhidden: Any, dfinal: Any) -> None:
         if dy is None and dhidden is None and dfinal is None:
-            raise ValueError("dy, dhidden, dfinal: expected at least one of them, got none")
+            raise ValueError("dy: expected a gradient, or dhidden or dfinal in its place, got none")
         spec = inputs.spec
         self.inputs = inputs
         self.dy = None if dy is None else outputs.reals(inputs, "dy", dy, spec.outputs)
