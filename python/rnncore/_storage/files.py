@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -35,24 +36,34 @@ KINDS = {"d": "a folder", "p": "a pipe", "s": "a socket", "b": "a device", "c": 
 
 
 def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, Array]) -> None:
-    """Write the file completely or not at all: a temporary file next to it is moved over it."""
+    """Write the file completely or not at all."""
     import json
-    import tempfile
 
     path = check.path(path)
     check_target("path", path)
     package = safetensors() if is_safetensors(path) else None  # of a link, its own name decides
-    path, text = os.path.realpath(path), json.dumps(header)
+    text = json.dumps(header)
+    with replacing(path) as file:
+        if package is not None:
+            plain = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+            file.write(package.save(plain, metadata={HEADER: text}))
+        else:
+            entries: dict[str, Any] = {HEADER: np.array(text), **arrays}
+            np.savez(file, **entries)
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` once it is written: a temporary one next to it, which
+    is moved over it at the end, or removed where anything raises."""
+    import tempfile
+
+    path = os.path.realpath(path)
     mode = os.stat(path).st_mode if os.path.exists(path) else 0o666 & ~umask()
     handle, part = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".rnncore-")
     try:
         with os.fdopen(handle, "wb") as file:
-            if package is not None:
-                plain = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
-                file.write(package.save(plain, metadata={HEADER: text}))
-            else:
-                entries: dict[str, Any] = {HEADER: np.array(text), **arrays}
-                np.savez(file, **entries)
+            yield file
         os.chmod(part, stat.S_IMODE(mode))
         os.replace(part, path)
     except BaseException:

@@ -1,0 +1,1 @@
+"""What `rnncore.export` writes, and how."""
