@@ -78,3 +78,74 @@ def steps(net, x):
         y_t, state = net.step(x_t, state)
         y.append(y_t)
     return np.array(y)
+
+
+# ---- programs for other processors --------------------------------------------------
+
+TARGETS = Path(__file__).parent / "targets"
+CORTEX_M4 = ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
+
+#: By target: the compiler with its flags, the emulator, and the source that suits the machine.
+MACHINES = {
+    "cortex-m4": (
+        ["arm-none-eabi-gcc", *CORTEX_M4, "-nostartfiles", "-T", str(TARGETS / "cortex_m4.ld")],
+        ["qemu-system-arm", "-M", "mps2-an386", "-display", "none", "-monitor", "none", "-serial",
+         "none", "-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel"],
+        "cortex_m4.c",
+    ),
+    "riscv64": (["riscv64-linux-gnu-gcc", "-static"], ["qemu-riscv64-static"], "hosted.c"),
+    "armhf": (["arm-linux-gnueabihf-gcc", "-static"], ["qemu-arm-static"], "hosted.c"),
+    "here": (["gcc"], [], "hosted.c"),
+}  # fmt: skip
+
+PROGRAM = """\
+#include "{file}"
+#include "board.h"
+
+static const float x[{T}][{D}] = {{
+{rows}
+}};
+
+int main(void)
+{{
+    {n}_state state;
+    uint32_t before;
+    int t, k;
+    {n}_init(&state);
+    before = ticks();
+    for (t = 0; t < {T}; ++t) {{
+        union {{ float number; uint32_t bits; }} y[{N}_OUTPUTS];
+        float out[{N}_OUTPUTS];
+        {n}_step(&state, x[t], out);
+        for (k = 0; k < {N}_OUTPUTS; ++k) {{
+            y[k].number = out[k];
+            if ({printing})
+                put_bits(y[k].bits);
+        }}
+    }}
+    put_bits(ticks() - before);
+    return 0;
+}}
+"""
+
+
+def printed(machine, report, x, flags=("-O2",), printing=True):
+    """The outputs of an exported network for x (T, D), as another processor computes them; and
+    the ticks that it took."""
+    compiler, emulator, board = MACHINES[machine]
+    folder = Path(report.source).parent
+    rows = ",\n".join("{" + ", ".join(f"{v:.9e}f" for v in x_t) + "}" for x_t in x)
+    main, program = folder / f"main_{report.name}.c", folder / f"{report.name}-{machine}"
+    main.write_text(PROGRAM.format(
+        file=Path(report.header).name, T=len(x), D=len(x[0]), rows=rows, n=report.name,
+        N=report.name.upper(), printing=int(printing),
+    ))  # fmt: skip
+    sources = [report.source, main, TARGETS / board]
+    tool(compiler[0])
+    if emulator:
+        tool(emulator[0])
+    run(*compiler, "-std=c99", "-Wall", "-Wextra", "-Werror", *flags, "-I", TARGETS, "-o", program,
+        *sources, "-lm")  # fmt: skip
+    *bits, ticks = (int(line, 16) for line in run(*emulator, program).split())
+    y = np.array(bits, np.uint32).view(np.float32)
+    return y.reshape(len(x), -1) if printing else y, ticks

@@ -6,7 +6,9 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
+from compiled import STRICT, run, tool
 
 import rnncore
 
@@ -105,6 +107,24 @@ def test_code_for_keras():
     names = run_blocks("keras.md")
     assert names["difference"] < 1e-5
     assert abs(names["logits"] - names["net"](names["x"]).y).max() < 1e-5
+
+
+def test_code_of_exports(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = run_blocks("export.md")
+    text = (ROOT / "docs" / "export.md").read_text("utf-8")
+    reports = re.findall(r"```text\n(.*?)```", text, re.S)
+    shown = re.sub(r"differ .*|loss .*", "", "".join(reports))  # digits of a fit, by processor
+    assert re.sub(r"differ .*|loss .*", "", capsys.readouterr().out) == shown
+    (program,) = re.findall(r"```c\n(.*?)```", text, re.S)
+    Path("main.c").write_text(program)
+    run(tool("gcc"), *STRICT, "main.c", "forecast.c", "-o", "forecast")
+    x = names["x"][0]
+    printed = run("./forecast", input="\n".join(str(v) for v in x[:, 0]))
+    y = names["net"](x[None]).y[0, :, 0]
+    assert abs(np.array(printed.split(), float) - y).max() < 1e-6
+    assert 0.0025 < names["report"].accuracy.loss < 0.02  # it has learnt; the noise alone is 0.0025
+    assert Path("voice.json").exists()
 
 
 def test_files_named_in_documents_exist():

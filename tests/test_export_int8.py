@@ -48,7 +48,7 @@ def test_the_code_computes_what_the_rounded_network_does(tmp_path, x, cell, libm
     expected, before = by_hand(net)(x).y, net(x).y
     for k in range(3):
         y = Stream(compiled, report, 2).run(x[k])
-        np.testing.assert_allclose(y, expected[k], atol=1e-6 if libm else 3e-6)
+        np.testing.assert_allclose(y, expected[k], atol=1e-6)
     found = report.accuracy
     assert found.largest == pytest.approx(np.abs(expected - before).max(), rel=1e-3)
     assert found.mean == pytest.approx(np.abs(expected - before).mean(), rel=1e-3)
