@@ -35,12 +35,12 @@ def layer_of(model: Model, suffix: str) -> Layer:
     p, config = model.parameters, model.config
     hh = p[f"weight_hh{suffix}"]
     matrices = {"ih": p[f"weight_ih{suffix}"], "hh": hh}
-    gates = has_candidate(model) * (model.cell.blocks - 1) * model.spec.hidden_size
-    if gates:
+    apart = has_candidate(model) and not resets_before(model)
+    gates = (model.cell.blocks - 1) * model.spec.hidden_size  # rows before those of a candidate
+    if has_candidate(model):
         matrices |= {"hh": hh[:gates], "hn": hh[gates:]}
     if config.get("skip"):
         matrices["skip"] = p[f"weight_skip{suffix}"]
-    apart = gates and not resets_before(model)
     biases: dict[str, Array | None] = {"bias": None}
     if apart:
         biases["bias_hn"] = None

@@ -59,6 +59,7 @@ class Writer:
         self.skip: int = model.config.get("skip") or 0
         self.blocks = model.cell.blocks
         self.arrays = Arrays(name, dtype)
+        self.head: str | None = None  # the initialiser of the read-out's matrix, where there is one
 
     def code(self) -> Code:
         spec = self.model.spec
@@ -209,7 +210,7 @@ class Writer:
     def _maths(self) -> str:
         """The functions of numbers, and the cell."""
         cell, own = self._cell(), ""
-        if "head" in vars(self):
+        if self.head is not None:
             own = f"\nstatic const $n_matrix $n_readout = {self.head};\n"
         logistic = templates.LOGISTIC if self.libm else templates.OWN_LOGISTIC
         uses_logistic = "_logistic(" in cell
