@@ -186,6 +186,7 @@ def test_the_header_suits_c_and_cpp(tmp_path):
             flags = f"-std={standard} -pedantic -Wall -Wextra -Werror".split()
             run(tool(compiler), *flags, main, object_, "-lm", "-o", tmp_path / "program")
             run(tmp_path / "program")
+        run("g++", "-x", "c++", *flags, "-c", report.source, "-o", tmp_path / "net.o")
 
 
 # ---- without the C library ----------------------------------------------------------

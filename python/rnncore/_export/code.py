@@ -18,6 +18,12 @@ KINDS = {
     "int8": "8-bit integers with a float32 scale for each row; state, biases and all sums float32.",
 }
 
+#: Of cells with a candidate n: the gate that works on h_{t-1}, all gates, how the other is formed,
+#: and h_t.
+MIXING = {
+    "GRU": ("r", "r, z", ", z = $n_logistic(a[$N_UNITS + i])", "n[i] + z * (h[i] - n[i])"),
+    "MGU": ("f", "f", "", "h[i] + f * (n[i] - h[i])"),
+}
 
 #: Between the members of a struct.
 NEXT = "\n     "
@@ -203,9 +209,8 @@ class Writer:
 
     def _rows(self, blocks: int) -> str:
         """So many times the units, in C."""
-        return (
-            f"{blocks} * {self.name.upper()}_UNITS" if blocks > 1 else f"{self.name.upper()}_UNITS"
-        )
+        units = f"{self.name.upper()}_UNITS"
+        return f"{blocks} * {units}" if blocks > 1 else units
 
     def _maths(self) -> str:
         """The functions of numbers, and the cell."""
@@ -225,13 +230,7 @@ class Writer:
             return self._filled(text, f=self._function(f, "a[i]"), skip=self.skip)
         if kind == "LSTM":
             return self._filled(templates.LSTM)
-        names = {"GRU": ("r", "r, z"), "MGU": ("f", "f")}
-        first, gates = names[kind]
-        second, mix = "", "n[i] + z * (h[i] - n[i])"
-        if kind == "GRU":
-            second = ", z = $n_logistic(a[$N_UNITS + i])"
-        else:
-            mix = "h[i] + f * (n[i] - h[i])"
+        first, gates, second, mix = MIXING[kind]
         text = templates.BEFORE if resets_before(self.model) else templates.AFTER
         return self._filled(
             text, first=first, gates=gates, second=self._filled(second), mix=mix,
