@@ -35,6 +35,8 @@ def drawn(k):
         options["skip"] = [None, None, 1, 2, 5][rng.integers(5)]
     elif cell != "LSTM":
         options["nonlinearity"] = str(rng.choice(["tanh", "relu"]))
+    if cell == "GRU":
+        options["reset"] = str(rng.choice(["after", "before"]))
     net = getattr(rc, cell)(int(D), int(H), K, **options, seed=k)
     for name in ("h0", "c0"):
         if name in net.parameters():
@@ -90,24 +92,6 @@ def test_a_token_is_a_row_of_the_identity(sweep, k):
         assert one.memory.raw == before
 
 
-# ---- other readings of a step -------------------------------------------------------
-
-
-@pytest.mark.parametrize("bias", [False, True])
-def test_a_reset_gate_before_the_product(tmp_path, bias):
-    net = rc.GRU(2, 5, bias=bias, dtype="float64", seed=0)
-    p, h, x = net.parameters(), np.zeros(5), np.random.default_rng(0).standard_normal((9, 2))
-    b = p["bias_ih_l0"] + p["bias_hh_l0"] if bias else np.zeros(15)
-    net._model.config["reset"] = "before"
-    report = rnncore.export.c(net, tmp_path / "net")
-    stream = Stream(library(tmp_path, [report]), report, 5)
-    for x_t in x:
-        a, w = p["weight_ih_l0"] @ x_t + b, p["weight_hh_l0"]
-        r, z = 1 / (1 + np.exp(-(a + w @ h)[:10].reshape(2, 5)))
-        h = (1 - z) * np.tanh(a[10:] + w[10:] @ (r * h)) + z * h
-        np.testing.assert_allclose(stream.step(x_t), h, atol=1e-6)
-
-
 def test_states_are_apart(tmp_path):
     net = rc.LSTM(3, 4, 2, num_layers=2, seed=0)
     report = rnncore.export.c(net, tmp_path / "net")
@@ -142,6 +126,7 @@ def various(folder):
         "skipping": (rc.RNN(1, 1, 1, skip=3, trainable_h0=True, nonlinearity="relu", seed=0), {}),
         "lstm": (rc.LSTM(3, 4, 2, num_layers=2, trainable_h0=True, seed=0), {"tokens": True}),
         "gru": (rc.GRU(3, 4, 2, num_layers=2, bias=False, seed=0), {"dtype": "int8"}),
+        "before": (rc.GRU(3, 4, 2, reset="before", readout="before", seed=0), {}),
         "mgu": (rc.MGU(3, 4, 2, seed=0), {"libm": False, "tokens": True, "dtype": "int8"}),
     }
     return [rnncore.export.c(net, folder / name, **more) for name, (net, more) in nets.items()]
