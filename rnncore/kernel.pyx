@@ -121,6 +121,7 @@ include "training/train.pxi"
 
 include "diagnostics/flow.pxi"
 include "diagnostics/terms.pxi"
+include "diagnostics/per_sample.pxi"
 include "diagnostics/probes.pxi"
 
 include "streaming/packed_units.pxi"

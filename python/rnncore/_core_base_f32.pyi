@@ -343,6 +343,23 @@ def terms(
     terms: Array,
     squares: Array,
 ) -> tuple[float, int]: ...
+@final
+class PerSample:
+    def __new__(cls) -> Self: ...
+
+def per_sample(
+    engine: Engine,
+    batch: Batch,
+    target: Array | None,
+    classes: Array | None,
+    weight: Array | None,
+    grads: Array,
+    losses: Array,
+    *,
+    mean: bool,
+    dropout_seed: int | None = None,
+    truncate: int = 0,
+) -> tuple[int, float]: ...
 def jacobians(
     engine: Engine,
     batch: Batch,

@@ -208,14 +208,20 @@ def linearize(
 
     >>> _, dx, _ = pull(dfinal=np.ones((4, 1, 3)), params=False)
     """
-    model, threads = self._model, check.threads(threads)
-    inputs = Inputs(model.spec, x, h0, lengths, mask)
+    inputs = Inputs(self._model.spec, x, h0, lengths, mask)
+    return linearized(self._model, inputs, dropout_seed(rng), check.threads(threads))
+
+
+def linearized(
+    model: Model, inputs: Inputs, dropout: int | None = None, threads: int | None = None
+) -> tuple[Output, Pull]:
+    """`linearize`, with arguments that are checked."""
     hidden, final = inputs.new_rows(model.spec.width), inputs.new_final()
     y = inputs.new_outputs()
     tape = model.spec.core.Tape(
         model.engine, inputs.batch, y.reshape(-1, model.spec.outputs),
         hidden.reshape(-1, model.spec.width), *inputs.parts(final), threads=threads,
-        dropout_seed=dropout_seed(rng),
+        dropout_seed=dropout,
     )  # fmt: skip
     if tape.faults:
         inputs.explain()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from rnncore._data.inputs import Inputs
-from rnncore._model.model import Model
+from rnncore._diagnostics.step_map import StepMap
+from rnncore._model.model import HasModel, Model
 from rnncore._types import Array
 
 #: The number of sequences whose Jacobians are formed, unless they have more numbers than
@@ -43,3 +47,55 @@ def products_of(jacobians: Array) -> Array:
             running = running @ jacobians[t]
             result[t] = running
     return result
+
+
+def jacobian(self: HasModel, h: Any, x: npt.ArrayLike) -> Array:
+    """The Jacobian of one step: how the state after it depends on the state before it.
+
+    It is exact, by a backward pass for each number of the state, and computed in float64, whatever
+    the network's precision.
+
+    Parameters
+    ----------
+    h : array_like, or pair of array_like
+        The states before the step, (..., H), with any leading axes or none. Of several layers, or
+        with a skip connection, (..., rows, H), where the rows are those of ``Output.final``. Of an
+        LSTM a pair (h, c) of such arrays.
+    x : array_like
+        The input: (D,), the same for all states, or (..., D), one for each; or integer tokens: one,
+        or one for each, (...).
+
+    Returns
+    -------
+    ndarray
+        (..., n, n), float64: entry [i, j] is the derivative of the i-th number of the new state by
+        the j-th of the old one. A state's n numbers are its rows one after another (H of one
+        layer), of an LSTM first those of h, then those of c.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If h or x has the wrong shape or type, is not finite, or has tokens out of range; if a
+        parameter is not finite; if the network is bidirectional.
+
+    See Also
+    --------
+    fixed_points : where such a step leads nowhere.
+    lyapunov : what the Jacobians along a trajectory come to.
+    rnncore.GradientFlow.jacobians : those of the steps of a batch.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> net = rc.RNN(1, 2, dtype="float64", nonlinearity="identity", seed=0)
+    >>> J = net.jacobian([0.5, -0.5], [0.0])
+    >>> bool(np.allclose(J, net.parameters()["weight_hh_l0"]))  # a linear map is its Jacobian
+    True
+    >>> net.jacobian(np.zeros((5, 3, 2)), np.zeros(1)).shape
+    (5, 3, 2, 2)
+    """
+    step = StepMap(self._model, "jacobian")
+    states = step.checked_state("h", h)
+    inputs = step.checked_inputs("x", x, states.shape[:-1])
+    result = step.linearized(states.reshape(-1, step.n), inputs)[1]
+    return result.reshape(*states.shape, step.n)

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from rnncore._calls import gradients, linearize, running, streaming
+from rnncore._calls import gradients, linearize, per_sample, running, streaming
 from rnncore._checks import arguments as check
-from rnncore._diagnostics import flow, tracing
+from rnncore._diagnostics import flow, jacobians, tracing
 from rnncore._model import initial, state
 from rnncore._model.cells import Cell
 from rnncore._model.configuration import checked
@@ -60,6 +60,7 @@ class Network:
     # Losses and gradients
     loss = gradients.loss
     loss_and_grad = gradients.loss_and_grad
+    per_sample_grad = per_sample.per_sample_grad
     vjp = linearize.vjp
     linearize = linearize.linearize
 
@@ -71,6 +72,7 @@ class Network:
     # Inspection
     gradient_flow = flow.gradient_flow
     trace = tracing.trace
+    jacobian = jacobians.jacobian
 
     # Parameters and files
     parameters = state.parameters
