@@ -21,7 +21,7 @@
 #     _storage           files; the method save
 #     _data              sequences and targets, for the compiled core
 #     _calls             methods for outputs, losses and gradients, steps
-#     _diagnostics       methods for inspection: gradients by time step, states and gates
+#     _diagnostics       methods for inspection: gradients by time step, states and gates, dynamics
 #     _training          methods for training
 #     _networks          the public classes, which list the methods; load
 #     _population        many networks at once; the public class is in population
@@ -31,7 +31,9 @@
 
 from rnncore import schedules
 from rnncore._calls.running import Output
+from rnncore._diagnostics.fixed_points import FixedPoints
 from rnncore._diagnostics.flow import GradientFlow
+from rnncore._diagnostics.lyapunov import Lyapunov
 from rnncore._diagnostics.tracing import Trace
 from rnncore._networks.from_torch import from_torch
 from rnncore._networks.gru import GRU
@@ -53,8 +55,10 @@ __all__ = [
     "LSTM",
     "MGU",
     "RNN",
+    "FixedPoints",
     "GradientFlow",
     "History",
+    "Lyapunov",
     "Output",
     "Population",
     "PopulationHistory",

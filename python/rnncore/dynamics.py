@@ -1,8 +1,9 @@
-"""What a small network that chooses has learnt: how likely it finds each choice, how its state
-moves under each input, and how it behaves on its own.
+"""What a small network has learnt: how its state moves under each input and where it rests; and of
+one that chooses, how likely it finds each choice, and how it behaves on its own.
 
-For networks whose targets are choices: ``loss="bce"`` (the logit of choosing 1), or
-``loss="cross_entropy"``; of two classes, the logit is that of class 1 against class 0.
+`fixed_points` and `flow_field` are for any network, the others for networks whose targets are
+choices: ``loss="bce"`` (the logit of choosing 1), or ``loss="cross_entropy"``; of two classes, the
+logit is that of class 1 against class 0.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore._checks import arguments as check
-from rnncore._diagnostics import plots
+from rnncore._diagnostics import fields, plots
+from rnncore._diagnostics.fields import Field
+from rnncore._diagnostics.fixed_points import FixedPoints
 from rnncore._networks.network import Network
 from rnncore._types import Array
 
@@ -74,59 +77,6 @@ class Portrait(NamedTuple):
         if labels is not None:
             ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
         return ax.figure
-
-
-class Field(NamedTuple):
-    """How the state of a network of two units moves under each input.
-
-    Attributes
-    ----------
-    state : ndarray
-        h before the input, on a grid, (points, points, 2).
-    change : ndarray
-        h after each input minus h before it, (inputs, points, points, 2).
-    logit : ndarray
-        The logit of each state, (points, points).
-    """
-
-    state: Array
-    change: Array
-    logit: Array
-
-    def plot(self, labels: Any = None) -> Any:
-        """Draw arrows for the change of the state, a panel for each input; shades are logits.
-
-        Needs matplotlib.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-
-        Examples
-        --------
-        >>> figure = field.plot(["lost", "won"])  # doctest: +SKIP
-        """
-        try:
-            from matplotlib import pyplot
-        except ImportError as error:
-            raise ImportError("plot: expected matplotlib (pip install matplotlib)") from error
-        count = len(self.change)
-        figure, axes = pyplot.subplots(
-            1, count, figsize=(2.2 * count, 2.4), sharex=True, sharey=True, squeeze=False,
-            layout="constrained",
-        )  # fmt: skip
-        x, y = self.state[..., 0], self.state[..., 1]
-        most = np.abs(self.logit).max() or 1.0
-        for i, ax in enumerate(axes[0]):
-            ax.pcolormesh(x, y, self.logit, cmap="RdBu_r", vmin=-most, vmax=most, alpha=0.5,
-                          shading="nearest", rasterized=True)  # fmt: skip
-            ax.quiver(x, y, self.change[i, ..., 0], self.change[i, ..., 1], angles="xy",
-                      scale_units="xy", scale=1, width=0.006)  # fmt: skip
-            ax.set_xlabel("$h_1$")
-            if labels is not None:
-                ax.set_title(labels[i], fontsize="small")
-        axes[0, 0].set_ylabel("$h_2$")
-        return figure
 
 
 class Simulation(NamedTuple):
@@ -241,11 +191,74 @@ def vector_field(
     (2, 15, 15, 2)
     """
     rows = checked_inputs(net, inputs, 2)
-    side = np.linspace(*extent, check.whole("points", points, 2))
-    state = np.stack(np.meshgrid(side, side), axis=-1)
-    flat = state.reshape(-1, 2)
-    change = np.stack([(stepped(net, row, flat) - flat).reshape(state.shape) for row in rows])
-    return Field(state, change, logit(net, flat).reshape(state.shape[:2]))
+    field = fields.flow_field(net, rows, extent=extent, points=points)
+    return field._replace(logit=logit(net, field.state.reshape(-1, 2)).reshape(field.state.shape[:2]))
+
+
+def flow_field(
+    net: Network, x: npt.ArrayLike, *, extent: tuple[float, float] | None = None, points: int = 21
+) -> Field:
+    """How the state of a network moves under an input, or under each of some.
+
+    Parameters
+    ----------
+    net : rnncore.RNN, GRU, LSTM or MGU
+        In one direction, with any loss or none. Its state consists of one or two numbers: up to two
+        units of an RNN, GRU or MGU, or one of an LSTM (h and c).
+    x : array_like
+        One input, (D,) or a token; or several, (inputs, D) or (inputs,) tokens.
+    extent : pair of float, optional
+        Between which states, along each axis; if not given, over the range of the cell, or where it
+        has no bound from -2 or to 2.
+    points : int
+        Along each side of the grid.
+
+    Returns
+    -------
+    Field
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong shape or type or is not finite, or the network too many units.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> from rnncore import dynamics
+    >>> field = dynamics.flow_field(rc.GRU(2, 2, seed=0), [0.0, 1.0])
+    >>> field.state.shape, field.change.shape
+    ((21, 21, 2), (1, 21, 21, 2))
+    """
+    check_network(net)
+    return fields.flow_field(net, x, extent=extent, points=points)
+
+
+def fixed_points(net: Network, x: npt.ArrayLike, starts: Any = 256, **options: Any) -> FixedPoints:
+    """States that an input does not change: ``net.fixed_points(x, starts, ...)``.
+
+    Parameters
+    ----------
+    net : rnncore.RNN, GRU, LSTM or MGU
+    x, starts, **options
+        As for `rnncore.RNN.fixed_points`.
+
+    Returns
+    -------
+    FixedPoints
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> from rnncore import dynamics
+    >>> net = rc.RNN(1, 1, bias=False, seed=0)  # its weight is below 1: it forgets
+    >>> dynamics.fixed_points(net, [0.0])
+    FixedPoints(1 stable)
+      kind      speed    largest eigenvalue   state
+      stable    0        0.5364                0.0000
+    """
+    check_network(net)
+    return net.fixed_points(x, starts, **options)
 
 
 def simulate(
@@ -317,10 +330,14 @@ def simulate(
     return Simulation(*(np.stack(parts, axis=1) for parts in (seen, chosen, likely)))
 
 
-def chooses(net: Network) -> None:
-    """Raise an error where the targets of a network are no choices."""
+def check_network(net: Network) -> None:
     if not isinstance(net, Network):
         raise TypeError(f"net: expected a network, got {check.kind(net)}")
+
+
+def chooses(net: Network) -> None:
+    """Raise an error where the targets of a network are no choices."""
+    check_network(net)
     if net.config["loss"] not in ("bce", "cross_entropy"):
         raise ValueError(
             'net: expected a network with loss="bce" or "cross_entropy", whose targets are '

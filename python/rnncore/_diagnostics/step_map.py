@@ -102,6 +102,8 @@ class StepMap:
     def __call__(self, vectors: Array, x: Array) -> Array:
         """The states (N, n) after one step from vectors (N, n) with inputs (N, D), or (N,)
         tokens."""
+        if not len(vectors):
+            return vectors.copy()
         inputs = self._inputs(vectors, x)
         y, final = inputs.new_outputs(), inputs.new_final()
         self.model.engine.forward(
@@ -143,3 +145,8 @@ class StepMap:
         if self.spec.states == 2:  # of c there is no bound that does not depend on the gates
             lower[self.n // 2 :], upper[self.n // 2 :] = -np.inf, np.inf
         return lower, upper
+
+
+def repeated(x: Array, count: int) -> Array:
+    """One input for so many states."""
+    return np.broadcast_to(x, (count, *x.shape))

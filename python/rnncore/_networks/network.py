@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from rnncore._calls import gradients, linearize, per_sample, running, streaming
 from rnncore._checks import arguments as check
-from rnncore._diagnostics import flow, jacobians, tracing
+from rnncore._diagnostics import fixed_points, flow, jacobians, lyapunov, tracing
 from rnncore._model import initial, state
 from rnncore._model.cells import Cell
 from rnncore._model.configuration import checked
@@ -73,6 +73,8 @@ class Network:
     gradient_flow = flow.gradient_flow
     trace = tracing.trace
     jacobian = jacobians.jacobian
+    fixed_points = fixed_points.fixed_points
+    lyapunov = lyapunov.lyapunov
 
     # Parameters and files
     parameters = state.parameters
