@@ -10,10 +10,10 @@ from typing import Any, ClassVar, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from rnncore._calls import gradients, linearize, per_sample, running, streaming
+from rnncore._calls import curvature, gradients, linearize, per_sample, running, streaming
 from rnncore._checks import arguments as check
 from rnncore._diagnostics import fixed_points, flow, jacobians, lyapunov, tracing
-from rnncore._model import initial, state
+from rnncore._model import initial, pruning, state
 from rnncore._model.cells import Cell
 from rnncore._model.configuration import checked
 from rnncore._model.initial import Init
@@ -61,6 +61,7 @@ class Network:
     loss = gradients.loss
     loss_and_grad = gradients.loss_and_grad
     per_sample_grad = per_sample.per_sample_grad
+    hvp = curvature.hvp
     vjp = linearize.vjp
     linearize = linearize.linearize
 
@@ -80,6 +81,7 @@ class Network:
     parameters = state.parameters
     state_dict = state.state_dict
     load_state_dict = state.load_state_dict
+    prune = pruning.prune
     save = saving.save
     to_torch = to_torch.to_torch
 
