@@ -131,7 +131,8 @@ def test_a_switch_of_two_units():
 OPTIONS = [
     ("RNN", {}), ("RNN", {"nonlinearity": "sigmoid"}), ("RNN", {"num_layers": 2}), ("GRU", {}),
     ("RNN", {"skip": 2}), ("LSTM", {}), ("MGU", {}), ("GRU", {"num_layers": 2}),
-    ("LSTM", {"num_layers": 2}), ("GRU", {"nonlinearity": "relu"}), ("RNN", {"nonlinearity": "relu"}),
+    ("LSTM", {"num_layers": 2}), ("GRU", {"nonlinearity": "relu"}),
+    ("RNN", {"nonlinearity": "relu"}),
 ]  # fmt: skip
 
 

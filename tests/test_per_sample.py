@@ -131,14 +131,17 @@ def test_dropout_is_that_of_all(build):
     [
         (lambda n: n.per_sample_grad(X[0], [0] * 4), ValueError, "x: expected (batch, time, 3)"),
         (lambda n: n.per_sample_grad(X, [0] * 3), ValueError, "y: expected (4,) or (4, 1), got"),
-        (lambda n: n.per_sample_grad(put(X, (2, 1, 0), np.nan), [0] * 4), ValueError, "x: expected finite numbers, got nan at [2, 1, 0]"),
+        (lambda n: n.per_sample_grad(put(X, (2, 1, 0), np.nan), [0] * 4), ValueError,
+         "x: expected finite numbers, got nan at [2, 1, 0]"),
         (lambda n: n.per_sample_grad(X, [0, 0, 0, np.inf]), ValueError, "y: expected finite"),
-        (lambda n: n.per_sample_grad(X, [0] * 4, reduction="none"), ValueError, "reduction: expected one of 'mean', 'sum', got 'none'"),
+        (lambda n: n.per_sample_grad(X, [0] * 4, reduction="none"), ValueError,
+         "reduction: expected one of 'mean', 'sum', got 'none'"),
         (lambda n: n.per_sample_grad(X, [0] * 4, truncate=0), ValueError, "truncate: expected at"),
         (lambda n: n.per_sample_grad(X, [0] * 4, rng="a"), TypeError, "rng: expected None"),
         (lambda n: n.per_sample_grad(X, [0] * 4, h0=np.zeros((3, 2))), ValueError, "h0: expected"),
         (lambda n: n.per_sample_grad(X, [0] * 4, lengths=[9] * 4), ValueError, "lengths: expected"),
-        (lambda n: n.per_sample_grad(X, [0] * 4, target_mask=[False] * 4), ValueError, "y: expected at least one target that counts, got none"),
+        (lambda n: n.per_sample_grad(X, [0] * 4, target_mask=[False] * 4), ValueError,
+         "y: expected at least one target that counts, got none"),
     ],
 )  # fmt: skip
 def test_bad_input(call, error, text):

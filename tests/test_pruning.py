@@ -94,7 +94,11 @@ def test_the_network_stays_and_its_class_too():
         ([0, 1, 2], ValueError, "units: expected at least one unit to be left, got all 3"),
         (1, TypeError, "units: expected a sequence of integers, got () of int64"),
         ([1.0], TypeError, "units: expected a sequence of integers, got (1,) of float64"),
-        ([True, False, True], TypeError, "units: expected a sequence of integers, got (3,) of bool"),
+        (
+            [True, False, True],
+            TypeError,
+            "units: expected a sequence of integers, got (3,) of bool",
+        ),
         ({"l1": [0]}, ValueError, "units: expected an entry for each of l0, got l1"),
         ("a", TypeError, "units: expected real numbers"),
     ],
@@ -109,8 +113,11 @@ def test_bad_units(units, error, text):
     [
         ([0], TypeError, "units: expected a dict with the units of l0, l0_reverse, l1, l1_reverse"),
         ({"l0": [0]}, ValueError, "units: expected an entry for each of l0, l0_reverse, l1, l1_"),
-        ({"l0": [0], "l0_reverse": [0], "l1": [0], "l1_reverse": [0, 1]}, ValueError, "units: expected as many of every layer and direction, got 1 of l0, 1 of l0_reverse, 1 of l1, 2"),
-        ({"l0": [0], "l0_reverse": [0], "l1": [0], "l1_reverse": [9]}, ValueError, "units['l1_reverse']: expected units from 0 to 2, got 9"),
+        ({"l0": [0], "l0_reverse": [0], "l1": [0], "l1_reverse": [0, 1]}, ValueError,
+         "units: expected as many of every layer and direction, got 1 of l0, 1 of l0_reverse, 1 of "
+         "l1, 2"),
+        ({"l0": [0], "l0_reverse": [0], "l1": [0], "l1_reverse": [9]}, ValueError,
+         "units['l1_reverse']: expected units from 0 to 2, got 9"),
     ],
 )  # fmt: skip
 def test_bad_units_of_a_stack(units, error, text):

@@ -129,7 +129,9 @@ def test_bad_states_of_other_networks():
     stack = rc.GRU(3, 2, num_layers=2, seed=0)
     unchanged(stack, lambda: stack.jacobian([0.0, 0.0], 0), ValueError, "h: expected (..., 2, 2)")
     both = rc.GRU(3, 2, bidirectional=True)
-    unchanged(both, lambda: both.jacobian([0.0, 0.0], 0), ValueError, "jacobian: expected a network")
+    unchanged(
+        both, lambda: both.jacobian([0.0, 0.0], 0), ValueError, "jacobian: expected a network"
+    )
     stack.flat[3] = np.nan
     with pytest.raises(ValueError, match=r"parameters\(\)\['weight_ih_l0'\]: expected finite"):
         stack.jacobian(np.zeros((2, 2)), 0)

@@ -343,6 +343,7 @@ def terms(
     terms: Array,
     squares: Array,
 ) -> tuple[float, int]: ...
+
 @final
 class PerSample:
     def __new__(cls) -> Self: ...

@@ -192,7 +192,9 @@ def vector_field(
     """
     rows = checked_inputs(net, inputs, 2)
     field = fields.flow_field(net, rows, extent=extent, points=points)
-    return field._replace(logit=logit(net, field.state.reshape(-1, 2)).reshape(field.state.shape[:2]))
+    return field._replace(
+        logit=logit(net, field.state.reshape(-1, 2)).reshape(field.state.shape[:2])
+    )
 
 
 def flow_field(

@@ -20,7 +20,7 @@ from rnncore._types import Array
 
 #: The step of the differences, relative to the parameters' norm or 1: the errors of rounding and of
 #: the formula are then of about the same size.
-STEP = 2e-3
+STEP = 5e-4
 #: Weights of the gradients at so many steps from the parameters, for the derivative; of 4th order.
 WEIGHTS = {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}
 
@@ -42,7 +42,7 @@ def hvp(
 
     It takes four gradients, in float64, whatever the network's precision, at parameters that are
     moved along v, and the difference formula of fourth order; the Hessian is never formed. For
-    smooth cells and losses the error is about 1e-9 of the product's norm. It is larger where the
+    smooth cells and losses the error is below 1e-10 of the product's norm. It is larger where the
     curvature itself changes within a distance of 1e-3 times the parameters' norm, as with weights
     at which states are chaotic, and there is none to speak of where relu or Huber's loss has a kink
     within that distance.

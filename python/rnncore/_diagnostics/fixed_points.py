@@ -76,11 +76,11 @@ class FixedPoints:
             state = " ".join(f"{v:7.4f}" for v in self.points[k, :6].round(4) + 0.0)
             more = " ..." if self.points.shape[1] > 6 else ""
             value = self.eigenvalues[k, 0]
-            size = f"{abs(value):.4g}" + ("" if value.imag == 0 else f" at {degrees(value):.3g} deg")
-            size = "-" + size if value.imag == 0 and value.real < 0 else size
-            lines.append(
-                f"  {self.stability[k]:<9} {self.speed[k]:<8.2g} {size:<20} {state}{more}"
+            size = f"{abs(value):.4g}" + (
+                "" if value.imag == 0 else f" at {degrees(value):.3g} deg"
             )
+            size = "-" + size if value.imag == 0 and value.real < 0 else size
+            lines.append(f"  {self.stability[k]:<9} {self.speed[k]:<8.2g} {size:<20} {state}{more}")
         if len(self) > 20:
             lines.append(f"  and {len(self) - 20} more")
         return "\n".join(lines)

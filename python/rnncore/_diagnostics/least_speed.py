@@ -25,7 +25,7 @@ def least_speed(step: StepMap, x: Array, starts: Array) -> tuple[Array, Array, A
     points, speed, settled : ndarray
         (N, n), (N,), and (N,) whether it came to rest within `MOST` steps.
     """
-    n, (lower, upper) = step.n, step.range()
+    lower, upper = step.range()
     points = starts.copy()
     N = len(points)
     r, A = moved(step, x, points)

@@ -61,9 +61,7 @@ class Lyapunov:
         return state_plots.lyapunov(self, axes)
 
 
-def lyapunov(
-    self: HasModel, x: npt.ArrayLike, h0: Any = None, *, discard: int = 0
-) -> Lyapunov:
+def lyapunov(self: HasModel, x: npt.ArrayLike, h0: Any = None, *, discard: int = 0) -> Lyapunov:
     """The Lyapunov exponents of the states under an input. [1]_ [2]_
 
     The exact Jacobians of the steps are applied one after another to a set of orthogonal

@@ -132,9 +132,7 @@ def on_curve(ax: Any, of: FixedPoints, step: StepMap) -> Array:
 def on_plane(ax: Any, of: FixedPoints, step: StepMap) -> Array:
     """A state of two numbers: arrows of how it moves."""
     lower, upper = step.range()
-    sides = [
-        np.linspace(*around(of.points[:, i], lower[i], upper[i]), ARROWS) for i in range(2)
-    ]
+    sides = [np.linspace(*around(of.points[:, i], lower[i], upper[i]), ARROWS) for i in range(2)]
     state = np.stack(np.meshgrid(*sides), axis=-1)
     flat = state.reshape(-1, 2)
     change = step(flat, repeated(of.x, len(flat))) - flat

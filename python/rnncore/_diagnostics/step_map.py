@@ -51,7 +51,7 @@ class StepMap:
 
     def vectors_of(self, state: State) -> Array:
         """The same the other way round."""
-        parts = [state] if self.spec.states == 1 else list(state)
+        parts = list(state) if isinstance(state, tuple) else [state]
         flat = [part.reshape(*part.shape[:-2], self.n // len(parts)) for part in parts]
         return np.concatenate(flat, axis=-1)
 

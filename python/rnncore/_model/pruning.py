@@ -57,9 +57,7 @@ def prune(self: N, units: Any) -> N:
     model = self._model
     kept = units_kept(model, units)
     H = len(next(iter(kept.values())))
-    flat = np.concatenate(
-        [part_of(model, name, kept).ravel() for name in model.parameters]
-    )
+    flat = np.concatenate([part_of(model, name, kept).ravel() for name in model.parameters])
     rest = {name: value for name, value in vars(self).items() if name != "_model"}
     small = type(self).__new__(type(self))
     small._model = model.changed(hidden_size=H)
@@ -85,8 +83,11 @@ def units_kept(model: Model, units: Any) -> dict[str, Array]:
         raise ValueError(
             f"units: expected an entry for each of {check.names(names)}, got {check.names(given)}"
         )
-    label = (lambda name: f"units[{name!r}]") if len(names) > 1 else (lambda name: "units")
-    kept = {name: others(label(name), given[name], spec.hidden_size) for name in names}
+    labels = [f"units[{name!r}]" for name in names] if len(names) > 1 else ["units"]
+    kept = {
+        name: others(label, given[name], spec.hidden_size)
+        for name, label in zip(names, labels, strict=True)
+    }
     if len({len(left) for left in kept.values()}) > 1:
         counts = ", ".join(f"{spec.hidden_size - len(kept[name])} of {name}" for name in names)
         raise ValueError(f"units: expected as many of every layer and direction, got {counts}")
