@@ -74,6 +74,18 @@ def test_code_of_populations():
     assert names["pop"](names["x"]).hidden.shape == (20, 40, 50, 2)
 
 
+def test_code_of_instruments():
+    pytest.importorskip("matplotlib").use("agg")
+    names = run_blocks("instruments.md")
+    assert names["accuracy"] == 1
+    assert sorted(names["found"].stability) == ["saddle", "stable", "stable"]
+    rest = [abs(values) for values in names["found"].eigenvalues]
+    assert min(abs(names["held"].exponents.sum() - np.log(v).sum()) for v in rest) < 1e-3
+    assert names["chaos"].exponents[0] > 0.1
+    assert names["size"].argmax() == 7
+    assert names["small"].loss(names["x"], names["y"]) < 0.01
+
+
 def test_code_for_pytorch():
     pytest.importorskip("torch")
     names = run_blocks("torch.md")

@@ -58,6 +58,42 @@ def test_fields_are_steps_of_the_network():
     assert field.change[1, 2, 5] == pytest.approx(after[0] - h)
 
 
+@pytest.mark.parametrize(
+    "net",
+    [
+        rc.GRU(2, 2, dtype="float64", seed=0), rc.RNN(2, 1, nonlinearity="sigmoid", seed=0),
+        rc.LSTM(2, 1, 3, loss="mse", seed=0), rc.RNN(2, 1, skip=2, seed=0),
+        rc.MGU(2, 1, num_layers=2, seed=0), rc.RNN(2, 2, nonlinearity="identity", seed=0),
+        rc.GRU(2, 1, nonlinearity="relu", seed=0),
+    ],
+)  # fmt: skip
+def test_flow_fields_of_any_small_network(net):
+    field = dynamics.flow_field(net, INPUTS, points=9)
+    n = field.state.shape[-1]
+    assert field.state.shape == (*[9] * n, n)
+    assert field.change.shape == (3, *field.state.shape)
+    assert field.logit is None
+    ends = {"sigmoid": (0, 1), "identity": (-2, 2), "relu": (0, 2)}
+    low, high = ends.get(net.config.get("nonlinearity"), (-1, 1))
+    assert (field.state[..., 0].min(), field.state[..., 0].max()) == (low, high)
+    rows = (net._model.spec.state_rows, net.hidden_size)
+    for at in ((0,) * n, (3, 5)[:n], (8,) * n):
+        vector = field.state[at]
+        halves = np.split(vector, net._cell.states)
+        state = tuple(half.reshape(rows) for half in halves)
+        state = state if net._cell.name == "LSTM" else state[0]
+        for i, x_t in enumerate(INPUTS):
+            _, after = net.step(np.array(x_t, float), state)
+            moved = np.concatenate([np.ravel(part) for part in after])
+            assert np.abs(field.change[(i, *at)] - (moved - vector)).max() < 1e-6
+    one = dynamics.flow_field(net, INPUTS[1], points=9, extent=(low, high))
+    token = dynamics.flow_field(net, 1, points=9, extent=(low, high))
+    assert one.change.shape == (1, *one.state.shape)
+    assert (one.change == token.change).all()
+    tokens = dynamics.flow_field(net, [0, 1, 1], points=9, extent=(low, high))
+    assert (tokens.change[1:] == token.change).all()
+
+
 def test_probabilities_of_choices():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((4, 9, 2)), rng.integers(0, 2, (4, 9))
@@ -99,6 +135,11 @@ def test_figures():
     figure = dynamics.phase_portrait(network(1), INPUTS).plot(["a", "b", "c"])
     assert [line.get_label() for line in figure.axes[0].lines[:3]] == ["a", "b", "c"]
     dynamics.phase_portrait(network(1), INPUTS).plot(axes=figure.axes[0])
+    for kind, hidden, panels in ((rc.GRU, 1, 1), (rc.GRU, 2, 3), (rc.LSTM, 1, 3)):
+        figure = dynamics.flow_field(kind(2, hidden, seed=0), INPUTS).plot(["a", "b", "c"])
+        figure.canvas.draw()
+        assert len(figure.axes) == panels
+    dynamics.flow_field(rc.RNN(2, 1, seed=0), [0.0, 0.0]).plot()
     figure = dynamics.vector_field(network(2), INPUTS).plot(["a", "b", "c"])
     assert [ax.get_title() for ax in figure.axes] == ["a", "b", "c"]
     pyplot.close("all")
@@ -113,6 +154,16 @@ def test_figures():
         (lambda: dynamics.phase_portrait(network(1), [0, 1]), r"inputs: expected \(inputs, 2\)"),
         (lambda: dynamics.phase_portrait(network(1), [[0, np.nan]]), "inputs: expected finite"),
         (lambda: dynamics.phase_portrait(network(1), INPUTS, points=1), "points: expected at"),
+        (lambda: dynamics.flow_field(rc.GRU(2, 3), [0.0, 0.0]), "net: expected a network whose st"),
+        (lambda: dynamics.flow_field(rc.LSTM(2, 2), [0.0, 0.0]), "got one of 4 numbers"),
+        (lambda: dynamics.flow_field(rc.GRU(2, 2, bidirectional=True), 0), "bidirectional=False"),
+        (lambda: dynamics.flow_field(rc.GRU(2, 2), [0.0]), "x: expected .2,. or"),
+        (lambda: dynamics.flow_field(rc.GRU(2, 2), np.zeros((0, 2))), "x: expected at least 1"),
+        (lambda: dynamics.flow_field(rc.GRU(2, 2), 2), "x: expected tokens from 0 to 1, got 2"),
+        (lambda: dynamics.flow_field(rc.GRU(2, 2), 0, extent=(1, 0)), "extent: expected .low, hi"),
+        (lambda: dynamics.flow_field(rc.GRU(2, 2), 0, extent=1.0), r"extent: expected \(2,\)"),
+        (lambda: dynamics.flow_field(rc.GRU(2, 2), 0, points=1), "points: expected at least 2"),
+        (lambda: dynamics.flow_field(3, 0), "net: expected a network, got a int"),
         (lambda: dynamics.phase_portrait(3, INPUTS), "net: expected a network, got a int"),
         (lambda: dynamics.choice_probabilities(rc.RNN(2, 1, 1, loss="mse"), 0, 0), "are choices"),
         (lambda: dynamics.simulate(network(1), lambda *_: 0, 3), r"environment: expected \(1, 2\)"),

@@ -81,6 +81,15 @@ def jacobians(core, order=ORDER, which=0, out=None, given=None):
     return core.jacobians(engine(core), given or batch(core), order, which, out, None)
 
 
+def per_sample(core, grads=None, losses=None, target=Y, weight=None, net=None, **options):
+    grads = np.zeros((B, SIZE), F32) if grads is None else grads
+    losses = np.zeros(B) if losses is None else losses
+    made = engine(core, **{"loss": 2} | (net or {}))
+    return core.per_sample(
+        made, batch(core), target, None, weight, grads, losses, mean=True, **options
+    )
+
+
 RULE = {
     "rule": 0, "momentum": 0, "alpha": 0, "beta1": 0, "beta2": 0, "eps": 0, "clip_norm": 0,
     "clip_value": 0, "decay": None, "l1": None, "free": None, "leader": None, "activation": 0,
@@ -162,6 +171,13 @@ BAD = [
     (lambda c: vjp(c, batch(c, None, TOKENS), dx=X), "dx: tokens have no gradient"),
     (lambda c: vjp(c, batch(c, None, TOKENS), dx=X, tape=True), "dx: tokens have no gradient"),
     (lambda c: terms(c, ragged(c)), "order: expected sequences of one length"),
+    (lambda c: per_sample(c, np.zeros((B, SIZE + 1), F32)), f"grads: expected size {SIZE} along"),
+    (lambda c: per_sample(c, np.zeros((B + 1, SIZE), F32)), "grads: expected size 4 along axis 0"),
+    (lambda c: per_sample(c, np.zeros((B, SIZE))), "Buffer dtype mismatch, expected 'real'"),
+    (lambda c: per_sample(c, losses=np.zeros(B - 1)), "losses: expected size 4 along axis 0, got"),
+    (lambda c: per_sample(c, losses=np.zeros(B, F32)), "Buffer dtype mismatch, expected 'double'"),
+    (lambda c: per_sample(c, target=Y[:3]), "target: expected size 4 along axis 0, got 3"),
+    (lambda c: per_sample(c, net={"loss": 0}), "this network has no loss"),
     (lambda c: jacobians(c, given=ragged(c)), "order: expected sequences of one length"),
     (lambda c: engine(c).assign("me", X[0], GIVEN), f"parameters: expected size {SIZE}"),
     (lambda c: engine(c).assign("me", np.zeros(SIZE, F32), GIVEN[1:]), "given: expected size"),

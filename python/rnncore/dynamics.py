@@ -198,8 +198,9 @@ def vector_field(
 
 
 def flow_field(
-    net: Network, x: npt.ArrayLike, *, extent: tuple[float, float] | None = None, points: int = 21
-) -> Field:
+    net: Network, x: npt.ArrayLike, *, extent: tuple[float, float] | None = None,
+    points: int | None = None,
+) -> Field:  # fmt: skip
     """How the state of a network moves under an input, or under each of some.
 
     Parameters
@@ -212,8 +213,8 @@ def flow_field(
     extent : pair of float, optional
         Between which states, along each axis; if not given, over the range of the cell, or where it
         has no bound from -2 or to 2.
-    points : int
-        Along each side of the grid.
+    points : int, optional
+        Along each side of the grid; 101 of a state of one number, 15 of two, if not given.
 
     Returns
     -------
@@ -230,7 +231,7 @@ def flow_field(
     >>> from rnncore import dynamics
     >>> field = dynamics.flow_field(rc.GRU(2, 2, seed=0), [0.0, 1.0])
     >>> field.state.shape, field.change.shape
-    ((21, 21, 2), (1, 21, 21, 2))
+    ((15, 15, 2), (1, 15, 15, 2))
     """
     check_network(net)
     return fields.flow_field(net, x, extent=extent, points=points)
@@ -254,10 +255,8 @@ def fixed_points(net: Network, x: npt.ArrayLike, starts: Any = 256, **options: A
     >>> import rnncore as rc
     >>> from rnncore import dynamics
     >>> net = rc.RNN(1, 1, bias=False, seed=0)  # its weight is below 1: it forgets
-    >>> dynamics.fixed_points(net, [0.0])
-    FixedPoints(1 stable)
-      kind      speed    largest eigenvalue   state
-      stable    0        0.5364                0.0000
+    >>> dynamics.fixed_points(net, [0.0]).stability.tolist()
+    ['stable']
     """
     check_network(net)
     return net.fixed_points(x, starts, **options)

@@ -47,7 +47,7 @@ cdef class PerSample:
         self.gradient = <real*>(self.matrices.base + used)
         return 0
 
-    cdef void pack(self) noexcept nogil:
+    cdef void pack_lanes(self) noexcept nogil:
         """The weights, as the plan wants them."""
         cdef Py_ssize_t i, lane
         cdef const real* flat = &self.engine.flat[0]
@@ -59,22 +59,22 @@ cdef class PerSample:
             self.plan.parameters = self.parameters
         pack_weights(&self.plan)
 
-    cdef void run(self, real* grads, double* losses) noexcept nogil:
+    cdef void take_all(self, real* grads, double* losses) noexcept nogil:
         """All sequences, a few at a time, in the order of the batch."""
         cdef Py_ssize_t done = 0, n
         cdef int64_t chosen[MAX_LANES]
         while done < self.seqs.count:
             n = min(self.width, self.seqs.count - done)
-            self.choose(done, n, chosen)
+            self.choose_some(done, n, chosen)
             if self.width > 1:
                 memset(self.gradient, 0, self.size * self.width * sizeof(real))
-                self.take(n, self.gradient, losses, chosen)
-                self.deliver(n, chosen, grads)
+                self.take_some(n, self.gradient, losses, chosen)
+                self.deliver_some(n, chosen, grads)
             else:
-                self.take(n, grads + chosen[0] * self.size, losses, chosen)
+                self.take_some(n, grads + chosen[0] * self.size, losses, chosen)
             done += n
 
-    cdef void choose(self, Py_ssize_t first, Py_ssize_t n, int64_t* chosen) noexcept nogil:
+    cdef void choose_some(self, Py_ssize_t first, Py_ssize_t n, int64_t* chosen) noexcept nogil:
         """The n sequences from the first one on, one for each of as many lanes."""
         cdef Job* job = &self.plan.job
         cdef Sequences one = self.seqs
@@ -95,7 +95,7 @@ cdef class PerSample:
         if self.width == 1:
             set_lanes(job.scale, job.scale[0])
 
-    cdef void take(
+    cdef void take_some(
         self, Py_ssize_t n, real* gradient, double* losses, const int64_t* chosen,
     ) noexcept nogil:
         """Their gradients, added to it, and their losses."""
@@ -114,7 +114,9 @@ cdef class PerSample:
             count = count_targets(&self.plan.net, &some, lane, 1) if self.mean else 1
             losses[chosen[lane]] = result.losses[lane] / count if count else 0
 
-    cdef void deliver(self, Py_ssize_t n, const int64_t* chosen, real* grads) noexcept nogil:
+    cdef void deliver_some(
+        self, Py_ssize_t n, const int64_t* chosen, real* grads,
+    ) noexcept nogil:
         """Each lane's gradient to the row of its sequence."""
         cdef Py_ssize_t lane
         for lane in range(n):
@@ -145,7 +147,7 @@ def per_sample(
     engine.set_dropout(&call.plan, dropout_seed)
     engine.begin_reading()
     with nogil:
-        call.pack()
-        call.run(rows, sums)
+        call.pack_lanes()
+        call.take_all(rows, sums)
         engine.end_reading()
     return call.plan.result.faults, count_targets(&engine.net, seqs, 0, seqs.count)

@@ -13,6 +13,9 @@ from rnncore._diagnostics.step_map import StepMap, repeated
 from rnncore._model.model import HasModel
 from rnncore._types import Array
 
+#: Along each side of a grid of states of one number, and of two.
+POINTS = 101, 15
+
 
 class Field(NamedTuple):
     """How the state of a network of one or two units moves under each input.
@@ -33,7 +36,8 @@ class Field(NamedTuple):
 
     def plot(self, labels: Any = None) -> Any:
         """Draw the change of the state: of one number a curve for each input, of two arrows in a
-        panel for each input. Shades are logits, where there are any, else how far the state moves.
+        panel for each input. An arrow's length grows with the root of the distance. Shades are
+        logits, where there are any, else that distance.
 
         Needs matplotlib.
 
@@ -58,7 +62,7 @@ def flow_field(
     x: npt.ArrayLike,
     *,
     extent: tuple[float, float] | None = None,
-    points: int = 21,
+    points: int | None = None,
 ) -> Field:
     """`rnncore.dynamics.flow_field`."""
     step = StepMap(self._model, "net")
@@ -68,7 +72,7 @@ def flow_field(
             f"to two units, an LSTM of one), got one of {step.n} numbers"
         )
     rows = inputs_of(step, x)
-    count = check.whole("points", points, 2)
+    count = POINTS[step.n - 1] if points is None else check.whole("points", points, 2)
     sides = [np.linspace(*ends, count) for ends in extent_of(step, extent)]
     state = np.stack(np.meshgrid(*sides), axis=-1)
     return Field(state, changes(step, state, rows))

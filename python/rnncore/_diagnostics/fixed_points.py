@@ -162,8 +162,8 @@ def fixed_points(
     >>> net = rc.RNN(1, 1, bias=False, dtype="float64")
     >>> net.parameters()["weight_hh_l0"] = [[2.0]]
     >>> found = net.fixed_points([0.0])
-    >>> found.points.ravel().round(4).tolist(), found.stability.tolist()
-    ([-0.9575, 0.0, 0.9575], ['stable', 'unstable', 'stable'])
+    >>> np.abs(found.points).ravel().round(4).tolist(), found.stability.tolist()
+    ([0.9575, 0.0, 0.9575], ['stable', 'unstable', 'stable'])
     >>> found.eigenvalues.real.round(4).ravel().tolist()
     [0.1664, 2.0, 0.1664]
     """

@@ -45,7 +45,7 @@ class Lyapunov:
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the exponents from the steps so far, by which to see whether there were enough; of
-        several sequences, those of the first.
+        several sequences, those of the first; of many, the ten largest.
 
         Needs matplotlib.
 

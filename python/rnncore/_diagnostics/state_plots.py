@@ -22,8 +22,10 @@ MARKS = {
     "unstable": ("o", plots.COLOURS[1], False), "neutral": ("s", plots.COLOURS[2], True),
     "slow": ("x", plots.COLOURS[3], True),
 }  # fmt: skip
+#: So many exponents are drawn, the largest.
+MOST_EXPONENTS = 10
 #: Points along each side of a grid of arrows, and of a curve.
-ARROWS, ALONG = 17, 201
+ARROWS, ALONG = 15, 201
 
 
 def field(of: Field, labels: Any) -> Any:
@@ -39,8 +41,7 @@ def curves(of: Field, labels: Any) -> Any:
         label = None if labels is None else labels[i]
         ax.plot(of.state[:, 0], change[:, 0], style, color=plots.COLOURS[i % 4], label=label)
     zero_line(ax)
-    ax.set_xlabel("$h$", fontsize=8)
-    plots.tidy(ax, r"change of $h$")
+    name_state(ax, "$h$", r"change of $h$")
     if labels is not None:
         plots.legend_above(ax)
     return ax.figure
@@ -82,8 +83,20 @@ def shade_speed(ax: Any, state: Array, change: Array) -> None:
 
 
 def draw_arrows(ax: Any, state: Array, change: Array) -> None:
-    ax.quiver(state[..., 0], state[..., 1], change[..., 0], change[..., 1], angles="xy",
-              scale_units="xy", scale=1, width=0.006)  # fmt: skip
+    """Arrows as long as the root of the way they stand for: the longest reaches the next ones, and
+    those near a fixed point are still seen."""
+    length = np.linalg.norm(change, axis=-1, keepdims=True)
+    spacing = np.abs(state[1, 1] - state[0, 0])
+    size = np.sqrt(length / (length.max() or 1.0)) * spacing.min()
+    shown = change / np.where(length > 0, length, 1) * size
+    ax.quiver(state[..., 0], state[..., 1], shown[..., 0], shown[..., 1], angles="xy",
+              scale_units="xy", scale=1, width=0.005, headwidth=4)  # fmt: skip
+
+
+def name_state(ax: Any, along: str, up: str) -> None:
+    ax.set_xlabel(along, fontsize=8)
+    plots.tidy(ax, up)
+    ax.locator_params(axis="x", nbins=5)
 
 
 def zero_line(ax: Any) -> None:
@@ -123,8 +136,7 @@ def on_curve(ax: Any, of: FixedPoints, step: StepMap) -> Array:
     change = step(h, repeated(of.x, ALONG)) - h
     ax.plot(h[:, 0], change[:, 0], color=plots.COLOURS[3], linewidth=1.2)
     zero_line(ax)
-    ax.set_xlabel("$h$", fontsize=8)
-    plots.tidy(ax, r"change of $h$")
+    name_state(ax, "$h$", r"change of $h$")
     moved: Array = step(of.points, repeated(of.x, len(of))) - of.points
     return np.concatenate([of.points, moved], axis=1)
 
@@ -139,8 +151,7 @@ def on_plane(ax: Any, of: FixedPoints, step: StepMap) -> Array:
     shade_speed(ax, state, change.reshape(state.shape))
     draw_arrows(ax, state, change.reshape(state.shape))
     names = ("$h$", "$c$") if step.spec.states == 2 else ("$h_1$", "$h_2$")
-    ax.set_xlabel(names[0], fontsize=8)
-    plots.tidy(ax, names[1])
+    name_state(ax, *names)
     return of.points
 
 
@@ -148,8 +159,7 @@ def on_components(ax: Any, of: FixedPoints) -> Array:
     """A state of more: the plane of the points' first two principal components."""
     centred = of.points - (of.points.mean(axis=0) if len(of) else 0)
     axes = np.linalg.svd(centred, full_matrices=True)[2]
-    ax.set_xlabel("first principal component", fontsize=8)
-    plots.tidy(ax, "second principal component")
+    name_state(ax, "first principal component", "second principal component")
     place: Array = centred @ axes[:2].T
     return place
 
@@ -159,7 +169,7 @@ def lyapunov(of: Lyapunov, axes: Any) -> Any:
     (ax,) = plots.panels(axes, (2.4,))
     steps = np.arange(1, len(of.running) + 1)
     running = of.running if of.running.ndim == 2 else of.running[:, 0]
-    for k, values in enumerate(running.T):
+    for k, values in enumerate(running.T[:MOST_EXPONENTS]):
         plots.line(ax, steps, values, min(k, 3), linewidth=1.2 if k == 0 else 0.9)
     zero_line(ax)
     ax.set_title(f"largest exponent {running[-1, 0]:.3g} per step", fontsize=8)
