@@ -25,8 +25,12 @@ def least_speed(step: StepMap, x: Array, starts: Array) -> tuple[Array, Array, A
     points, speed, settled : ndarray
         (N, n), (N,), and (N,) whether it came to rest within `MOST` steps.
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # a step too far is not taken
+        return search(step, x, starts.copy())
+
+
+def search(step: StepMap, x: Array, points: Array) -> tuple[Array, Array, Array]:
     lower, upper = step.range()
-    points = starts.copy()
     N = len(points)
     r, A = moved(step, x, points)
     speed, damping = np.linalg.norm(r, axis=1), np.ones(N)
