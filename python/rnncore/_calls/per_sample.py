@@ -31,7 +31,7 @@ def per_sample_grad(
 ) -> tuple[Array, dict[str, Array]]:
     """The loss of every sequence and its own exact gradient, by one pass of BPTT for all of them.
 
-    Up to 16 units it takes one to two times as long as `loss_and_grad` on one thread, and some 30
+    Up to 16 units it takes one to two times as long as `loss_and_grad` on one thread, and some 25
     microseconds per call; beyond, the sequences are worked on one after another. The call uses one
     thread.
 
