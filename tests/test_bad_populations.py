@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusals import BrokenList
 
 import rnncore as rc
 
@@ -15,6 +16,7 @@ NAN = float("nan")
         (2.5, {}, "members: expected an integer, got 2.5"),
         (3, {"seed": [1, 2]}, "seed: expected one for each of 3 members, got 2"),
         (3, {"seed": "a"}, "seed: expected None, an integer"),
+        (3, {"seed": BrokenList([1, 2, 3])}, "seed: expected a list"),
         (3, {"loss": "bse"}, "loss: expected one of"),
         (3, {"hidden_size": 0}, "hidden_size: expected at least 1"),
     ],

@@ -225,7 +225,8 @@ class Population:
 def streams_of(seed: Any, members: int) -> Iterator[Any]:
     """What the parameters of each member are drawn from."""
     if isinstance(seed, range) or depth(seed):
-        if len(seed) != members:
-            raise ValueError(f"seed: expected one for each of {members} members, got {len(seed)}")
-        return iter([v.item() if isinstance(v, np.generic) else v for v in seed])
+        seeds = check.items("seed", seed)
+        if len(seeds) != members:
+            raise ValueError(f"seed: expected one for each of {members} members, got {len(seeds)}")
+        return iter([v.item() if isinstance(v, np.generic) else v for v in seeds])
     return iter(check.generator("seed", seed).spawn(members))

@@ -70,7 +70,11 @@ def is_tokens(part: Any) -> bool:
 def depth(value: Any) -> int:
     """How many axes an array, or a list of lists or arrays, has."""
     if isinstance(value, list | tuple):
-        return 1 + (depth(value[0]) if value else 0)
+        try:
+            first = value[0] if value else 0
+        except Exception:  # of a derived class: `check.items` has the error
+            first = 0
+        return 1 + depth(first)
     axes = getattr(value, "ndim", 0)
     return axes if isinstance(axes, int) else 0
 
