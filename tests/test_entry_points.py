@@ -205,7 +205,7 @@ BAD = [
     (lambda c: step(c, batch(c), weight=Y[:3].copy()), "weight: expected size 4 along axis 0"),
     (lambda c: step(c, batch(c), None, ORDER[:3].copy(), loss=3), "classes: expected size 4"),
     (lambda c: step(c, batch(c, h0=STATE[:3].copy())), "h0: expected size 4 along axis 0, got 3"),
-    (lambda c: stepper(c, rule=1).restore(0, 0, [Y.ravel()]), "vectors: expected size"),
+    (lambda c: stepper(c, rule=1).restore(0, [Y.ravel()]), "vectors: expected size"),
     (lambda c: trainer(c).run(np.zeros((1, 4))), "records: expected size 5, got 4"),
     (lambda c: restored(c, order=ORDER + 1), "order: no sequence 4"),
     (lambda c: restored(c, best=np.zeros(1, F32)), f"best: expected size {SIZE}"),

@@ -186,8 +186,15 @@ class Trainer(Updates):
     def restore(self, arrays: dict[str, Array]) -> None: ...
 
 @final
-class StepTrainer(Updates):
+class SteppedUpdates(Updates):
     rate: float
+    @property
+    def updates(self) -> int: ...
+    def state(self) -> tuple[int, list[Array]]: ...
+    def restore(self, updates: int, vectors: list[Array]) -> None: ...
+
+class StepTrainer(SteppedUpdates):
+    random: int
     def __new__(
         cls,
         engine: Engine,
@@ -210,8 +217,6 @@ class StepTrainer(Updates):
         seed: int,
         rate: float,
     ) -> Self: ...
-    @property
-    def updates(self) -> int: ...
     def plain_step(self, x: Any, y: Any, lengths: Any, threads: int | None) -> float | None: ...
     def step(
         self,
@@ -221,8 +226,6 @@ class StepTrainer(Updates):
         weight: Array | None,
         threads: int | None = 1,
     ) -> tuple[float, int]: ...
-    def state(self) -> tuple[int, int, list[Array]]: ...
-    def restore(self, updates: int, random: int, vectors: list[Array]) -> None: ...
 
 @final
 class Fitted:
@@ -285,6 +288,35 @@ class Stream:
     def __new__(cls, engine: Engine) -> Self: ...
     def step(self, x_t: Any, state: Any, out: Any) -> tuple[Array, State] | None: ...
     def run(self, x: Any, state: Any, out: Any) -> tuple[Array, State] | None: ...
+
+@final
+class Online(SteppedUpdates):
+    def __new__(
+        cls,
+        engine: Engine,
+        exact: bool,
+        *,
+        rule: int,
+        momentum: float,
+        alpha: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        clip_norm: float,
+        clip_value: float,
+        decay: Array | None,
+        l1: Array | None,
+        free: Array | None,
+        leader: Array | None,
+        rate: float,
+    ) -> Self: ...
+    def step(
+        self, x: Array | None, token: int, target: Array | None, number: int
+    ) -> tuple[float, int]: ...
+    def begin(self, h: Array | None, c: Array | None) -> None: ...
+    def place(self, h: Array, c: Array | None, influence: Array) -> None: ...
+    def present(self) -> tuple[Array, Array | None, Array]: ...
+    def last(self) -> tuple[Array, dict[str, Array]]: ...
 
 def train_members(population: Population, seconds: float) -> None: ...
 def help_others(queue: Any) -> None: ...

@@ -1,30 +1,8 @@
 # Training minibatch by minibatch, as the caller has them.
 
 
-cdef class StepTrainer(Updates):
-    """An optimiser that a caller hands one minibatch after another.
-
-    A step makes the update that `Trainer` makes of that minibatch.  What is not possible leaves
-    the network, the optimiser and the random numbers as they were.
-    """
-
-    cdef Py_ssize_t batch_size     # sequences that blocks are laid out for at least
-    cdef uint64_t random
-
-    def __cinit__(
-        self, Engine engine not None, Py_ssize_t batch_size, *,
-        int rule, double momentum, double alpha, double beta1, double beta2, double eps,
-        double clip_norm, double clip_value, const real[::1] decay, const real[::1] l1,
-        const real[::1] free, const int64_t[::1] leader, double activation, Py_ssize_t truncate,
-        uint64_t seed, double rate,
-    ):
-        """rate: the learning rate; the rest as for `Trainer`."""
-        self.set_rule(
-            engine, rule, momentum, alpha, beta1, beta2, eps, clip_norm, clip_value, decay, l1,
-            free, leader, activation, truncate,
-        )
-        self.batch_size, self.random = batch_size, seed
-        self.rate = rate
+cdef class SteppedUpdates(Updates):
+    """An optimiser whose updates are made when the caller says so, and may be taken back."""
 
     @property
     def rate(self):
@@ -40,6 +18,73 @@ cdef class StepTrainer(Updates):
     def updates(self):
         """How many were made."""
         return self.optimiser.of[0].updates
+
+    cdef void remember(self) noexcept nogil:
+        """The parameters as they are, and what the rule remembers, before an update."""
+        cdef Optimiser* o = &self.optimiser
+        cdef Py_ssize_t size = self.engine.net.size * sizeof(real), i
+        memcpy(o.parameters, &self.engine.flat[0], size)
+        for i in range(o.rule.states):
+            memcpy(self.spare + i * self.padded, o.state[i], size)
+
+    cdef void take_back(self, long long updates) noexcept nogil:
+        """What the rule remembers as it was after so many updates, when `remember` was called."""
+        cdef Optimiser* o = &self.optimiser
+        cdef Py_ssize_t i
+        o.of[0].updates = updates
+        for i in range(o.rule.states):
+            memcpy(
+                o.state[i], self.spare + i * self.padded, self.engine.net.size * sizeof(real)
+            )
+
+    def state(self):
+        """(updates, vectors of the optimiser)"""
+        cdef list vectors = []
+        cdef Py_ssize_t i
+        for i in range(self.optimiser.rule.states):
+            vector = new_reals(1, self.engine.net.size, 0)
+            memcpy(cnp.PyArray_DATA(vector), self.optimiser.state[i], cnp.PyArray_NBYTES(vector))
+            vectors.append(vector)
+        return self.optimiser.of[0].updates, vectors
+
+    def restore(self, int64_t updates, list vectors not None):
+        """Go on from what `state` returned."""
+        cdef const real[::1] vector
+        cdef Py_ssize_t i, size = self.engine.net.size
+        expect("vectors", len(vectors), self.optimiser.rule.states)
+        for given in vectors:
+            vector = given
+            reals("vectors", &vector[0], vector.shape, size)
+        for i in range(self.optimiser.rule.states):
+            vector = vectors[i]
+            memcpy(self.optimiser.state[i], &vector[0], size * sizeof(real))
+        self.optimiser.of[0].updates = updates
+
+
+cdef class StepTrainer(SteppedUpdates):
+    """An optimiser that a caller hands one minibatch after another.
+
+    A step makes the update that `Trainer` makes of that minibatch.  What is not possible leaves
+    the network, the optimiser and the random numbers as they were.
+    """
+
+    cdef Py_ssize_t batch_size     # sequences that blocks are laid out for at least
+    cdef public uint64_t random    # numbers to come, which dropout goes by
+
+    def __cinit__(
+        self, Engine engine not None, Py_ssize_t batch_size, *,
+        int rule, double momentum, double alpha, double beta1, double beta2, double eps,
+        double clip_norm, double clip_value, const real[::1] decay, const real[::1] l1,
+        const real[::1] free, const int64_t[::1] leader, double activation, Py_ssize_t truncate,
+        uint64_t seed, double rate,
+    ):
+        """rate: the learning rate; the rest as for `Trainer`."""
+        self.set_rule(
+            engine, rule, momentum, alpha, beta1, beta2, eps, clip_norm, clip_value, decay, l1,
+            free, leader, activation, truncate,
+        )
+        self.batch_size, self.random = batch_size, seed
+        self.rate = rate
 
     def plain_step(self, x, y, lengths, threads):
         """The mean loss before the update by plain arrays; None, with nothing done, for anything
@@ -99,45 +144,15 @@ cdef class StepTrainer(Updates):
         """The mean loss before the update, which is taken back where it cannot be made."""
         cdef Optimiser* o = &self.optimiser
         cdef uint64_t random = self.random
-        cdef Py_ssize_t size = plan.net.size * sizeof(real), i
         cdef long long updates = o.of[0].updates
         cdef double loss
-        memcpy(o.parameters, &self.engine.flat[0], size)
-        for i in range(o.rule.states):
-            memcpy(self.spare + i * self.padded, o.state[i], size)
+        self.remember()
         loss = self.minibatch(plan, seqs, 0, seqs.count, count, &random) / count
         if isfinite(loss) and not plan.result.faults:
             if all_finite(o.parameters, o.vectors):
-                memcpy(&self.engine.flat[0], o.parameters, size)
+                memcpy(&self.engine.flat[0], o.parameters, plan.net.size * sizeof(real))
                 self.random = random
                 return loss
             loss = INFINITY
-        o.of[0].updates = updates
-        for i in range(o.rule.states):
-            memcpy(o.state[i], self.spare + i * self.padded, size)
+        self.take_back(updates)
         return loss
-
-    # ---- its state, between two steps
-
-    def state(self):
-        """(updates, random, vectors of the optimiser)"""
-        cdef list vectors = []
-        cdef Py_ssize_t i
-        for i in range(self.optimiser.rule.states):
-            vector = new_reals(1, self.engine.net.size, 0)
-            memcpy(cnp.PyArray_DATA(vector), self.optimiser.state[i], cnp.PyArray_NBYTES(vector))
-            vectors.append(vector)
-        return self.optimiser.of[0].updates, self.random, vectors
-
-    def restore(self, int64_t updates, uint64_t random, list vectors not None):
-        """Go on from what `state` returned."""
-        cdef const real[::1] vector
-        cdef Py_ssize_t i, size = self.engine.net.size
-        expect("vectors", len(vectors), self.optimiser.rule.states)
-        for given in vectors:
-            vector = given
-            reals("vectors", &vector[0], vector.shape, size)
-        for i in range(self.optimiser.rule.states):
-            vector = vectors[i]
-            memcpy(self.optimiser.state[i], &vector[0], size * sizeof(real))
-        self.optimiser.of[0].updates, self.random = updates, random

@@ -17,11 +17,14 @@ BPTT and by complex steps.
 
 ``gated`` has the LSTM and the GRU, by BPTT and by complex steps; there the cell's name stands in
 the place of the nonlinearity's, and a state is a list of one or two vectors.
+
+``online`` carries the derivative of the state by every parameter forwards in time, and updates the
+parameters at every step.
 """
 
-from oracle import gated, stack
+from oracle import gated, online, stack
 from oracle.recurrence import loss_and_grad as by_recurrence
 from oracle.terms import loss_and_grad as by_terms
 from oracle.terms import loss_and_terms
 
-__all__ = ["by_recurrence", "by_terms", "gated", "loss_and_terms", "stack"]
+__all__ = ["by_recurrence", "by_terms", "gated", "loss_and_terms", "online", "stack"]

@@ -19,7 +19,7 @@ from rnncore._model.configuration import checked
 from rnncore._model.initial import Init
 from rnncore._model.model import Model
 from rnncore._storage import saving, to_torch
-from rnncore._training import fitting, objectives, stepping
+from rnncore._training import fitting, objectives, online, stepping
 from rnncore._types import Array
 
 
@@ -68,6 +68,7 @@ class Network:
     # Training
     fit = fitting.fit
     trainer = stepping.trainer
+    online = online.online
     objective = objectives.objective
 
     # Inspection

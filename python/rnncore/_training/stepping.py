@@ -17,7 +17,7 @@ from rnncore._training.options import checked_options
 from rnncore._types import Array
 
 if TYPE_CHECKING:
-    from rnncore._core_base_f32 import StepTrainer
+    from rnncore._core_base_f32 import SteppedUpdates, StepTrainer
 
 #: What of the options belongs to a whole fit alone.
 OF_A_FIT = ("patience", "shuffled", "plateau")
@@ -155,11 +155,8 @@ class Trainer:
         >>> sorted(rc.RNN(1, 1, 1, loss="mse").trainer().state_dict())
         ['first', 'lr', 'optimizer', 'random', 'second', 'updates']
         """
-        updates, random, vectors = self._core.state()
-        return {
-            "optimizer": self._options["optimizer"], "lr": self.lr, "updates": updates,
-            "random": random, **dict(zip(MOMENTS, vectors, strict=False)),
-        }  # fmt: skip
+        own = state_of_rule(self._core, self._options["optimizer"])
+        return {**own, "random": self._core.random}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was called: with the same network and options, to the
@@ -182,30 +179,10 @@ class Trainer:
         >>> trainer = net.trainer(lr=0.02)
         >>> net.trainer().load_state_dict(trainer.state_dict())
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"state_dict: expected a mapping, got {check.kind(state_dict)}")
-        given, own = check.entries("state_dict", state_dict), self.state_dict()
-        if set(given) != set(own):
-            raise ValueError(
-                f"state_dict: expected {check.names(own)}, got {check.names(given) or 'nothing'}"
-            )
-        if given["optimizer"] != own["optimizer"]:
-            raise ValueError(
-                f"state_dict['optimizer']: expected {own['optimizer']!r}, "
-                f"got {check.shown(given['optimizer'])}"
-            )
-        lr = check.number("state_dict['lr']", given["lr"], 0, above=False)
-        updates = check.whole("state_dict['updates']", given["updates"], 0, 2**63 - 1)
+        given = entries_like("state_dict", state_dict, self.state_dict())
         random = check.whole("state_dict['random']", given["random"], 0, 2**64 - 1)
-        vectors: list[Array] = []
-        for name in MOMENTS:
-            if name in own:
-                values = check.array(f"state_dict[{name!r}]", given[name])
-                check.same_shape(f"state_dict[{name!r}]", values, own[name].shape)
-                vectors.append(check.as_real(values, own[name].dtype))
-                check.all_finite(f"state_dict[{name!r}]", vectors[-1])
-        self._core.restore(updates, random, vectors)
-        self.lr = lr
+        restore_rule(self._core, self._options["optimizer"], "state_dict", given)
+        self._core.random = random
 
     # ---- copies ---------------------------------------------------------------------
 
@@ -220,6 +197,54 @@ class Trainer:
             state["net"], state["options"], state["batch_size"], state["threads"], 0
         )
         self.load_state_dict(state["state"])
+
+
+def state_of_rule(core: SteppedUpdates, optimizer: str) -> dict[str, Any]:
+    """What the next updates depend on, but for the parameters, the options and random numbers."""
+    updates, vectors = core.state()
+    return {
+        "optimizer": optimizer, "lr": core.rate, "updates": updates,
+        **dict(zip(MOMENTS, vectors, strict=False)),
+    }  # fmt: skip
+
+
+def entries_like(name: str, given: Any, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a mapping, which are to have the names of `own`."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{name}: expected a mapping, got {check.kind(given)}")
+    entries = check.entries(name, given)
+    if set(entries) != set(own):
+        raise ValueError(
+            f"{name}: expected {check.names(own)}, got {check.names(entries) or 'nothing'}"
+        )
+    return entries
+
+
+def array_like(name: str, given: Any, own: Array) -> Array:
+    """An array of finite numbers in the shape and precision of `own`."""
+    values = check.array(name, given)
+    check.same_shape(name, values, own.shape)
+    values = check.as_real(values, own.dtype)
+    check.all_finite(name, values)
+    return values
+
+
+def restore_rule(
+    core: SteppedUpdates, optimizer: str, name: str, given: Mapping[str, Any]
+) -> None:  # fmt: skip
+    """Go on from what `state_of_rule` returned: all of it, or nothing where it is not valid."""
+    own = state_of_rule(core, optimizer)
+    if given["optimizer"] != optimizer:
+        raise ValueError(
+            f"{name}['optimizer']: expected {optimizer!r}, got {check.shown(given['optimizer'])}"
+        )
+    lr = check.number(f"{name}['lr']", given["lr"], 0, above=False)
+    updates = check.whole(f"{name}['updates']", given["updates"], 0, 2**63 - 1)
+    vectors = [
+        array_like(f"{name}[{key!r}]", given[key], own[key]) for key in MOMENTS if key in own
+    ]
+    core.restore(updates, vectors)
+    core.rate = lr
 
 
 def trainer(
