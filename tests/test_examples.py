@@ -182,3 +182,17 @@ def test_tiny_networks_recover_the_subjects(example, capsys, tmp_path):
     assert (kinds == guess).all()
     assert "kind of subject recovered for 4 of 4" in capsys.readouterr().out
     assert len(list(tmp_path.glob("*.png"))) == 3
+
+
+def test_online_learning_beats_networks_that_stay_as_they_are(example, capsys, tmp_path):
+    means = example("drift").main(["--steps", "4000", "--seeds", "1", "--epochs", "50"])
+    assert means["rtrl"] < 0.25 * means["frozen"]
+    assert means["rtrl"] < means["refitted"]
+    assert len(re.findall(r"^\w+ +0\.\d{4}$", capsys.readouterr().out, re.M)) == 4
+
+
+def test_drift_draws_a_figure(example, tmp_path):
+    pytest.importorskip("matplotlib")
+    options = ["--steps", "2000", "--seeds", "1", "--epochs", "2"]
+    example("drift").main([*options, "--out", str(tmp_path / "figure.png")])
+    assert (tmp_path / "figure.png").stat().st_size > 10_000

@@ -145,7 +145,9 @@ def test_snap1_is_exact_where_units_are_apart(build, dtype, cell, nonlinearity):
     close(approximate, sums, 1e-13 if dtype == "float64" else 1e-5)
 
 
-@pytest.mark.parametrize("rule", ["adam", "adamw", "rmsprop", "sgd", "momentum", "nesterov", "lion"])
+@pytest.mark.parametrize(
+    "rule", ["adam", "adamw", "rmsprop", "sgd", "momentum", "nesterov", "lion"]
+)
 def test_updates_are_those_of_a_trainer(build, rule):
     one, other = made("GRU", K=1), made("GRU", K=1)
     options = {"optimizer": rule, "lr": 0.01, "weight_decay": 0.1, "l1": 1e-3, "clip_value": 0.2,
@@ -173,9 +175,7 @@ def test_without_a_target_the_state_moves_on(build, cell, method):
         close(learners[1].gradient, before, 0)
     assert (nets[0].flat == nets[1].flat).all()
     assert learners[0].updates == 4
-    state = None
-    for x_t in x:
-        learners[0].lr = 0
+    learners[0].lr, state = 0, None
     learners[0].reset()
     for x_t in x:
         expected, state = nets[0].step(x_t, state)

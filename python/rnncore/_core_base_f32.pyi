@@ -185,7 +185,6 @@ class Trainer(Updates):
     def state(self) -> dict[str, Array]: ...
     def restore(self, arrays: dict[str, Array]) -> None: ...
 
-@final
 class SteppedUpdates(Updates):
     rate: float
     @property
@@ -193,6 +192,7 @@ class SteppedUpdates(Updates):
     def state(self) -> tuple[int, list[Array]]: ...
     def restore(self, updates: int, vectors: list[Array]) -> None: ...
 
+@final
 class StepTrainer(SteppedUpdates):
     random: int
     def __new__(

@@ -155,8 +155,7 @@ class Trainer:
         >>> sorted(rc.RNN(1, 1, 1, loss="mse").trainer().state_dict())
         ['first', 'lr', 'optimizer', 'random', 'second', 'updates']
         """
-        own = state_of_rule(self._core, self._options["optimizer"])
-        return {**own, "random": self._core.random}
+        return state_of_rule(self._core, self._options["optimizer"], random=self._core.random)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was called: with the same network and options, to the
@@ -199,11 +198,12 @@ class Trainer:
         self.load_state_dict(state["state"])
 
 
-def state_of_rule(core: SteppedUpdates, optimizer: str) -> dict[str, Any]:
-    """What the next updates depend on, but for the parameters, the options and random numbers."""
+def state_of_rule(core: SteppedUpdates, optimizer: str, **more: Any) -> dict[str, Any]:
+    """What the next updates depend on, but for the parameters and the options; `more` is what else
+    the next steps do."""
     updates, vectors = core.state()
     return {
-        "optimizer": optimizer, "lr": core.rate, "updates": updates,
+        "optimizer": optimizer, "lr": core.rate, "updates": updates, **more,
         **dict(zip(MOMENTS, vectors, strict=False)),
     }  # fmt: skip
 
