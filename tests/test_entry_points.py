@@ -111,6 +111,12 @@ def step(core, given, target=Y, classes=None, weight=None, loss=2):
     return stepper(core, loss).step(given, target, classes, weight)
 
 
+def learner(core, exact=True, **net):
+    options = {name: RULE[name] for name in RULE if name not in ("activation", "truncate", "seed")}
+    net = engine(core, **{"loss": 2, "every_step": True} | net)
+    return core.Online(net, exact, rate=0, **options)
+
+
 def held(core, order=ORDER, y=Y, weight=None):
     return core.Held(engine(core, loss=2), batch(core), y, None, weight, order)
 
@@ -206,6 +212,14 @@ BAD = [
     (lambda c: step(c, batch(c), None, ORDER[:3].copy(), loss=3), "classes: expected size 4"),
     (lambda c: step(c, batch(c, h0=STATE[:3].copy())), "h0: expected size 4 along axis 0, got 3"),
     (lambda c: stepper(c, rule=1).restore(0, [Y.ravel()]), "vectors: expected size"),
+    (lambda c: learner(c, every_step=False), "engine: expected a loss, and an output at every"),
+    (lambda c: learner(c, loss=0), "engine: expected a loss, and an output at every step"),
+    (lambda c: learner(c, skip=2, flat=np.zeros(SIZE + H * H, F32)), "engine: expected one layer"),
+    (lambda c: learner(c).step(X[0, :2].copy(), 0, None, -1), "x: expected size 3 along axis 0"),
+    (lambda c: learner(c).step(X[0], 0, Y[:2, 0].copy(), -1), "target: expected size 1 along"),
+    (lambda c: learner(c).begin(X[0], None), "h: expected size 2 along axis 0, got 3"),
+    (lambda c: learner(c, **lstm()).begin(X[0, :2].copy(), None), "c: expected an array, got None"),
+    (lambda c: learner(c, False).place(X[0, :2].copy(), None, X), "influence: expected size 1"),
     (lambda c: trainer(c).run(np.zeros((1, 4))), "records: expected size 5, got 4"),
     (lambda c: restored(c, order=ORDER + 1), "order: no sequence 4"),
     (lambda c: restored(c, best=np.zeros(1, F32)), f"best: expected size {SIZE}"),

@@ -163,12 +163,16 @@ cdef class OnlineMemory(SteppedUpdates):
         cdef Py_ssize_t rows = self.kinds * self.rows
         reals("influence", &influence[0, 0], influence.shape, rows, self.columns)
         self.begin(h, c)
+        self.engine.begin_writing("load_state_dict")
         memcpy(self.now.influence, &influence[0, 0], rows * self.columns * sizeof(real))
+        self.engine.end_writing()
 
     def last(self):
         """(logits (K) of the last step, gradients by name of the last one with a target)"""
         cdef cnp.ndarray y = new_reals(1, self.net.outputs, 0)
         cdef cnp.ndarray gradient = new_reals(1, self.net.size, 0)
+        self.engine.begin_writing("gradient")
         memcpy(data_of(y), self.y, self.net.outputs * sizeof(real))
         memcpy(data_of(gradient), self.gradient, self.net.size * sizeof(real))
+        self.engine.end_writing()
         return y, views_like(self.engine.views, self.engine.flat, gradient)
