@@ -11,7 +11,7 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.number cimport PyNumber_Index
-from libc.math cimport INFINITY, NAN, fmax, isfinite
+from libc.math cimport INFINITY, NAN, exp, fmax, isfinite, log
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, qsort
 from libc.string cimport memcmp, memcpy, memmove, memset
@@ -126,6 +126,7 @@ include "diagnostics/probes.pxi"
 
 include "streaming/packed_units.pxi"
 include "streaming/stream.pxi"
+include "streaming/generate.pxi"
 include "streaming/stream_calls.pxi"
 include "streaming/influence.pxi"
 include "streaming/online_memory.pxi"

@@ -30,7 +30,9 @@
 #     _demo _bench       programs of the command line
 
 from rnncore import schedules
+from rnncore._calls.generate import Generated
 from rnncore._calls.running import Output
+from rnncore._calls.streams import Streams
 from rnncore._diagnostics.fixed_points import FixedPoints
 from rnncore._diagnostics.flow import GradientFlow
 from rnncore._diagnostics.lyapunov import Lyapunov
@@ -56,12 +58,14 @@ __all__ = [
     "MGU",
     "RNN",
     "FixedPoints",
+    "Generated",
     "GradientFlow",
     "History",
     "Lyapunov",
     "Output",
     "Population",
     "PopulationHistory",
+    "Streams",
     "Sweep",
     "Trace",
     "Trainer",

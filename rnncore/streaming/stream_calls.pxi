@@ -224,6 +224,59 @@ cdef class Stream:
         self.swap_units(units)
         return None if bad else results
 
+    def generate(
+        self, Py_ssize_t first, Py_ssize_t last, real[:, ::1] y not None, state,
+        double temperature, uint64_t[::1] seeds, int64_t[::1] next_tokens, int64_t[:, ::1] tokens,
+        double[:, ::1] log_probabilities, real[:, :, ::1] outputs,
+    ):
+        """The steps first .. last of streams that go on from their outputs y (B, K), with what
+        they generated as the next input: tokens (B, steps) with log_probabilities, see
+        `draw_tokens`, or without tokens outputs (B, steps, K).  y, the state (B, states, H) and
+        next_tokens (B) are written over.  Returns how many steps have been done in all, fewer than
+        `last` where a number was not finite."""
+        cdef Network* net = &self.engine.net
+        cdef Units units
+        cdef Py_ssize_t count = y.shape[0], steps, done
+        cdef bint drawn = tokens is not None
+        cdef Draws draws
+        cdef State now
+        if net.directions == 2 or not is_state(state, count, net):
+            raise ValueError("state: expected the state of every stream, in one direction")
+        expect("y", y.shape[1], net.outputs)
+        if drawn and next_tokens is not None and log_probabilities is not None:
+            steps = tokens.shape[1]
+            expect("next_tokens", next_tokens.shape[0], count)
+            expect("tokens", tokens.shape[0], count)
+            expect("log_probabilities", log_probabilities.shape[0], count)
+            expect("log_probabilities", log_probabilities.shape[1], steps)
+        elif outputs is not None and not drawn:
+            steps = outputs.shape[1]
+            expect("outputs", outputs.shape[0], count)
+            expect("outputs", outputs.shape[2], net.outputs)
+            expect("inputs", net.inputs, net.outputs)
+        else:
+            raise ValueError("outputs: expected them, or arrays for tokens")
+        if seeds is not None:
+            expect("seeds", seeds.shape[0], count)
+        if not 0 <= first <= last <= steps:
+            raise ValueError(f"last: expected at most {steps} and at least {first}, got {last}")
+        if count == 0 or first == last:
+            return last
+        draws.temperature = temperature
+        draws.seeds = NULL if seeds is None else &seeds[0]
+        units = self.borrow(drawn)
+        now = state_of(state)
+        with nogil:
+            done = go_on(
+                units, count, first, last, steps, &y[0, 0], &now, &draws,
+                &next_tokens[0] if drawn else NULL, &tokens[0, 0] if drawn else NULL,
+                &log_probabilities[0, 0] if drawn else NULL,
+                NULL if drawn else &outputs[0, 0, 0],
+            )
+            self.engine.end_reading()
+        self.swap_units(units)
+        return done
+
     cdef Units borrow(self, bint tokens):
         """The packed weights, for oneself: a second thread makes its own.  The caller ends
         the reading."""

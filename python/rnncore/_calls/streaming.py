@@ -155,7 +155,7 @@ def step_converted(
         raise ValueError(f"x_t: expected at least 1 stream, got shape {x.shape}")
     x = as_index(x) if tokens else check.as_real(x, spec.dtype)
     count: tuple[int, ...] = () if single else (len(x),)
-    h = converted_state(spec, state, count)
+    h = converted_state(spec, "state", state, count)
     check_out(spec, out, (*count, spec.outputs), count)
     if single:
         result = model.stream.step(int(x) if tokens else x, h, None)
@@ -186,7 +186,7 @@ def run_converted(
     if len(given) == 0:
         raise ValueError(f"x: expected at least 1 time step, got shape {given.shape}")
     rows = as_index(given) if tokens else check.as_real(given, spec.dtype)
-    h = converted_state(spec, state, ())
+    h = converted_state(spec, "state", state, ())
     check_out(spec, out, (len(rows), spec.outputs), ())
     result = model.stream.run(rows, h, None)
     if result is None:
@@ -229,16 +229,16 @@ def check_direction(model: Model, name: str) -> None:
         )
 
 
-def converted_state(spec: Spec, state: Any, count: tuple[int, ...]) -> State | None:
+def converted_state(spec: Spec, name: str, state: Any, count: tuple[int, ...]) -> State | None:
     """A state as the core takes it, of one stream where `count` is (), of B where it is (B,)."""
     if state is None:
         return None
     if spec.states == 1:
-        return state_array(spec, "state", state, count)
-    parts = check.items("state", state) if isinstance(state, list | tuple) else []
+        return state_array(spec, name, state, count)
+    parts = check.items(name, state) if isinstance(state, list | tuple) else []
     if len(parts) != 2:
-        raise TypeError(f"state: expected a pair (h, c) for an LSTM, got {check.kind(state)}")
-    h, c = (state_array(spec, f"state[{k}]", part, count) for k, part in enumerate(parts))
+        raise TypeError(f"{name}: expected a pair (h, c) for an LSTM, got {check.kind(state)}")
+    h, c = (state_array(spec, f"{name}[{k}]", part, count) for k, part in enumerate(parts))
     return h, c
 
 
@@ -255,16 +255,21 @@ def check_out(spec: Spec, out: Any, y: tuple[int, ...], count: tuple[int, ...]) 
     for k, part in enumerate(out[1] if pair else (out[1],)):
         parts[f"out[1][{k}]" if pair else "out[1]"] = (part, state)
     for name, (given, shape) in parts.items():
-        expected = f"{check.shapes(shape)} of {spec.dtype}"
-        if type(given) is not np.ndarray:
-            raise TypeError(f"{name}: expected an array {expected}, got {check.kind(given)}")
-        if given.shape != shape or given.dtype != spec.dtype:
-            raise ValueError(f"{name}: expected {expected}, got {given.shape} of {given.dtype}")
-        if not given.flags.writeable:
-            raise ValueError(f"{name}: expected an array to write to, got a read-only one")
+        check_place(spec, name, given, shape)
     arrays = [given for given, _ in parts.values()]
     if any(np.shares_memory(a, b) for k, a in enumerate(arrays) for b in arrays[:k]):
         raise ValueError("out: expected arrays apart from each other, got shared memory")
+
+
+def check_place(spec: Spec, name: str, given: Any, shape: tuple[int, ...]) -> None:
+    """Raise an error unless a result of this shape can be written there."""
+    expected = f"{check.shapes(shape)} of {spec.dtype}"
+    if type(given) is not np.ndarray:
+        raise TypeError(f"{name}: expected an array {expected}, got {check.kind(given)}")
+    if given.shape != shape or given.dtype != spec.dtype:
+        raise ValueError(f"{name}: expected {expected}, got {given.shape} of {given.dtype}")
+    if not given.flags.writeable:
+        raise ValueError(f"{name}: expected an array to write to, got a read-only one")
 
 
 def explain(spec: Spec, name: str, x: Array, tokens: bool, state: State | None) -> None:

@@ -10,7 +10,9 @@ from typing import Any, ClassVar, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from rnncore._calls import curvature, gradients, linearize, per_sample, running, streaming
+from rnncore._calls import (
+    curvature, generate, gradients, linearize, per_sample, running, streaming, streams,
+)  # fmt: skip
 from rnncore._checks import arguments as check
 from rnncore._diagnostics import fixed_points, flow, jacobians, lyapunov, tracing
 from rnncore._model import initial, pruning, state
@@ -56,6 +58,8 @@ class Network:
     predict_proba = running.predict_proba
     step = streaming.step
     run_stream = streaming.run_stream
+    streams = streams.streams
+    generate = generate.generate
 
     # Losses and gradients
     loss = gradients.loss
