@@ -86,6 +86,14 @@ def test_code_of_instruments():
     assert names["small"].loss(names["x"], names["y"]) < 0.01
 
 
+def test_code_of_generation():
+    names = run_blocks("generation.md")
+    assert names["made"].values.tolist() == [1, 2, 3, 0, 1, 2, 3, 0]
+    assert names["several"].values.shape == (3, 8)
+    assert names["ahead"].values.shape == (20, 1)
+    assert names["kept"].any(axis=(1, 2)).nonzero()[0].tolist() == sorted({*range(64)} - {3, 17})
+
+
 def test_code_for_pytorch():
     pytest.importorskip("torch")
     names = run_blocks("torch.md")

@@ -126,6 +126,16 @@ def restored(core, **change):
     fit.restore(fit.state() | change)
 
 
+def generated(core, last=2, net=None, state=STATE, **arrays):
+    """Two steps of four streams, with tokens or without."""
+    given = {
+        "y": Y.copy(), "seeds": None, "next_tokens": np.zeros(4, "i8"),
+        "tokens": np.zeros((4, 2), "i8"), "logs": np.zeros((4, 2)), "outputs": None,
+    } | arrays  # fmt: skip
+    stream, y = core.Stream(engine(core, **net or {})), given.pop("y")
+    return stream.generate(0, last, y, state, 1.0, *given.values())
+
+
 BAD = [
     (lambda c: engine(c, np.zeros(SIZE - 1, F32)), f"flat: expected size {SIZE}"),
     (lambda c: engine(c, np.zeros(SIZE)), "Buffer dtype mismatch, expected 'real'"),
@@ -227,6 +237,38 @@ BAD = [
     (lambda c: held(c, ORDER[:0]), "order: expected at least one sequence"),
     (lambda c: held(c, weight=Y[:3].copy()), "weight: expected size 4 along axis 0, got 3"),
     (lambda c: held(c, y=Y[:3].copy()), "target: expected size 4 along axis 0, got 3"),
+    (lambda c: generated(c, 3), "last: expected at most 2 and at least 0, got 3"),
+    (lambda c: generated(c, -1), "last: expected at most 2 and at least 0, got -1"),
+    (lambda c: generated(c, y=Y[:3].copy()), "y: expected outputs and the state of every stream"),
+    (lambda c: generated(c, y=LOCKED), "y: expected outputs and the state of every stream"),
+    (lambda c: generated(c, state=STATE[:3]), "y: expected outputs and the state of every"),
+    (lambda c: generated(c, net=lstm()), "y: expected outputs and the state of every stream"),
+    (lambda c: generated(c, seeds=np.zeros(3, "u8")), "seeds: expected size 4, got 3"),
+    (lambda c: generated(c, next_tokens=ORDER[:3]), "next_tokens: expected size 4, got 3"),
+    (lambda c: generated(c, logs=np.zeros((3, 2))), "log_probabilities: expected size 4, got 3"),
+    (lambda c: generated(c, logs=np.zeros((4, 1))), "log_probabilities: expected size 2, got 1"),
+    (lambda c: generated(c, logs=None), "outputs: expected them, or arrays for tokens"),
+    (lambda c: generated(c, tokens=None), "outputs: expected them, or arrays for tokens"),
+    (
+        lambda c: generated(c, tokens=None, outputs=np.zeros((4, 2, 2), F32)),
+        "outputs: expected size 1, got 2",
+    ),
+    (
+        lambda c: generated(c, tokens=None, outputs=np.zeros((4, 2, 1), F32)),
+        "inputs: expected size 1, got 3",
+    ),
+    (
+        lambda c: c.draw_tokens(Y, 1.0, None, ORDER[:3].copy(), np.zeros(4)),
+        "tokens: expected size 4, got 3",
+    ),
+    (
+        lambda c: c.draw_tokens(Y, 1.0, None, ORDER.copy(), np.zeros(3)),
+        "log_probabilities: expected size 4, got 3",
+    ),
+    (
+        lambda c: c.draw_tokens(Y, 1.0, np.zeros(3, "u8"), ORDER.copy(), np.zeros(4)),
+        "seeds: expected size 4, got 3",
+    ),
     (lambda c: c.evaluate("exp", Y, Y[:3].copy()), "out: expected size 4, got 3"),
     (lambda c: c.evaluate("exp", X[:, ::-1], X), "exp: expected two C-ordered arrays"),
     (lambda c: c.evaluate("exp", Y, LOCKED), "exp: expected two C-ordered arrays"),

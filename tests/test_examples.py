@@ -196,3 +196,27 @@ def test_drift_draws_a_figure(example, tmp_path):
     options = ["--steps", "2000", "--seeds", "1", "--epochs", "2"]
     example("drift").main([*options, "--out", str(tmp_path / "figure.png")])
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_characters_are_learnt_and_written(example, capsys):
+    options = ["--hidden=16", "--epochs=2", "--most=20000", "--length=50"]
+    history, made = example("characters").main(options)
+    assert history.validation[-1] < history.validation[0]
+    assert made.values.shape == (50,)
+    out = capsys.readouterr().out
+    assert re.search(r"^20000 characters, \d+ different ones, 198 sequences of 100$", out, re.M)
+    assert re.search(r"bits a character at temperature 0.6$", out, re.M)
+
+
+def test_sunspots_are_forecast(example, capsys, tmp_path):
+    pytest.importorskip("matplotlib").use("agg")
+    figure = tmp_path / "figure.png"
+    at = example("sunspots").main(
+        ["--seeds=3", "--epochs=100", "--ends=1", "--figure", str(figure)]
+    )
+    assert len(at) == 2
+    for levels in at.values():
+        assert levels.shape == (5, 10)
+        assert (np.diff(levels, axis=0) >= 0).all()
+    assert re.search(r"^2018( +\d+){5}$", capsys.readouterr().out, re.M)
+    assert figure.stat().st_size > 10_000

@@ -13,7 +13,7 @@ KINDS = [
     ("RNN", {"skip": 3, "num_layers": 2, "trainable_h0": True}),
     ("LSTM", {"num_layers": 2, "trainable_h0": True}),
     ("GRU", {"num_layers": 3, "bias": False, "readout": "last"}),
-    ("RNN", {"nonlinearity": "relu", "readout": "last"}),
+    ("RNN", {"nonlinearity": "relu", "readout": "last"}), ("GRU", {"reset": "before"}),
 ]  # fmt: skip
 
 

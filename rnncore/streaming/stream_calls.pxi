@@ -225,7 +225,7 @@ cdef class Stream:
         return None if bad else results
 
     def generate(
-        self, Py_ssize_t first, Py_ssize_t last, real[:, ::1] y not None, state,
+        self, Py_ssize_t first, Py_ssize_t last, y, state,
         double temperature, uint64_t[::1] seeds, int64_t[::1] next_tokens, int64_t[:, ::1] tokens,
         double[:, ::1] log_probabilities, real[:, :, ::1] outputs,
     ):
@@ -236,26 +236,26 @@ cdef class Stream:
         `last` where a number was not finite."""
         cdef Network* net = &self.engine.net
         cdef Units units
-        cdef Py_ssize_t count = y.shape[0], steps, done
+        cdef Py_ssize_t count, steps, done
         cdef bint drawn = tokens is not None
         cdef Draws draws
         cdef State now
-        if net.directions == 2 or not is_state(state, count, net):
-            raise ValueError("state: expected the state of every stream, in one direction")
-        expect("y", y.shape[1], net.outputs)
+        cdef real* outputs_before
         if drawn and next_tokens is not None and log_probabilities is not None:
-            steps = tokens.shape[1]
+            count, steps = tokens.shape[0], tokens.shape[1]
             expect("next_tokens", next_tokens.shape[0], count)
-            expect("tokens", tokens.shape[0], count)
             expect("log_probabilities", log_probabilities.shape[0], count)
             expect("log_probabilities", log_probabilities.shape[1], steps)
         elif outputs is not None and not drawn:
-            steps = outputs.shape[1]
-            expect("outputs", outputs.shape[0], count)
+            count, steps = outputs.shape[0], outputs.shape[1]
             expect("outputs", outputs.shape[2], net.outputs)
             expect("inputs", net.inputs, net.outputs)
         else:
             raise ValueError("outputs: expected them, or arrays for tokens")
+        if net.directions == 2 or not are_results(
+            (y, state), 2, count, net.outputs, count, net
+        ):
+            raise ValueError("y: expected outputs and the state of every stream, to write over")
         if seeds is not None:
             expect("seeds", seeds.shape[0], count)
         if not 0 <= first <= last <= steps:
@@ -265,10 +265,10 @@ cdef class Stream:
         draws.temperature = temperature
         draws.seeds = NULL if seeds is None else &seeds[0]
         units = self.borrow(drawn)
-        now = state_of(state)
+        now, outputs_before = state_of(state), data_of(y)
         with nogil:
             done = go_on(
-                units, count, first, last, steps, &y[0, 0], &now, &draws,
+                units, count, first, last, steps, outputs_before, &now, &draws,
                 &next_tokens[0] if drawn else NULL, &tokens[0, 0] if drawn else NULL,
                 &log_probabilities[0, 0] if drawn else NULL,
                 NULL if drawn else &outputs[0, 0, 0],

@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore._calls import (
-    curvature, generate, gradients, linearize, per_sample, running, streaming, streams,
+    curvature,
+    generate,
+    gradients,
+    linearize,
+    per_sample,
+    running,
+    streaming,
+    streams,
 )  # fmt: skip
 from rnncore._checks import arguments as check
 from rnncore._diagnostics import fixed_points, flow, jacobians, lyapunov, tracing
