@@ -170,7 +170,7 @@ class OnlineLearner:
         >>> learner.state.tolist()
         [[0.0, 0.0]]
         """
-        parts = arrays_of(converted_state(self.net._model.spec, state, ()))
+        parts = arrays_of(converted_state(self.net._model.spec, "state", state, ()))
         for part in parts:
             check.all_finite("state", part)
         rows = [part.reshape(-1) for part in parts]
