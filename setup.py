@@ -42,6 +42,13 @@ ISA_FLAGS = {
     "v4": ["/arch:AVX512"] if MSVC else ["-march=x86-64-v4"],
 }
 
+#: Those that are compiled for. RNNCORE_BUILDS="base v3", say, saves a developer the time of others.
+BUILDS = os.environ.get("RNNCORE_BUILDS", " ".join(ISA_FLAGS)).split()
+if not {"base"} <= set(BUILDS) <= set(ISA_FLAGS):
+    raise SystemExit(
+        f"RNNCORE_BUILDS: expected base and some of {', '.join(ISA_FLAGS)}, got {' '.join(BUILDS)!r}"
+    )
+
 #: One more than the axes of the core's arrays. A memoryview is copied whole, with room for so many
 #: axes: with Cython's 8 they take 208 bytes each, the modules 5 % more and a call 150 ns more.
 Options.buffer_max_dims = 5
@@ -108,7 +115,7 @@ def kernel(isa: str, bits: int) -> Extension:
 
 
 def extensions() -> list[Extension]:
-    isas = ISA_FLAGS if X86 else ["base"]
+    isas = BUILDS if X86 else ["base"]
     cpu = Extension(
         "rnncore.cpu",
         ["rnncore/cpu.pyx"],

@@ -96,6 +96,12 @@ def test_without_headers_it_says_what_to_install(build, tmp_path):
     assert "apt install libc6-dev python3-dev" in text
 
 
+@pytest.mark.parametrize("builds", ["base v5", "v3", ""])
+def test_which_builds_there_are(build, builds):
+    text = build(RNNCORE_BUILDS=builds)
+    assert "RNNCORE_BUILDS: expected base and some of base, v3, v4, got" in text
+
+
 @needs_compiler
 @pytest.mark.parametrize("variable", ["CFLAGS", "LDFLAGS"])
 def test_what_the_linker_must_not_be_told(build, variable):
