@@ -46,7 +46,8 @@ ISA_FLAGS = {
 BUILDS = os.environ.get("RNNCORE_BUILDS", " ".join(ISA_FLAGS)).split()
 if not {"base"} <= set(BUILDS) <= set(ISA_FLAGS):
     raise SystemExit(
-        f"RNNCORE_BUILDS: expected base and some of {', '.join(ISA_FLAGS)}, got {' '.join(BUILDS)!r}"
+        f"RNNCORE_BUILDS: expected base and some of {', '.join(ISA_FLAGS)}, "
+        f"got {' '.join(BUILDS)!r}"
     )
 
 #: One more than the axes of the core's arrays. A memoryview is copied whole, with room for so many

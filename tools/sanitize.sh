@@ -18,11 +18,11 @@ cd "$copy"
 export PYTHONPATH="$copy/python" PYTHONMALLOC=malloc
 
 build() { # with these flags, which come after those of setup.py
-    printf '#!/bin/sh\nexec gcc "$@" -g %s\n' "$1" >cc
+    printf '#!/bin/sh\nexec gcc "$@" -g1 %s\n' "$1" >cc
     chmod +x cc
-    # Only what this machine can run.
-    builds="base v3 v4"
+    builds="base v3 v4" # or as the caller wants; v4 only where this machine can run it
     grep -qs avx512vl /proc/cpuinfo || builds="base v3"
+    builds=${RNNCORE_BUILDS:-$builds}
     CC="$copy/cc" RNNCORE_BUILDS=$builds python setup.py --quiet build_ext --inplace
 }
 # Every function once, not inlined wherever it is called: what is checked is the same, and compiled

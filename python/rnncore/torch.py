@@ -29,7 +29,7 @@ from torch.nn.utils.rnn import PackedSequence
 import rnncore
 from rnncore._networks.network import Network
 from rnncore._torch.modules import WithReadout
-from rnncore._torch.recurrence import Recurrence, Rows
+from rnncore._torch.recurrence import Recurrence, Rows, run
 
 __all__ = ["GRU", "LSTM", "RNN", "WithReadout"]
 
@@ -40,6 +40,7 @@ class Layer(torch.nn.modules.rnn.RNNBase):
     """What the three have in common."""
 
     _network: Network | None = None
+    _dtype: torch.dtype | None = None  # of the network
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -83,7 +84,8 @@ class Layer(torch.nn.modules.rnn.RNNBase):
         """
         packed = isinstance(input, PackedSequence)
         data = input.data if packed else input
-        self._check_tensor(data)
+        if data.dtype is not self._dtype or data.device.type != "cpu":
+            self._check_tensor(data)
         if data.numel() == 0:  # PyTorch's own has the errors, and the empty results
             return super().forward(input, hx)
         self._check_dimensions(input, hx)
@@ -99,7 +101,11 @@ class Layer(torch.nn.modules.rnn.RNNBase):
             states = tuple(state.index_select(1, input.sorted_indices) for state in states)
         weights = self._link()
         rows = Rows(data, sizes, self.batch_first)
-        output, *last = Recurrence.apply(self, rows, data, len(states), *states, *weights)
+        tensors = data, *states, *weights
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+            output, *last = Recurrence.apply(self, rows, data, len(states), *states, *weights)
+        else:
+            (output, *last), _ = run(self, rows, data, states, keep=False)
         if packed:
             output = PackedSequence(output, *input[1:])
             if input.unsorted_indices is not None:
@@ -161,7 +167,8 @@ class Layer(torch.nn.modules.rnn.RNNBase):
         wanted = PRECISIONS[self.weight_ih_l0.dtype], float(self.dropout)
         if self._network is None or self._made_for != wanted:
             self._make(*wanted)
-        weights = [getattr(self, name) for name in self._places]
+        own = self._parameters  # an attribute of a module takes long
+        weights = [own[name] if name in own else getattr(self, name) for name in self._places]
         for name, weight in zip(self._places, weights, strict=True):
             if weight.data_ptr() == self._places[name]:
                 continue
@@ -175,6 +182,7 @@ class Layer(torch.nn.modules.rnn.RNNBase):
     def _make(self, precision: str, dropout: float) -> None:
         """A new network, to which all parameters are moved that are parameters of this process
         alone."""
+        self._check_tensor(self.weight_ih_l0)
         kind = self.mode.split("_")[0]
         options: dict[str, Any] = {"dropout": dropout if self.num_layers > 1 else 0.0}
         if kind == "RNN":
@@ -185,6 +193,7 @@ class Layer(torch.nn.modules.rnn.RNNBase):
         )  # fmt: skip
         network._model.engine.note_exposure()
         self._network, self._made_for = network, (precision, dropout)
+        self._dtype = self.weight_ih_l0.dtype
         self._places, self._copied = {}, {}
         for name, view in network._model.parameters.items():
             weight = getattr(self, name)
@@ -197,7 +206,7 @@ class Layer(torch.nn.modules.rnn.RNNBase):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        for name in ("_network", "_places", "_copied", "_made_for"):
+        for name in ("_network", "_dtype", "_places", "_copied", "_made_for"):
             state.pop(name, None)
         return state
 

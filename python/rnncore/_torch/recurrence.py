@@ -58,37 +58,11 @@ class Recurrence(torch.autograd.Function):
     def forward(
         ctx: Any, layer: Any, rows: Rows, data: torch.Tensor, given: int, *tensors: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        model = layer._network._model
-        core, spec, tail = model.spec.core, model.spec, tensors[:given]
-        states = [state_rows(state) for state in tail]
-        batch = core.Batch(
-            rows.count, rows.time, rows.from_torch(data.detach()), None, rows.start, rows.length,
-            rows.order, None, *states,
-        )  # fmt: skip
-        y = np.empty((batch.rows, spec.width), spec.dtype)
-        shape = (rows.count, spec.state_rows, spec.hidden_size)
-        last = [np.empty(shape, spec.dtype) for _ in range(spec.states)]
-        final = (last[0], last[1] if spec.states == 2 else None)
-        threads = None if torch.get_num_threads() > 1 else 1
-        seed = None
-        if layer.training and layer.dropout and layer.num_layers > 1:
-            seed = int(torch.randint(2**62, ()))
-        if any(ctx.needs_input_grad):
-            ctx.set_materialize_grads(False)
-            ctx.save_for_backward(next(t for t in (data, *tensors) if t.requires_grad))
-            ctx.tape = core.Tape(
-                model.engine, batch, y, None, *final, threads=threads, dropout_seed=seed
-            )
-            ctx.rows, ctx.spec, ctx.threads, ctx.given = rows, spec, threads, given
-            faults = ctx.tape.faults
-        elif seed is None:
-            faults = model.engine.forward(batch, y, None, *final, threads)
-        else:
-            tape = core.Tape(model.engine, batch, y, None, *final, dropout_seed=seed)
-            faults = tape.faults
-        if faults:
-            refuse_not_finite(input=data, **dict(zip(("hx", "cx"), tail, strict=False)))
-        return rows.to_torch(y), *(torch.from_numpy(s).transpose(0, 1).contiguous() for s in last)
+        outputs, ctx.tape = run(layer, rows, data, tensors[:given], keep=True)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(next(t for t in (data, *tensors) if t.requires_grad))
+        ctx.rows, ctx.spec, ctx.given = rows, layer._network._model.spec, given
+        return outputs
 
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> tuple[Any, ...]:
@@ -118,6 +92,39 @@ class Once(torch.autograd.Function):
         )
 
 
+def run(
+    layer: Any, rows: Rows, data: torch.Tensor, states: tuple[torch.Tensor, ...], keep: bool
+) -> tuple[tuple[torch.Tensor, ...], Any]:
+    """The layer's outputs and last states; and its tape, with `keep`."""
+    model = layer._network._model
+    core, spec = model.spec.core, model.spec
+    batch = core.Batch(
+        rows.count, rows.time, rows.from_torch(data.detach()), None, rows.start, rows.length,
+        rows.order, None, *(state_rows(state) for state in states),
+    )  # fmt: skip
+    y = np.empty((batch.rows, spec.width), spec.dtype)
+    shape = (rows.count, spec.state_rows, spec.hidden_size)
+    last = [np.empty(shape, spec.dtype) for _ in range(spec.states)]
+    final = (last[0], last[1] if spec.states == 2 else None)
+    seed = tape = None
+    if layer.training and layer.dropout and layer.num_layers > 1:
+        seed = int(torch.randint(2**62, ()))
+    if keep or seed is not None:
+        tape = core.Tape(model.engine, batch, y, None, *final, threads=threads(), dropout_seed=seed)
+        faults = tape.faults
+    else:
+        faults = model.engine.forward(batch, y, None, *final, threads())
+    if faults:
+        refuse_not_finite(input=data, **dict(zip(("hx", "cx"), states, strict=False)))
+    finals = (torch.from_numpy(s).transpose(0, 1).contiguous() for s in last)
+    return (rows.to_torch(y), *finals), tape
+
+
+def threads() -> int | None:
+    """How many the core may use: chosen by it, unless PyTorch has one."""
+    return None if torch.get_num_threads() > 1 else 1
+
+
 def gradients(ctx: Any, dy: Any, *dlast: Any) -> list[torch.Tensor | None]:
     """With respect to the input, and to each of the states and weights."""
     spec, rows, given = ctx.spec, ctx.rows, ctx.given
@@ -132,7 +139,7 @@ def gradients(ctx: Any, dy: Any, *dlast: Any) -> list[torch.Tensor | None]:
     dstates = [np.empty(shape, spec.dtype) for _ in range(given)]
     grads, faults = ctx.tape.pull(
         *upstream, dx, *dstates, *[None] * (2 - given),
-        threads=ctx.threads, params=any(wants_rest[given:]),
+        threads=threads(), params=any(wants_rest[given:]),
     )  # fmt: skip
     if faults:
         refuse_not_finite(**{"gradient of the output": dy}, **{
