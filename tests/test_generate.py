@@ -14,6 +14,7 @@ KINDS = [
     ("LSTM", {"num_layers": 2, "trainable_h0": True}),
     ("GRU", {"num_layers": 3, "bias": False, "readout": "last"}),
     ("RNN", {"nonlinearity": "relu", "readout": "last"}), ("GRU", {"reset": "before"}),
+    ("MGU", {"num_layers": 2, "bias": False}),
 ]  # fmt: skip
 
 

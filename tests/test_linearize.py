@@ -96,6 +96,9 @@ def test_a_pull_has_the_bits_of_vjp(build, seed):
     out, pull = net.linearize(x, rng=drop, **options)
     if drop is None:
         assert same(tuple(out), tuple(plain))
+    without, _ = net.linearize(x, rng=drop, hidden=False, **options)
+    assert without.hidden is None
+    assert same((without.y, without.final), (out.y, out.final))
     upstream = drawn_upstream(rng, plain)
     expected = net.vjp(x, **upstream, rng=drop, **options)
     pull(dfinal=like(rng, plain.final), params=False, dx=False)  # leaves no trace

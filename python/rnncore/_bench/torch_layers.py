@@ -112,7 +112,7 @@ def pulls(sizes: tuple[int, ...], rounds: int, at_least: float) -> list[str]:
         net = rc.GRU(8, H, 1, loss="mse", seed=0)
 
         def in_two(net: rc.GRU = net) -> None:
-            out, pull = net.linearize(x, threads=1)
+            out, pull = net.linearize(x, threads=1, hidden=False)
             pull((out.y - y) / 16, dx=False)
 
         def twice(net: rc.GRU = net) -> None:

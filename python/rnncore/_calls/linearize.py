@@ -165,6 +165,7 @@ def linearize(
     mask: npt.ArrayLike | None = None,
     rng: int | np.random.Generator | None = None,
     threads: int | None = None,
+    hidden: bool = True,
 ) -> tuple[Output, Pull]:
     """Run the network, and keep what backward passes need: one forward pass for any number of them.
 
@@ -174,6 +175,8 @@ def linearize(
         See the notes of `rnncore.RNN`.
     rng
         As for `loss_and_grad`: with it, dropout between layers acts, in the outputs too.
+    hidden : bool
+        Whether ``out.hidden`` is wanted. Without, it is None, and the call takes less time.
 
     Returns
     -------
@@ -209,24 +212,27 @@ def linearize(
     >>> _, dx, _ = pull(dfinal=np.ones((4, 1, 3)), params=False)
     """
     inputs = Inputs(self._model.spec, x, h0, lengths, mask)
-    return linearized(self._model, inputs, dropout_seed(rng), check.threads(threads))
+    threads, hidden = check.threads(threads), check.flag("hidden", hidden)
+    return linearized(self._model, inputs, dropout_seed(rng), threads, hidden)
 
 
 def linearized(
-    model: Model, inputs: Inputs, dropout: int | None = None, threads: int | None = None
-) -> tuple[Output, Pull]:
+    model: Model, inputs: Inputs, dropout: int | None = None, threads: int | None = None,
+    hidden: bool = True,
+) -> tuple[Output, Pull]:  # fmt: skip
     """`linearize`, with arguments that are checked."""
-    hidden, final = inputs.new_rows(model.spec.width), inputs.new_final()
-    y = inputs.new_outputs()
+    states = inputs.new_rows(model.spec.width) if hidden else None
+    y, final = inputs.new_outputs(), inputs.new_final()
     tape = model.spec.core.Tape(
         model.engine, inputs.batch, y.reshape(-1, model.spec.outputs),
-        hidden.reshape(-1, model.spec.width), *inputs.parts(final), threads=threads,
-        dropout_seed=dropout,
+        None if states is None else states.reshape(-1, model.spec.width), *inputs.parts(final),
+        threads=threads, dropout_seed=dropout,
     )  # fmt: skip
     if tape.faults:
         inputs.explain()
     y = inputs.padded(y) if model.spec.every_step else y
-    out = Output(y, inputs.states(hidden), inputs.state_of(final))
+    every: Any = None if states is None else inputs.states(states)
+    out = Output(y, every, inputs.state_of(final))
     return out, Pull(model, inputs, tape, threads)
 
 
