@@ -162,11 +162,11 @@ def test_states_of_a_network_without_a_head_are_its_outputs(build, dtype):
 def test_arrays_may_be_changed_before_a_pull(build, dtype, kind, tokens, batch, time, hidden):
     """One sequence reads x where it is, and a long tape takes its steps again."""
     rng = np.random.default_rng(0)
-    net = getattr(rc, kind)(3, hidden, dtype=dtype, seed=0)
+    net = getattr(rc, kind)(3, hidden, 2, dtype=dtype, seed=0)
     x = rng.normal(size=(batch, time, 3)).astype(dtype)
     if tokens:
         x = rng.integers(0, 3, (batch, time))
-    dy = rng.normal(size=(batch, hidden)).astype(dtype)
+    dy = rng.normal(size=(batch, 2)).astype(dtype)
     expected = net.vjp(x, dy)
     out, pull = net.linearize(x)
     x[...] = 0

@@ -207,7 +207,7 @@ cdef void backward_passes(
         t0 = next_segment(plan, not plan.layers[first].reverse, k, &n)
         if t0 + n <= first_step_back(plan):
             break
-        if not plan.whole and (k > 0 or plan.pulled):  # else the last one's tape is still there
+        if not plan.whole and k > 0:  # the last one's tape is still there
             forward_again(plan, seqs, t0, n)
         if plan.net.directions == 1:
             if plan.from_hidden:
@@ -230,7 +230,9 @@ cdef void backward_passes(
 cdef void backward_block(Plan* plan, const Sequences* seqs, real* grad) noexcept nogil:
     """From the tape to the gradients: grad += those of this block, or with plan.term a row for
     every step."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, n = 0, t0 = next_segment(plan, True, 0, &n)
+    if plan.pulled and not plan.whole:   # the tape of another segment may be there
+        forward_again(plan, seqs, t0, n)
     for i in range(plan.passes):
         begin_gradients(plan, seqs, &plan.layers[i])
     if plan.from_outputs and not plan.net.every_step:
