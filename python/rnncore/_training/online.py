@@ -14,7 +14,13 @@ from rnncore._checks import arguments as check
 from rnncore._model.model import HasModel, Model
 from rnncore._training.one_step import explain_target, input_of, target_of
 from rnncore._training.options import checked_options
-from rnncore._training.stepping import array_like, entries_like, restore_rule, state_of_rule
+from rnncore._training.stepping import (
+    Stepped,
+    array_like,
+    entries_like,
+    restore_rule,
+    state_of_rule,
+)
 from rnncore._types import Array, State
 
 if TYPE_CHECKING:
@@ -28,7 +34,7 @@ OF_A_RULE = ("rule", "momentum", "alpha", "beta1", "beta2", "eps", "clip_norm", 
              "decay", "l1", "free", "leader")  # fmt: skip
 
 
-class OnlineLearner:
+class OnlineLearner(Stepped):
     """A network that learns at every step of one stream; see `rnncore.RNN.online`.
 
     It can be copied and pickled, with its network.
@@ -37,6 +43,8 @@ class OnlineLearner:
     ----------
     net : network
         The one that learns.
+    lr : float
+        The learning rate of the steps to come; with 0 no update is made.
 
     Examples
     --------
@@ -61,20 +69,6 @@ class OnlineLearner:
             model.engine, METHODS[method], rate=options["lr"],
             **{name: checked.trainer[name] for name in OF_A_RULE},
         )  # fmt: skip
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the steps to come; with 0 no update is made."""
-        return self._core.rate
-
-    @lr.setter
-    def lr(self, lr: float) -> None:
-        self._core.rate = check.number("lr", lr, 0, above=False)
-
-    @property
-    def updates(self) -> int:
-        """How many updates were made."""
-        return self._core.updates
 
     @property
     def state(self) -> State:

@@ -26,7 +26,27 @@ OF_A_FIT = ("patience", "shuffled", "plateau")
 MOMENTS = ("first", "second")
 
 
-class Trainer:
+class Stepped:
+    """What has an update rule in the core that is used step by step."""
+
+    _core: SteppedUpdates
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the steps to come."""
+        return self._core.rate
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._core.rate = check.number("lr", lr, 0, above=False)
+
+    @property
+    def updates(self) -> int:
+        """How many updates were made."""
+        return self._core.updates
+
+
+class Trainer(Stepped):
     """An optimiser that is given one minibatch after another; see `rnncore.RNN.trainer`.
 
     It can be copied and pickled, with its network.
@@ -63,20 +83,6 @@ class Trainer:
             model.engine, self._batch_size, seed=check.seed("rng", rng), rate=options["lr"],
             **{name: value for name, value in checked.trainer.items() if name not in OF_A_FIT},
         )  # fmt: skip
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the steps to come."""
-        return self._core.rate
-
-    @lr.setter
-    def lr(self, lr: float) -> None:
-        self._core.rate = check.number("lr", lr, 0, above=False)
-
-    @property
-    def updates(self) -> int:
-        """How many updates were made."""
-        return self._core.updates
 
     def step(
         self,
