@@ -16,9 +16,9 @@ FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 ORDER = [
     "_types", "_version", "_checks", "_runtime", "schedules", "_model", "_storage",
     "_data", "_calls", "_diagnostics", "_training", "_networks", "_population",
-    "population", "_sweep", "dynamics", "__init__", "_export", "export", "_torch", "torch",
-    "_sklearn", "sklearn", "aeon", "sktime", "_onnx", "onnx", "_keras", "keras", "_demo", "_bench",
-    "__main__",
+    "population", "_sweep", "_dynamics", "dynamics", "__init__", "_export", "export", "_torch",
+    "torch", "_sklearn", "sklearn", "aeon", "sktime", "_onnx", "onnx", "_keras", "keras", "_demo",
+    "_bench", "__main__",
 ]  # fmt: skip
 COMPILED = {"cpu", "_core_base_f32"}
 

@@ -301,6 +301,21 @@ class Stream:
         log_probabilities: Array | None,
         outputs: Array | None,
     ) -> int: ...
+    def play(
+        self,
+        first: int,
+        last: int,
+        y: Array,
+        state: State,
+        spare: State,
+        x: Array,
+        inputs: Array,
+        probabilities: Array,
+        seeds: Array,
+        seen: Array,
+        chosen: Array,
+        likely: Array,
+    ) -> int: ...
 
 @final
 class Online(SteppedUpdates):

@@ -8,7 +8,6 @@ logit is that of class 1 against class 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,11 +17,22 @@ from rnncore._checks import arguments as check
 from rnncore._diagnostics import fields, plots
 from rnncore._diagnostics.fields import Field
 from rnncore._diagnostics.fixed_points import FixedPoints
+from rnncore._dynamics.choices import check_network, chooses
+from rnncore._dynamics.simulation import Simulation, Table, simulate
 from rnncore._networks.network import Network
 from rnncore._types import Array
 
-#: ``environment(choices, trial, rng)`` returns the inputs of the next trial, (sessions, D).
-Environment = Callable[[Array, int, np.random.Generator], Any]
+__all__ = [
+    "Portrait",
+    "Simulation",
+    "Table",
+    "choice_probabilities",
+    "fixed_points",
+    "flow_field",
+    "phase_portrait",
+    "simulate",
+    "vector_field",
+]
 
 
 class Portrait(NamedTuple):
@@ -77,24 +87,6 @@ class Portrait(NamedTuple):
         if labels is not None:
             ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
         return ax.figure
-
-
-class Simulation(NamedTuple):
-    """What a network did on its own.
-
-    Attributes
-    ----------
-    x : ndarray
-        Its inputs, (sessions, trials, D).
-    choices : ndarray of int
-        What it chose, (sessions, trials).
-    probabilities : ndarray
-        How likely each choice was, (sessions, trials, choices).
-    """
-
-    x: Array
-    choices: Array
-    probabilities: Array
 
 
 def choice_probabilities(net: Network, x: Any, y: Any, **options: Any) -> Array:
@@ -262,90 +254,6 @@ def fixed_points(net: Network, x: npt.ArrayLike, starts: Any = 256, **options: A
     return net.fixed_points(x, starts, **options)
 
 
-def simulate(
-    net: Network,
-    environment: Environment,
-    trials: int,
-    *,
-    sessions: int = 1,
-    first: npt.ArrayLike | None = None,
-    rng: int | np.random.Generator | None = None,
-) -> Simulation:
-    """Let a network choose, and feed what comes of it back as its next input.
-
-    Parameters
-    ----------
-    net : rnncore.RNN, GRU, LSTM or MGU
-        In one direction, with ``readout="all"`` or "before" and loss "bce" or "cross_entropy".
-    environment : callable
-        ``environment(choices, trial, rng)`` returns the inputs of the next trial, (sessions, D),
-        from the choices (sessions,) at this one, counted from 0.
-    trials, sessions : int
-    first : array_like, optional
-        The input before the first choice, (D,) or (sessions, D); zeros if not given. None with
-        ``readout="before"``, where the first choice is read out of the first state.
-    rng : int or numpy.random.Generator, optional
-        For the choices, and for the environment.
-
-    Returns
-    -------
-    Simulation
-
-    Examples
-    --------
-    >>> import numpy as np, rnncore as rc
-    >>> from rnncore import dynamics
-    >>> def bandit(choices, trial, rng):
-    ...     rewards = rng.random(len(choices)) < np.where(choices == 1, 0.8, 0.2)
-    ...     return np.stack([choices, rewards], axis=1)
-    >>> net = rc.GRU(2, 2, 1, loss="bce", readout="all", seed=0)
-    >>> dynamics.simulate(net, bandit, 50, sessions=4, rng=0).choices.shape
-    (4, 50)
-    """
-    chooses(net)
-    trials, sessions = check.whole("trials", trials, 1), check.whole("sessions", sessions, 1)
-    generator, dtype = check.generator("rng", rng), net.dtype
-    before = net.readout == "before"
-    if before and first is not None:
-        raise ValueError('first: expected None with readout="before", got an input')
-    given = np.zeros(net.input_size) if first is None else check.array("first", first)
-    check.same_shape("first", given, (net.input_size,), (sessions, net.input_size))
-    x_t = np.array(np.broadcast_to(given, (sessions, net.input_size)), dtype)
-    state: Any = None
-    seen, chosen, likely = [], [], []
-    for trial in range(trials):
-        y, after = net.step(x_t, state)
-        state = state if before else after
-        p = probabilities(y)
-        choices = (generator.random((sessions, 1)) > p.cumsum(axis=1)[:, :-1]).sum(axis=1)
-        if not before:
-            seen.append(x_t)
-        chosen.append(choices)
-        likely.append(p)
-        answer = check.array("environment", environment(choices, trial, generator))
-        check.same_shape("environment", answer, (sessions, net.input_size))
-        x_t = np.ascontiguousarray(answer, dtype)
-        if before:
-            seen.append(x_t)
-            _, state = net.step(x_t, state)
-    return Simulation(*(np.stack(parts, axis=1) for parts in (seen, chosen, likely)))
-
-
-def check_network(net: Network) -> None:
-    if not isinstance(net, Network):
-        raise TypeError(f"net: expected a network, got {check.kind(net)}")
-
-
-def chooses(net: Network) -> None:
-    """Raise an error where the targets of a network are no choices."""
-    check_network(net)
-    if net.config["loss"] not in ("bce", "cross_entropy"):
-        raise ValueError(
-            'net: expected a network with loss="bce" or "cross_entropy", whose targets are '
-            f"choices, got loss={net.config['loss']!r}"
-        )
-
-
 def checked_inputs(net: Network, inputs: Any, units: int) -> Array:
     """The inputs as rows; the network has so many units, and one logit."""
     chooses(net)
@@ -383,12 +291,3 @@ def stepped(net: Network, row: Array, states: Array) -> Array:
     x = np.array(np.broadcast_to(row, (len(states), len(row))), net.dtype)
     _, after = net.step(x, states.astype(net.dtype)[:, None])
     return np.asarray(after, float)[:, 0]
-
-
-def probabilities(y: Array) -> Array:
-    """The probabilities of choices, (n, choices), from logits (n, K): of K = 1 of 0 and 1."""
-    logits = np.concatenate([np.zeros_like(y), y], axis=1) if y.shape[1] == 1 else y
-    logits = logits.astype(float)
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: Array = p / p.sum(axis=1, keepdims=True)
-    return result

@@ -277,6 +277,56 @@ cdef class Stream:
         self.swap_units(units)
         return done
 
+    def play(
+        self, Py_ssize_t first, Py_ssize_t last, y, state, spare, real[:, ::1] x not None,
+        const real[:, :, ::1] inputs not None, const double[:, :, ::1] probabilities not None,
+        uint64_t[::1] seeds not None, real[:, :, ::1] seen not None,
+        int64_t[:, ::1] chosen not None, double[:, :, ::1] likely not None,
+    ):
+        """The trials first .. last of streams whose next inputs are drawn from `inputs` (choices,
+        outcomes, D) with `probabilities` (trials or 1, choices, outcomes), see `Played`.  x (n, D),
+        y (n, K) and the states are written over.  Returns how many trials have been done in all,
+        fewer than `last` where a number was not finite."""
+        cdef const Network* net = &self.engine.net
+        cdef Py_ssize_t n = seen.shape[0], trials = seen.shape[1], done
+        cdef Py_ssize_t C = inputs.shape[0], outcomes = inputs.shape[1]
+        cdef Units units
+        cdef Answers answers
+        cdef Played played
+        for name, got, wanted in (
+            ("x", x.shape[0], n), ("x", x.shape[1], net.inputs), ("seeds", seeds.shape[0], n),
+            ("inputs", inputs.shape[2], net.inputs), ("seen", seen.shape[2], net.inputs),
+            ("inputs", C, max(net.outputs, 2)), ("probabilities", probabilities.shape[1], C),
+            ("probabilities", probabilities.shape[2], outcomes), ("chosen", chosen.shape[0], n),
+            ("chosen", chosen.shape[1], trials), ("likely", likely.shape[0], n),
+            ("likely", likely.shape[1], trials), ("likely", likely.shape[2], C),
+        ):
+            expect(name, got, wanted)
+        if probabilities.shape[0] != 1:
+            expect("probabilities", probabilities.shape[0], trials)
+        if net.directions == 2 or not (
+            are_results((y, state), 2, n, net.outputs, n, net)
+            and are_results((y, spare), 2, n, net.outputs, n, net)
+        ):
+            raise ValueError("y: expected outputs and states of every stream, to write over")
+        if not 0 <= first <= last <= trials:
+            raise ValueError(f"last: expected at most {trials} and at least {first}, got {last}")
+        if n == 0 or outcomes == 0 or first == last:
+            return last
+        answers.choices, answers.outcomes, answers.inputs = C, outcomes, &inputs[0, 0, 0]
+        answers.probabilities = &probabilities[0, 0, 0]
+        answers.by_trial = probabilities.shape[0] != 1
+        played.trials, played.x, played.y, played.seeds = trials, &x[0, 0], data_of(y), &seeds[0]
+        played.now, played.spare = state_of(state), state_of(spare)
+        played.seen, played.chosen = &seen[0, 0, 0], &chosen[0, 0]
+        played.likely = &likely[0, 0, 0]
+        units = self.borrow(False)
+        with nogil:
+            done = play(units, n, first, last, &answers, &played)
+            self.engine.end_reading()
+        self.swap_units(units)
+        return done
+
     cdef Units borrow(self, bint tokens):
         """The packed weights, for oneself: a second thread makes its own.  The caller ends
         the reading."""

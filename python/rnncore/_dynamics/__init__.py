@@ -1,0 +1,1 @@
+"""Networks that choose: how likely their choices are, and how they behave on their own."""
