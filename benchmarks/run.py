@@ -3,7 +3,7 @@
     python -m pip install '.[peers,plot]'
     python benchmarks/run.py --out results
 
-Everything it does is in ``rnncore._bench``; what the numbers mean is in docs/benchmarks.md.
+Everything it does is in ``rnncore._bench``; what the numbers mean is in docs/project/benchmarks.md.
 """
 
 from __future__ import annotations

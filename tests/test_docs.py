@@ -38,32 +38,61 @@ def test_docstrings(name):
     assert doctest.testmod(import_module(name)).failed == 0
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name)
-def test_documents(path):
-    assert doctest.testfile(str(path), module_relative=False, encoding="utf-8").failed == 0
+PAGES = sorted(ROOT.glob("docs/**/*.md"))
+
+
+def code(page):
+    """The blocks of Python of a page that are programs, not dialogues."""
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S)
+    return [block for block in blocks if not block.startswith(">>>")]
+
+
+def need_what_is_imported(page):
+    """Skips where a package is not installed that the page's code imports, or draws with."""
+    text = "".join(re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S))
+    names = set(re.findall(r"^(?:>>> )? *(?:from|import) ([\w.]+)", text, re.M))
+    names |= {f"rnncore.{name}" for name in re.findall(r"from rnncore import (\w+)", text)}
+    for package, modules in NEEDS.items():
+        if names.intersection(modules):
+            pytest.importorskip(package)
+    for name in names:
+        if not name.startswith("rnncore"):
+            pytest.importorskip(name)
+    if "plot(" in text or "matplotlib" in text:
+        pytest.importorskip("matplotlib").use("agg")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_dialogues_of_pages(page, tmp_path, monkeypatch):
+    need_what_is_imported(page)
+    monkeypatch.chdir(tmp_path)
+    assert doctest.testfile(str(page), module_relative=False, encoding="utf-8").failed == 0
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("page", [page for page in PAGES if code(page)], ids=lambda page: page.stem)
+def test_code_of_pages(page, tmp_path, monkeypatch, capsys):
+    """From top to bottom, in an empty folder; then what ``CHECKS`` says of what it defines."""
+    need_what_is_imported(page)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in code(page):
+        exec(compile(block, page.name, "exec"), names)
+    if page.stem in CHECKS:
+        CHECKS[page.stem](names, page, capsys.readouterr().out)
 
 
 def test_readme(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
-    assert blocks
-    for block in blocks:
+    assert code(ROOT / "README.md")
+    for block in code(ROOT / "README.md"):
         names = {}
         exec(compile(block, "README.md", "exec"), names)
         assert names.get("accuracy", 1) > 0.95  # an example that learns
 
 
-def run_blocks(document):
-    """What the code of a document defines, run from top to bottom."""
-    names = {}
-    text = (ROOT / "docs" / document).read_text("utf-8")
-    for block in re.findall(r"```python\n(.*?)```", text, re.S):
-        exec(compile(block, document, "exec"), names)
-    return names
-
-
-def test_code_of_populations():
-    names = run_blocks("populations.md")
+def check_populations(names, page, printed):
     assert len(names["found"]) == 192
     for pop, most in ((names["diagonal"], 2), (names["scaled"], 1), (names["swept"].network(3), 1)):
         read = pop.parameters()["head.weight"].reshape(-1, 2, 2)
@@ -74,9 +103,7 @@ def test_code_of_populations():
     assert names["pop"](names["x"]).hidden.shape == (20, 40, 50, 2)
 
 
-def test_code_of_instruments():
-    pytest.importorskip("matplotlib").use("agg")
-    names = run_blocks("instruments.md")
+def check_instruments(names, page, printed):
     assert names["accuracy"] == 1
     assert sorted(names["found"].stability) == ["saddle", "stable", "stable"]
     rest = [abs(values) for values in names["found"].eigenvalues]
@@ -86,56 +113,41 @@ def test_code_of_instruments():
     assert names["small"].loss(names["x"], names["y"]) < 0.01
 
 
-def test_code_of_generation():
-    names = run_blocks("generation.md")
+def check_generation(names, page, printed):
     assert names["made"].values.tolist() == [1, 2, 3, 0, 1, 2, 3, 0]
     assert names["several"].values.shape == (3, 8)
     assert names["ahead"].values.shape == (20, 1)
     assert names["kept"].any(axis=(1, 2)).nonzero()[0].tolist() == sorted({*range(64)} - {3, 17})
 
 
-def test_code_for_pytorch():
-    pytest.importorskip("torch")
-    names = run_blocks("torch.md")
+def check_torch(names, page, printed):
     assert names["losses"][-1] < 0.3 * names["losses"][0]
     y = names["model"](names["x"]).detach().numpy()
     assert abs(names["net"](names["x"].numpy()).y - y).max() < 1e-5
 
 
-def test_code_for_scikit_learn():
-    pytest.importorskip("sklearn")
-    names = run_blocks("sklearn.md")
+def check_sklearn(names, page, printed):
     assert names["accuracy"] > 0.85
     assert names["share"] > 0.9
     assert names["error"] < 0.2
     assert names["other"].shape == (1, 30)
 
 
-def test_code_for_onnx(tmp_path, monkeypatch):
-    pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    monkeypatch.chdir(tmp_path)
-    names = run_blocks("onnx.md")
+def check_onnx(names, page, printed):
     assert names["difference"] < 1e-5
     assert (names["same"].flat == names["net"].flat).all()
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_code_for_keras():
-    pytest.importorskip("torch")
-    pytest.importorskip("keras")
-    names = run_blocks("keras.md")
+def check_keras(names, page, printed):
     assert names["difference"] < 1e-5
     assert abs(names["logits"] - names["net"](names["x"]).y).max() < 1e-5
 
 
-def test_code_of_exports(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    names = run_blocks("export.md")
-    text = (ROOT / "docs" / "export.md").read_text("utf-8")
+def check_export(names, page, printed):
+    text = page.read_text("utf-8")
     reports = re.findall(r"```text\n(.*?)```", text, re.S)
     shown = re.sub(r"differ .*|loss .*", "", "".join(reports))  # digits of a fit, by processor
-    assert re.sub(r"differ .*|loss .*", "", capsys.readouterr().out) == shown
+    assert re.sub(r"differ .*|loss .*", "", printed) == shown
     (program,) = re.findall(r"```c\n(.*?)```", text, re.S)
     Path("main.c").write_text(program)
     run(tool("gcc"), *STRICT, "main.c", "forecast.c", "-o", "forecast")
@@ -147,6 +159,38 @@ def test_code_of_exports(tmp_path, monkeypatch, capsys):
     assert Path("voice.json").exists()
 
 
+#: By the name of the page: what must hold of the names its code defines, and of what it prints.
+CHECKS = {
+    "populations": check_populations, "instruments": check_instruments,
+    "generation": check_generation, "torch": check_torch, "sklearn": check_sklearn,
+    "onnx": check_onnx, "keras": check_keras, "export": check_export,
+}  # fmt: skip
+
+
+def test_checks_are_of_pages():
+    assert set(CHECKS) <= {page.stem for page in PAGES if code(page)}
+
+
+def test_links_between_pages():
+    """Each relative link leads to a file, and its part after ``#`` to a heading there."""
+
+    def headings(path):
+        titles = re.findall(
+            r"^#+ (.*)$", re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.S), re.M
+        )
+        return {re.sub(r"[^\w\s-]", "", title.lower()).replace(" ", "-") for title in titles}
+
+    for page in (*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"):
+        text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.S)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            name, _, part = link.partition("#")
+            if "://" in name:
+                continue
+            path = (page.parent / name) if name else page
+            assert path.exists(), f"{page.name} links to {link}"
+            assert not part or part in headings(path), f"{page.name} links to {link}"
+
+
 def test_files_named_in_documents_exist():
     folders = "rnncore", "python", "tests", "tools", "examples", "benchmarks"
     there = ["/setup.py"] + [
@@ -154,7 +198,7 @@ def test_files_named_in_documents_exist():
         for folder in folders
         for path in (ROOT / folder).rglob("*.*")
     ]
-    for path in (*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
+    for path in (*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
         for name in re.findall(r"`([\w./-]+\.(?:py|pyx|pxd|pxi|h|sh))`", path.read_text("utf-8")):
             assert any(file.endswith(f"/{name}") for file in there), f"{path.name} names {name}"
 

@@ -1,4 +1,4 @@
-"""The examples a textbook works by hand, worked by the core. docs/textbook.md tells them."""
+"""Examples that a textbook works by hand, by the core; docs/explanation/textbook.md tells them."""
 
 import math
 from itertools import pairwise

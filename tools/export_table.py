@@ -1,4 +1,4 @@
-"""Memory and instructions of exported networks on a Cortex-M4: the table of docs/export.md.
+"""Memory and instructions of exported networks on a Cortex-M4: the table of docs/howto/export.md.
 
     python tools/export_table.py
 

@@ -1,6 +1,6 @@
 """The results of a run: a document for JSON, and its tables in Markdown.
 
-``docs/benchmarks.md`` says what is in the document.
+``docs/project/benchmarks.md`` says what is in the document.
 """
 
 from __future__ import annotations

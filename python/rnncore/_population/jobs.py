@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rnncore import _core_base_f32 as _core
 
 #: Units up to which members are side by side in the lanes; beyond, sequences are, and one member is
-#: trained after another. See docs/performance.md.
+#: trained after another. See docs/project/performance.md.
 MOST_UNITS = 16
 
 
