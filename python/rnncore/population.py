@@ -141,7 +141,7 @@ class Population:
         return net
 
     def parameters(self) -> dict[str, Array]:
-        """The parameters of all members by name, (members, *shape): views of `flat`.
+        """The parameters of all members by name, ``(members, *shape)``: views of `flat`.
 
         Examples
         --------

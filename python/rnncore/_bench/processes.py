@@ -72,7 +72,7 @@ def run(
     mode: Mode, rows: Sequence[Row], peers: Sequence[str], *, rounds: int, at_least: float,
     flat: Sequence[Row] = (),
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """Measure rnncore and its peers; reports one by one, as docs/project/benchmarks.md describes them.
+    """Measure rnncore and its peers; reports one by one, as in docs/project/benchmarks.md.
 
     The first says "mode", "versions", "missing" (peers that are not installed) and "limits"; the
     others are rows.  Of `flat` only rnncore is timed.

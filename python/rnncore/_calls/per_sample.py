@@ -50,8 +50,8 @@ def per_sample_grad(
     losses : ndarray
         (B,), float64.
     grads : dict of str to ndarray
-        By name (B, *shape), in the network's precision. A sequence in which no target counts has
-        the loss 0 and a gradient of zeros.
+        By name ``(B, *shape)``, in the network's precision. A sequence in which no target counts
+        has the loss 0 and a gradient of zeros.
 
     Raises
     ------

@@ -39,7 +39,8 @@ class GradientFlow:
     loss : float or None
         None if ``dy`` was given: only the caller then knows the loss.
     terms : dict of str to ndarray
-        For every parameter the terms of the time steps, (T, *shape), in float64, down to 1e-308.
+        For every parameter the terms of the time steps, ``(T, *shape)``, in float64, down to
+        1e-308.
     norms : dict of str to ndarray
         Their norms, (T,).
     term_norms : ndarray
@@ -57,10 +58,10 @@ class GradientFlow:
         The lag within which 99 % of that sum lies. With ``readout="all"`` it and the shares are
         those of the last step's loss: they say how far back gradients reach, not where losses are.
     factor : float
-        The factor by which |dL/dh| changes with each step backwards, on average over the longest
-        sequences.
+        The factor by which ``|dL/dh|`` changes with each step backwards, on average over the
+        longest sequences.
     verdict : str
-        "vanishing" or "exploding" if |dL/dh| changes by more than a factor of 1000 between the
+        "vanishing" or "exploding" if ``|dL/dh|`` changes by more than a factor of 1000 between the
         last step and the first (with a skip connection of s steps, between the largest of the last
         s and the largest of the first s), else "healthy".
     remedies : list of str
@@ -231,8 +232,8 @@ class GradientFlow:
         }
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the terms' norms by time step and, below, |dL/dh_t| and the Jacobians' products;
-        with ``readout="all"``, of the last step's loss alone.
+        """Draw the terms' norms by time step and, below, ``|dL/dh_t|`` and the Jacobians'
+        products; with ``readout="all"``, of the last step's loss alone.
 
         Needs matplotlib.
 

@@ -17,7 +17,9 @@ from rnncore._model.cells import (
     logistic,
 )
 from rnncore._model.initial import set_gate_bias
+from rnncore._networks.documented import with_parameters_of
 from rnncore._networks.network import Common, Network
+from rnncore._networks.rnn import RNN
 from rnncore._types import Array
 
 RESETS = ("after", "before")
@@ -49,6 +51,7 @@ def variant(config: Config) -> Cell | None:
     return BEFORE if config["reset"] == "before" else None
 
 
+@with_parameters_of(RNN)
 class GRU(Network):
     """A network of gated recurrent units with an optional linear read-out and loss.
 
@@ -64,12 +67,12 @@ class GRU(Network):
         Whether the reset gate works on the product W_hn h_{t-1} + b_hn, as in PyTorch and cuDNN,
         or on the state before that product, as in [1]_; see the notes.
     init, init_scale
-        Initial parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
+        As for `rnncore.RNN`.
     update_bias : float, optional
         Initial value of every update gate's bias, b_iz + b_hz. With 1 or more, the state is kept
         at first.
-    seed : int or numpy.random.Generator, optional
-        For the initial parameters.
+    seed
+        As for `rnncore.RNN`.
 
     Raises
     ------

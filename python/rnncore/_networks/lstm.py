@@ -8,7 +8,9 @@ import numpy as np
 
 from rnncore._model.cells import Cell, Function, Gates, KeepingBias, logistic
 from rnncore._model.initial import set_gate_bias
+from rnncore._networks.documented import with_parameters_of
 from rnncore._networks.network import Common, Network
+from rnncore._networks.rnn import RNN
 from rnncore._types import Array
 
 
@@ -22,6 +24,7 @@ def next_memory(gates: Gates, c: Array) -> Array:
     return new
 
 
+@with_parameters_of(RNN)
 class LSTM(Network):
     """A long short-term memory with an optional linear read-out and loss.
 
@@ -32,12 +35,12 @@ class LSTM(Network):
     readout_bias, dtype, trainable_h0
         As for `rnncore.RNN`.
     init, init_scale
-        Initial parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
+        As for `rnncore.RNN`.
     forget_bias : float, optional
         Initial value of every forget gate's bias, b_if + b_hf. With 1 or more, the memory is kept
         at first. [2]_
-    seed : int or numpy.random.Generator, optional
-        For the initial parameters.
+    seed
+        As for `rnncore.RNN`.
 
     Raises
     ------

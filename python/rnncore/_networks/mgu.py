@@ -15,7 +15,9 @@ from rnncore._model.cells import (
     logistic,
 )
 from rnncore._model.initial import set_gate_bias
+from rnncore._networks.documented import with_parameters_of
 from rnncore._networks.network import Common, Network
+from rnncore._networks.rnn import RNN
 from rnncore._types import Array
 
 
@@ -25,6 +27,7 @@ def gates(from_x: Array, h: Array, recurrent: Function, phi: Function) -> Gates:
     return {"f": f, "n": phi(n_x + f * n_h)}
 
 
+@with_parameters_of(RNN)
 class MGU(Network):
     """A network of minimal gated units with an optional linear read-out and loss. [1]_
 
@@ -40,12 +43,12 @@ class MGU(Network):
     nonlinearity : {"tanh", "relu"}
         Of the candidate n.
     init, init_scale
-        Initial parameters, as for `rnncore.RNN`; "orthogonal" makes each gate's block orthogonal.
+        As for `rnncore.RNN`.
     forget_bias : float, optional
         Initial value of every gate's bias, b_if + b_hf. With -1 or less, the state is kept at
         first.
-    seed : int or numpy.random.Generator, optional
-        For the initial parameters.
+    seed
+        As for `rnncore.RNN`.
 
     Raises
     ------

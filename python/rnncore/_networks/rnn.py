@@ -77,9 +77,10 @@ class RNN(Network):
         same for all sequences, and used where no h0 is given.
     init : {"torch", "glorot", "orthogonal", "identity", "unit"}, mapping or callable
         Initial parameters. With "torch" all are uniform within 1/sqrt(H). With the other names
-        biases are zero and weights uniform as in [2]_, but the recurrent matrix is orthogonal for
-        "orthogonal", the identity for "identity" (with relu this is the IRNN [3]_) and, of a single
-        unit, 1 for "unit". A mapping has arrays by name; parameters without one are as with
+        biases are zero and weights uniform as Glorot and Bengio have them [2]_, but the recurrent
+        matrix (of a cell with gates, each gate's block of it) is orthogonal for "orthogonal", the
+        identity for "identity" (with relu this is the IRNN [3]_) and, of a single unit, 1 for
+        "unit". A mapping has arrays by name; parameters without one are as with
         "torch". A callable is called as ``init(name, shape, rng)`` and returns an array.
     init_scale : float
         Factor of the recurrent matrix of "orthogonal", "identity" and "unit".

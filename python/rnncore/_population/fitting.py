@@ -102,9 +102,9 @@ def fit(
         is continued, and its result is bit-identical to that of an uninterrupted one.
     executor : concurrent.futures.Executor, optional
         Who trains instead of threads: `concurrent.futures.ProcessPoolExecutor()`, or that of a
-        cluster (docs/howto/cluster.md). Members are sent in chunks of about a second, each trained in one
-        thread. Chunks that are lost with a worker are sent again, twice at most. The result is the
-        same, bit for bit, where the workers' machines use the same instruction set.
+        cluster (docs/howto/cluster.md). Members are sent in chunks of about a second, each
+        trained in one thread. Chunks that are lost with a worker are sent again, twice at most.
+        The result is the same, bit for bit, where the workers' machines use the same instruction set.
 
     Returns
     -------
