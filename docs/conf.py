@@ -76,7 +76,8 @@ warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 # How it looks
 html_theme = "furo"
-html_title = f"rnncore {version}"
+html_title = "rnncore"
+pygments_style, pygments_dark_style = "a11y-high-contrast-light", "monokai"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = [("versions.js", {"defer": "defer"})]

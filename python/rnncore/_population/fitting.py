@@ -104,7 +104,8 @@ def fit(
         Who trains instead of threads: `concurrent.futures.ProcessPoolExecutor()`, or that of a
         cluster (docs/howto/cluster.md). Members are sent in chunks of about a second, each
         trained in one thread. Chunks that are lost with a worker are sent again, twice at most.
-        The result is the same, bit for bit, where the workers' machines use the same instruction set.
+        The result is the same, bit for bit, where the workers' machines use the same instruction
+        set.
 
     Returns
     -------
