@@ -51,7 +51,6 @@ autodoc_mock_imports = [
 autosummary_generate = False
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
-python_maximum_signature_line_length = 88
 add_module_names = False
 
 # Scripts that are run and shown with their figures
