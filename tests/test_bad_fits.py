@@ -19,6 +19,7 @@ SMALL_X, Y = np.zeros((4, 3, 2)), np.zeros((4, 1))
         ({"epochs": 0}, ValueError, "epochs: expected at least 1, got 0"),
         ({"epochs": 1.5}, TypeError, "epochs: expected an integer, got 1.5"),
         ({"batch_size": 0}, ValueError, "batch_size: expected at least 1, got 0"),
+        ({"batch_size": "all"}, TypeError, "batch_size: expected an integer, got 'all'"),
         ({"optimizer": "adaam"}, ValueError, "optimizer: expected one of 'sgd', 'momentum', 'nesterov', 'rmsprop', 'adam', 'adamw', 'lion', got 'adaam'; did you mean 'adam'?"),
         ({"lr": 0}, ValueError, "lr: expected more than 0 and finite, got 0"),
         ({"lr": float("nan")}, ValueError, "lr: expected more than 0 and finite, got nan"),

@@ -234,6 +234,22 @@ def test_a_batch_without_counted_targets_is_passed_over(build):
     assert (net.flat == other.flat).all()
 
 
+@pytest.mark.parametrize("share", [None, 0.25])
+def test_without_a_batch_size_all_sequences_are_one_batch(share, build):
+    x, y = data(B=40)
+    nets = [network() for _ in range(2)]
+    options = {"epochs": 3, "validation": share, "rng": 0}
+    sizes = (None, 30 if share else 40)
+    histories = [
+        net.fit(x, y, batch_size=size, **options) for net, size in zip(nets, sizes, strict=True)
+    ]
+    assert (histories[0].loss == histories[1].loss).all()
+    assert (nets[0].flat == nets[1].flat).all()
+    other = network()
+    other.fit(x, y, batch_size=20, **options)
+    assert (other.flat != nets[0].flat).any()
+
+
 def test_a_token_network_learns_to_spot_a_word(build):
     rng = np.random.default_rng(0)
     x = [rng.integers(0, 50, n) for n in rng.integers(3, 12, 400)]

@@ -25,7 +25,7 @@ def fit(
     y: npt.ArrayLike,
     *,
     epochs: int,
-    batch_size: int = 32,
+    batch_size: int | None = 32,
     optimizer: str = "adam",
     lr: float | Schedule | Callable[[int], float] = 0.01,
     momentum: float = 0.9,
@@ -63,8 +63,8 @@ def fit(
         As for `loss`.
     epochs : int
         Passes over the sequences.
-    batch_size : int
-        Sequences per update; the last batch of an epoch may be smaller.
+    batch_size : int, optional
+        Sequences per update; the last batch of an epoch may be smaller. None: all of them.
     optimizer : {"adam", "adamw", "rmsprop", "sgd", "momentum", "nesterov", "lion"}
         Update rule, in PyTorch's formulas. "lion" [3]_ takes steps of the same length for every
         parameter and needs a learning rate about ten times smaller than "adam".

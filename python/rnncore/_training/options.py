@@ -20,6 +20,9 @@ from rnncore._training.ties import (
 from rnncore._types import Array
 from rnncore.schedules import Schedule
 
+#: As batch_size: more sequences than there are in any fit, all in one update.
+ALL = 2**31 - 1
+
 
 class Options(NamedTuple):
     """The arguments of a fit, checked."""
@@ -66,7 +69,7 @@ def checked_options(
     check_equal(ties, model, model.flat)
     free = free_parameters(freeze, model)
     settings = {
-        "batch_size": check.whole("batch_size", batch_size, 1),
+        "batch_size": ALL if batch_size is None else check.whole("batch_size", batch_size, 1),
         "optimizer": check.choice("optimizer", optimizer, core.OPTIMISERS),
         "lr": rate_settings(lr, epochs),
         "momentum": check.number("momentum", momentum, 0, 1, above=False),
