@@ -19,7 +19,7 @@ TOKENS = np.zeros((4, 5), int)
 # x, options of the call, error, text
 INPUTS = [
     (np.zeros((4, 5)), {}, ValueError, "x: expected (batch, time, 3), got (4, 5) of float64"),
-    (np.zeros((5, 3)), {}, ValueError, "write x[None] for one sequence of 5 steps"),
+    (np.zeros((5, 3)), {}, ValueError, "x: expected (batch, time, 3), got (5, 3) of float64; write x[None] for one sequence of 5 steps"),
     (np.zeros((4, 5, 2)), {}, ValueError, "x: expected (batch, time, 3), got (4, 5, 2)"),
     (np.zeros((1, 4, 5, 3)), {}, ValueError, "x: expected (batch, time, 3), got (1, 4, 5, 3)"),
     (0.0, {}, ValueError, "x: expected (batch, time, 3), got ()"),
@@ -32,7 +32,7 @@ INPUTS = [
     ([[0, 1], X[0]], {}, ValueError, "x[1]: expected (time, 3), or in every sequence (time,) integer"),
     ([X[0], [0, 1]], {}, ValueError, "x[1]: expected (time, 3), got (2,)"),
     ([[[1, 2], [3]]], {}, ValueError, "x[0]: expected an array, got a list"),
-    (np.array([["a"]]), {}, TypeError, "x: expected real numbers, got dtype <U1"),
+    (np.array([["a"]]), {}, TypeError, "x: expected real numbers, got dtype <U1; np.unique(names, return_inverse=True)[1] numbers names"),
     (X.astype(complex), {}, TypeError, "x: expected real numbers, got dtype complex128"),
     (X.astype(object), {}, TypeError, "x: expected real numbers, got dtype object"),
     (None, {}, TypeError, "x: expected real numbers, got dtype object"),
@@ -78,6 +78,7 @@ def test_bad_sequences(x, options, error, text):
 # loss, readout, y, error, text
 TARGETS = [
     ("mse", "last", np.zeros(3), ValueError, "y: expected (4, 2), got (3,)"),
+    ("bce", "last", np.zeros(4, int), ValueError, "y: expected (4, 2), got (4,); for class numbers take loss=\"cross_entropy\", for one answer output_size=1"),
     ("mse", "last", np.zeros((4, 1)), ValueError, "y: expected (4, 2), got (4, 1)"),
     ("mse", "all", np.zeros((4, 5)), ValueError, "y: expected (4, 5, 2), got (4, 5)"),
     ("mse", "last", np.full((4, 2), "a"), TypeError, "y: expected real numbers, got dtype <U1"),
@@ -88,7 +89,7 @@ TARGETS = [
     ("bce", "last", put(np.zeros((4, 2)), (0, 1), np.nan), ValueError, "y: expected finite numbers, got nan at [0, 1]"),
     ("cross_entropy", "last", np.zeros(4), TypeError, "y: expected integer class numbers, got dtype float64"),
     ("cross_entropy", "last", np.zeros((4, 2), int), ValueError, "y: expected (4,), got (4, 2)"),
-    ("cross_entropy", "last", np.array([0, 1, 2, 0]), ValueError, "y: expected classes from 0 to 1, got 2 at [2]"),
+    ("cross_entropy", "last", np.array([0, 1, 2, 0]), ValueError, "y: expected classes from 0 to 1, got 2 at [2]; output_size is the number of classes"),
     ("cross_entropy", "all", np.full((4, 5), 7), ValueError, "y: expected classes from 0 to 1, got 7 at [0, 0]"),
     ("cross_entropy", "last", np.full(4, -1), ValueError, "y: expected at least one target that counts, got none"),
 ]  # fmt: skip

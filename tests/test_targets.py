@@ -327,6 +327,8 @@ def test_hints_for_one_series():
         net.loss(s, s)
     with pytest.raises(ValueError, match=r"write x\[:, :, None\] for one number per step"):
         net.loss(np.zeros((4, 50)), s)
+    with pytest.raises(ValueError, match=r"write x\[i\]\[:, None\] for one number per step"):
+        net.loss([s, s[:30]], [s, s[:30]])
 
 
 def test_hints_for_the_other_read_out():

@@ -118,7 +118,11 @@ def array(name: str, value: Any) -> Array:
         except Exception as error:  # raised by the object itself when numpy converted it
             raise TypeError(f"{name}: expected an array, got {kind(value)}{why(error)}") from error
     if result.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected real numbers, got dtype {result.dtype}")
+        hint = "; np.unique(names, return_inverse=True)[1] numbers names"
+        raise TypeError(
+            f"{name}: expected real numbers, got dtype {result.dtype}"
+            f"{hint if result.dtype.kind in 'US' else ''}"
+        )
     return result
 
 

@@ -109,10 +109,8 @@ class Inputs:
                 hint = "; write x[:, :, None] for one number per step"
             elif x.ndim == 1 and width == 1:
                 hint = f"; write x[None, :, None] for one sequence of {len(x)} steps"
-            raise ValueError(
-                f"x: expected (batch, time, {width}), got {x.shape}{hint}"
-                f"{' of ' + str(x.dtype) if x.ndim == 2 else ''}"
-            )
+            dtype = f" of {x.dtype}" if x.ndim == 2 else ""
+            raise ValueError(f"x: expected (batch, time, {width}), got {x.shape}{dtype}{hint}")
         self.count, self.time = x.shape[:2]
         if self.count == 0 or self.time == 0:
             what = "sequence" if self.count == 0 else "time step"
@@ -135,9 +133,11 @@ class Inputs:
             if row.ndim and len(row) == 0:
                 raise ValueError(f"x[{s}]: expected at least 1 time step, got shape {row.shape}")
             if tokens and (row.ndim != 1 or row.dtype.kind not in "iu"):
+                one = width == 1 and row.ndim == 1
                 raise ValueError(
                     f"x[{s}]: expected (time, {width}), or in every sequence (time,) "
                     f"integer tokens, got {row.shape} of {row.dtype}"
+                    f"{'; write x[i][:, None] for one number per step' if one else ''}"
                 )
             if not tokens and (row.ndim != 2 or row.shape[1] != width):
                 raise ValueError(f"x[{s}]: expected (time, {width}), got {row.shape}")

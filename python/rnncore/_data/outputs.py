@@ -83,7 +83,13 @@ def wrong_shape(inputs: Inputs, name: str, values: Array, expected: list[tuple[i
         hint = '; with readout="all" a network has an output at every step'
     elif inputs.spec.every_step and values.shape in [(inputs.count,), (inputs.count, 1)]:
         hint = '; with readout="last" a network has one output per sequence'
+    elif name == "y" and values.shape == (inputs.count,) and is_of(inputs, "bce"):
+        hint = '; for class numbers take loss="cross_entropy", for one answer output_size=1'
     check.same_shape(name, values, *expected, hint=hint)
+
+
+def is_of(inputs: Inputs, loss: str) -> bool:
+    return inputs.spec.loss is not None and inputs.spec.loss.name == loss
 
 
 def targets(inputs: Inputs, y: Any, target_mask: Any = None, sample_weight: Any = None) -> Targets:
@@ -310,7 +316,10 @@ def explain(inputs: Inputs, y: Any, target_mask: Any = None, sample_weight: Any 
     if classes is not None:
         by_step = spec.every_step and inputs.listed
         values = inputs.padded(classes) if by_step else classes.reshape(counts.shape)
-        check.within("y", "classes", values, 0, spec.outputs - 1, counts)
+        try:
+            check.within("y", "classes", values, 0, spec.outputs - 1, counts)
+        except ValueError as error:
+            raise ValueError(f"{error}; output_size is the number of classes") from None
     elif not loss.classes:  # of probabilities of classes, `targets` has checked all
         assert target is not None
         values = shaped(inputs, target)
