@@ -151,7 +151,9 @@ class Sweep:
         """
         values = np.asarray(self[by], float)
         if not np.isfinite(values).any():
-            raise ValueError(f"by: expected a column with numbers, got {by!r}, which has none")
+            asked = {"validation_loss": "inner= or validation=", "test_loss": "folds="}
+            hint = f"; a sweep with {asked[by]} has them" if by in asked else ""
+            raise ValueError(f"by: expected a column with numbers, got {by!r}, which has none{hint}")
         ranked = np.where(np.isnan(values), np.inf, values)
         per = [per] if isinstance(per, str) else list(per)
         if not per:
