@@ -1,5 +1,6 @@
 """Every example in a docstring, in docs/ and in the README runs and prints what it says."""
 
+import ast
 import doctest
 import pkgutil
 import re
@@ -73,14 +74,22 @@ def test_dialogues_of_pages(page, tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("page", [page for page in PAGES if code(page)], ids=lambda page: page.stem)
 def test_code_of_pages(page, tmp_path, monkeypatch, capsys):
-    """From top to bottom, in an empty folder; then what ``CHECKS`` says of what it defines."""
+    """From top to bottom, in an empty folder: in tutorials and how-to pages, the comment beside a
+    line begins with what that line prints. Then what ``CHECKS`` says of what the page defines."""
     need_what_is_imported(page)
     monkeypatch.chdir(tmp_path)
-    names = {}
+    names, everything = {}, ""
     for block in code(page):
-        exec(compile(block, page.name, "exec"), names)
+        lines = block.splitlines()
+        for statement in ast.parse(block).body:
+            exec(compile(ast.Module([statement], []), page.name, "exec"), names)
+            printed = capsys.readouterr().out
+            everything += printed
+            shown = re.fullmatch(r"print\(.*\) +# (.*)", lines[statement.end_lineno - 1])
+            if shown and page.parent.name in ("tutorials", "howto"):
+                assert shown[1].startswith(printed.strip()), lines[statement.end_lineno - 1]
     if page.stem in CHECKS:
-        CHECKS[page.stem](names, page, capsys.readouterr().out)
+        CHECKS[page.stem](names, page, everything)
 
 
 def test_readme(tmp_path, monkeypatch):
