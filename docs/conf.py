@@ -66,10 +66,8 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "write_computation_times": False,
     "show_memory": False,
-    "plot_gallery": "True",
     "abort_on_example_error": True,
-    "image_scrapers": ("matplotlib",),
-    "copyfile_regex": r".*\.md",
+    "thumbnail_size": (440, 300),
 }
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 

@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import inspect
 import pkgutil
 import re
 from importlib import import_module
@@ -229,3 +230,20 @@ def test_public_methods_have_examples():
         if callable(method) and not name.startswith("_"):
             assert method.__doc__, name
             assert ">>>" in method.__doc__, name
+
+
+def test_the_reference_has_every_public_name():
+    pages = "".join(path.read_text("utf-8") for path in ROOT.glob("docs/reference/*.rst"))
+    listed = set(re.findall(r"^\.\. auto\w+:: (?:rnncore\.)?(\S+)", pages, re.M))
+    assert set(rnncore.__all__) - {"__version__"} <= listed
+    of_networks = {name for name in dir(rnncore.RNN) if not name.startswith("_")} | {"__call__"}
+    assert {f"RNN.{name}" for name in of_networks} <= listed
+    for name in {path.stem for path in Path(rnncore.__path__[0]).glob("[a-z]*.py")}:
+        assert name in listed or name == "population", f"the module rnncore.{name}"
+
+
+def test_networks_list_all_their_parameters():
+    for cls in rnncore.RNN, rnncore.LSTM, rnncore.GRU, rnncore.MGU:
+        named = set(re.findall(r"^ *(\w+) : ", cls.__doc__, re.M))
+        assert set(inspect.signature(cls).parameters) <= named, cls
+        assert "As for" not in cls.__doc__
