@@ -102,6 +102,7 @@ def to_pages(app, name, source):
     up = "../" * name.count("/")
     for file, page in ELSEWHERE.items():
         source[0] = source[0].replace(f"]({up}../{file}", f"]({up}{page}")
+    source[0] = source[0].replace(f"]({up}../examples/gallery/)", f"]({up}gallery/index.rst)")
     pattern = re.escape(f"]({up}../examples/gallery/") + r"(\w+)\.py"
     source[0] = re.sub(pattern, rf"]({up}gallery/\1.rst", source[0])
 

@@ -44,7 +44,7 @@ for name, flow in flows.items():
     axis.semilogy(np.arange(T + 1), flow.state_norms / flow.state_norms[-1], label=name)
 axis.axhline(0.01, color="0.7", lw=0.8, zorder=0)
 axis.set(xlabel="time step t", ylabel="|dL/dh_t| / |dL/dh_T|", ylim=(1e-12, 1e6))
-axis.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
+axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%

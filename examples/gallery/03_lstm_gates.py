@@ -44,8 +44,8 @@ names = {"i": "input gate", "f": "forget gate", "o": "output gate"}
 for gate, name in names.items():
     below.plot(layer.gates[gate][0, :, unit], label=name)
 below.plot(layer.cell[0, :, unit], color="black", lw=1, label="memory c")
-below.legend(frameon=False, fontsize=8, ncols=4)
-below.set(xlabel="time step")
+below.set(xlabel="time step", ylim=(-0.6, 1.4))
+below.legend(frameon=False, fontsize=8, ncols=4, loc="upper right")
 for axis in (above, below):
     for t in mark[0].nonzero()[0]:
         axis.axvline(t, color="0.85", zorder=0)

@@ -56,6 +56,6 @@ axis.fill_between(years[known:], low, high, color="tab:orange", alpha=0.2, lw=0,
 axis.fill_between(years[known:], lower, upper, color="tab:orange", alpha=0.4, lw=0, label="half")
 axis.plot(years[known:], middle, color="tab:red", label="forecast")
 axis.axvline(years[known] - 0.5, color="0.7", lw=0.8)
-axis.set(xlabel="year", ylabel="sunspot number")
-axis.legend(frameon=False, ncols=4, fontsize=8)
+axis.set(xlabel="year", ylabel="sunspot number", ylim=(0, 230))
+axis.legend(frameon=False, ncols=4, fontsize=8, loc="upper right")
 plt.show()
