@@ -19,7 +19,7 @@ def folds_of(
     """The pairs (train, test) of numbers of sequences that `given` divides `which` into: a number
     of folds, a splitter of scikit-learn, or pairs, whose numbers are of `everything`."""
     if is_count(given):
-        return list(contiguous(check.whole(name, given, 2), which, groups, name))
+        return list(by_turns(check.whole(name, given, 2), which, groups, name))
     of_groups = None if groups is None else groups[which]
     if hasattr(given, "split"):
         targets = targets_of(y, which)
@@ -71,7 +71,7 @@ def checked(name: str, pair: Any, numbers: Array, count: int, among: Array) -> P
     return result[0], result[1]
 
 
-def contiguous(k: int, which: Array, groups: Array | None, name: str) -> Iterator[Pair]:
+def by_turns(k: int, which: Array, groups: Array | None, name: str) -> Iterator[Pair]:
     """k folds: sequence (or group) i is in fold i modulo k, so that all cover the whole time."""
     labels = np.arange(len(which))
     if groups is not None:

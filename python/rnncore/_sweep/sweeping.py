@@ -58,9 +58,9 @@ def sweep(
     subjects : array_like, optional
         Whose each sequence is, (B,): each subject is fitted on its own.
     folds : int, splitter or iterable, optional
-        How sequences are held out for testing: a number of folds, an object with scikit-learn's
-        ``split(X, y, groups)``, or pairs (train, test) of numbers of sequences. Numbers and
-        splitters divide the sequences of each subject.
+        How sequences are held out for testing: a number of folds k, where sequence (or group) i is
+        in fold i modulo k; an object with scikit-learn's ``split(X, y, groups)``; or pairs (train,
+        test) of numbers of sequences. Numbers and splitters divide the sequences of each subject.
     inner : int, splitter or iterable, optional
         Likewise, what of the training sequences is held out for the validation loss, which decides
         when to stop (``patience``) and which network is chosen. Without it ``validation`` may be a
