@@ -201,6 +201,12 @@ def test_links_between_pages():
             assert not part or part in headings(path), f"{page.name} links to {link}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_line_is_lost(page):
+    """MyST takes a line that begins with a percent sign for a comment."""
+    assert not re.search(r"^%", page.read_text("utf-8"), re.M)
+
+
 def test_files_named_in_documents_exist():
     folders = "rnncore", "python", "tests", "tools", "examples", "benchmarks"
     there = ["/setup.py"] + [
