@@ -167,9 +167,13 @@ def test_what_a_table_does_not_have():
     found = rc.sweep(rc.GRU, *data(), hidden_size=1, **FIXED)
     with pytest.raises(ValueError, match=r"column: expected one of .*test_loss"):
         found["tset_loss"]
-    with pytest.raises(ValueError, match="got 'test_loss', which has none; a sweep with folds= has"):
+    with pytest.raises(
+        ValueError, match="got 'test_loss', which has none; a sweep with folds= has"
+    ):
         found.best("test_loss")
-    with pytest.raises(ValueError, match="'validation_loss', which has none; a sweep with inner= or"):
+    with pytest.raises(
+        ValueError, match="'validation_loss', which has none; a sweep with inner= or"
+    ):
         found.compare()
     with pytest.raises(ValueError, match="folds: expected a sweep with folds="):
         found.test_losses(0)

@@ -153,7 +153,9 @@ class Sweep:
         if not np.isfinite(values).any():
             asked = {"validation_loss": "inner= or validation=", "test_loss": "folds="}
             hint = f"; a sweep with {asked[by]} has them" if by in asked else ""
-            raise ValueError(f"by: expected a column with numbers, got {by!r}, which has none{hint}")
+            raise ValueError(
+                f"by: expected a column with numbers, got {by!r}, which has none{hint}"
+            )
         ranked = np.where(np.isnan(values), np.inf, values)
         per = [per] if isinstance(per, str) else list(per)
         if not per:
