@@ -110,9 +110,9 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
 
 cdef inline bint suits_units(const Plan* plan, Py_ssize_t count) noexcept nogil:
     """Whether so few sequences are worked on one by one, with units in lanes, rather than side by
-    side: where that was measured to be faster (docs/project/performance.md). One always is; several only
-    where their units fill vectors, and where they do not read large weights as often as there are
-    sequences."""
+    side: where that was measured to be faster (docs/project/performance.md). One always is; several
+    only where their units fill vectors, and where they do not read large weights as often as there
+    are sequences."""
     if is_scalar(plan) or plan.masked or plan.net.skip or plan.term:
         return False
     if plan.net.dropout > 0:
