@@ -12,6 +12,7 @@ from rnncore import __version__
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("KERAS_BACKEND", "torch" if find_spec("torch") else "jax")
 
 project = "rnncore"
 author = "The rnncore developers"
