@@ -46,7 +46,7 @@ autodoc_default_options = {  # what scikit-learn adds to every estimator
 }
 autodoc_mock_imports = [
     name
-    for name in ("torch", "sklearn", "onnx", "keras", "h5py", "aeon", "sktime")
+    for name in ("torch", "sklearn", "joblib", "onnx", "keras", "h5py", "aeon", "sktime")
     if not find_spec(name)
 ]
 autosummary_generate = False
