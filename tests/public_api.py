@@ -2,10 +2,10 @@
 
     python tests/public_api.py          writes tests/public_api.txt anew
 
-A module's public names are those of its ``__all__``. Of a class, what classes of this package define
-is listed, not what it inherits from another one; attributes are those that its docstring lists, and
-of estimators the options of the constructor. Types are left out: they are what mypy checks. A module
-that needs a package which is not installed keeps the lines that it has in the file.
+A module's public names are those of its ``__all__``. Of a class, what classes of this package
+define is listed, not what it inherits from another one; attributes are those that its docstring
+lists, and of estimators the options of the constructor. Types are left out: they are what mypy
+checks. A module that needs a package which is not installed keeps its lines in the file.
 """
 
 from __future__ import annotations
