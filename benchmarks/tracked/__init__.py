@@ -1,0 +1,1 @@
+"""What is tracked over commits: calls whose times asv takes and whose instructions are counted."""
