@@ -56,7 +56,7 @@ def test_times_are_measured_for_asv(script):
     timed = times.Times()
     timed.setup(times.Times.params[0])
     timed.time_call(times.Times.params[0])
-    assert times.Ratios().track_train_step((1, 3, 4, 5)) > 0
+    assert times.Ratios().track_train_step("1, 3, 4, 5") > 0
     options = json.loads((FOLDER.parent / "asv.conf.json").read_text("utf-8"))
     assert (FOLDER.parent / options["benchmark_dir"]).samefile(FOLDER / "tracked")
 

@@ -29,14 +29,14 @@ class Ratios:
     Both are slowed down by whatever else runs, so the ratio tells more on a shared machine.
     """
 
-    params = ((1, 3, 32, 50), (16, 8, 32, 50), (64, 32, 32, 50))
+    params = ("1, 3, 32, 50", "16, 8, 32, 50", "64, 32, 32, 50")
     param_names = ("H, D, B, T",)
     rounds = 15
     unit = "times numpy's products"
 
     def track_train_step(self, sizes):
-        H, D, B, T = sizes
-        ours = gradient(rc.RNN, *sizes)
+        H, D, B, T = (int(size) for size in sizes.split(","))
+        ours = gradient(rc.RNN, H, D, B, T)
         w, u = np.ones((H, D + H), np.float32), np.ones((D + H, B), np.float32)
         da = np.ones((H, B), np.float32)
 
