@@ -77,6 +77,7 @@ html_theme = "furo"
 html_title = "rnncore"
 pygments_style, pygments_dark_style = "a11y-high-contrast-light", "monokai"
 html_static_path = ["_static"]
+html_extra_path = ["llms.txt"]
 html_css_files = ["site.css"]
 html_js_files = [("versions.js", {"defer": "defer"})]
 html_math_renderer = "mathml"

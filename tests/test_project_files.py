@@ -60,3 +60,29 @@ def test_forms_have_what_they_need(path):
     names = [part["id"] for part in asked]
     assert len(set(names)) == len(names)
     assert all(part["attributes"]["label"] for part in asked)
+
+
+def test_pages_and_names_of_llms_txt_exist():
+    text = (ROOT / "docs" / "llms.txt").read_text("utf-8")
+    pages = re.findall(r"\]\(([\w/]+)\.html\)", text)
+    assert len(pages) == len(set(pages)) == text.count("](")
+    for page in pages:
+        assert any((ROOT / "docs" / f"{page}.{kind}").exists() for kind in ("md", "rst")), page
+    for name in re.findall(r"\brc\.(\w+)", text):
+        assert hasattr(rnncore, name), name
+    for name in re.findall(r"\bnet\.(\w+)", text):
+        assert hasattr(rnncore.RNN, name), name
+
+
+def test_how_to_pages_are_in_llms_txt():
+    text = (ROOT / "docs" / "llms.txt").read_text("utf-8")
+    for folder in ("tutorials", "howto", "explanation"):
+        for page in (ROOT / "docs" / folder).glob("*.md"):
+            assert page.stem == "index" or f"({folder}/{page.stem}.html)" in text, page
+
+
+def test_links_of_the_changes_and_policies_lead_somewhere():
+    for name in ("CHANGELOG.md", "SECURITY.md", "README.md", "CONTRIBUTING.md"):
+        for link in re.findall(r"\]\(([^)#]+)[)#]", (ROOT / name).read_text("utf-8")):
+            path = link.removeprefix("https://github.com/rnncore/rnncore/blob/main/")
+            assert path.startswith("https://") or (ROOT / path).exists(), f"{name}: {link}"
