@@ -14,7 +14,7 @@ FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 #: Each imports only from those before it, apart from modules of its own.
 ORDER = [
-    "_types", "_version", "_checks", "_runtime", "schedules", "_model", "_storage",
+    "_types", "_version", "_html", "_checks", "_runtime", "schedules", "_model", "_storage",
     "_data", "_calls", "_diagnostics", "_training", "_networks", "_population",
     "population", "_sweep", "_dynamics", "dynamics", "__init__", "_export", "export", "_torch",
     "torch", "_sklearn", "sklearn", "aeon", "sktime", "_onnx", "onnx", "_keras", "keras", "_demo",

@@ -14,6 +14,7 @@
 # functions that are called later may refer to others). tests/test_layout.py checks it.
 #
 #     _types _version    types that signatures have in common; the version
+#     _html              pieces of what notebooks show
 #     _checks            checks of arguments, and their errors
 #     _runtime           the build of the compiled core in use; threads a call may use
 #     schedules          learning rates

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rnncore._checks import arguments as check
 from rnncore._model.model import Model
 from rnncore._model.parameters import total
+from rnncore._networks import summary
 from rnncore._networks.network import Network
 from rnncore._population import fitting, running
 from rnncore._population.history import PopulationHistory
@@ -117,6 +118,10 @@ class Population:
     def __repr__(self) -> str:
         inner = repr(self._like).split("  #")[0]
         return f"Population of {len(self)} {inner}  # {self._flat.shape[1]} parameters each"
+
+    def _repr_html_(self) -> str:
+        title = f"Population of {len(self)} {self.kind.__name__}"
+        return summary.described(self._like._model, title, len(self))
 
     def __iter__(self) -> Iterator[Network]:
         return (self[m] for m in range(len(self)))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore._checks import arguments as check
-from rnncore._diagnostics import state_plots
+from rnncore._diagnostics import state_plots, summaries
 from rnncore._diagnostics.least_speed import least_speed
 from rnncore._diagnostics.step_map import StepMap, repeated
 from rnncore._model.model import HasModel
@@ -67,12 +67,25 @@ class FixedPoints:
         return len(self.points)
 
     def __repr__(self) -> str:
-        counts = [(kind, int((self.stability == kind).sum())) for kind in KINDS]
-        parts = ", ".join(f"{count} {kind}" for kind, count in counts if count)
-        lines = [f"FixedPoints({parts or 'none found'})"]
+        lines = [f"FixedPoints({self._counts()})"]
         if len(self):
             lines.append("  kind      speed    largest eigenvalue   state")
-        for k in range(min(len(self), 20)):
+        lines += [f"  {a:<9} {b:<8} {c:<20} {d}" for a, b, c, d in self._rows(20)]
+        if len(self) > 20:
+            lines.append(f"  and {len(self) - 20} more")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return summaries.fixed_points(self, self._counts(), self._rows(20))
+
+    def _counts(self) -> str:
+        counts = [(kind, int((self.stability == kind).sum())) for kind in KINDS]
+        return ", ".join(f"{count} {kind}" for kind, count in counts if count) or "none found"
+
+    def _rows(self, most: int) -> list[tuple[str, str, str, str]]:
+        """Stability, speed, eigenvalue and state of the first points, as text."""
+        rows = []
+        for k in range(min(len(self), most)):
             state = " ".join(f"{v:7.4f}" for v in self.points[k, :6].round(4) + 0.0)
             more = " ..." if self.points.shape[1] > 6 else ""
             value = self.eigenvalues[k, 0]
@@ -80,10 +93,8 @@ class FixedPoints:
                 "" if value.imag == 0 else f" at {degrees(value):.3g} deg"
             )
             size = "-" + size if value.imag == 0 and value.real < 0 else size
-            lines.append(f"  {self.stability[k]:<9} {self.speed[k]:<8.2g} {size:<20} {state}{more}")
-        if len(self) > 20:
-            lines.append(f"  and {len(self) - 20} more")
-        return "\n".join(lines)
+            rows.append((str(self.stability[k]), f"{self.speed[k]:.2g}", size, state + more))
+        return rows
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the points, with their stability: for a state of one number on the curve of how it

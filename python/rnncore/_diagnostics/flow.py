@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore._data.inputs import Inputs
+from rnncore._diagnostics import summaries
 from rnncore._diagnostics.jacobians import jacobians_of, products_of
 from rnncore._diagnostics.norms import norms_of, radii_of
 from rnncore._diagnostics.remedies import remedies
@@ -36,6 +37,8 @@ class GradientFlow:
     ----------
     steps : int
         T, of the longest sequence.
+    every_step : bool
+        Whether there is an output, and so a loss, at every step.
     loss : float or None
         None if ``dy`` was given: only the caller then knows the loss.
     terms : dict of str to ndarray
@@ -92,6 +95,7 @@ class GradientFlow:
         self.steps = int(self._lengths.max())
         terms = terms_of(model, inputs, self._lengths, given, dy, last_only=False)
         self.loss = terms.loss if dy is None else None
+        self.every_step = model.spec.every_step
         sizes = [values.size for values in model.parameters.values()]
         starts = np.cumsum([0, *sizes[:-1]]).tolist()
         self.terms = {
@@ -100,9 +104,7 @@ class GradientFlow:
         }
         norms = norms_by_parameter(terms.values, starts)
         self.norms = dict(zip(model.parameters, norms.T, strict=True))
-        if (
-            model.spec.every_step
-        ):  # the rest says how far back gradients reach, not where losses are
+        if self.every_step:  # the rest says how far back gradients reach, not where losses are
             terms = terms_of(model, inputs, self._lengths, given, dy, last_only=True)
             norms = norms_by_parameter(terms.values, starts)
         self.state_norms = terms.state_norms
@@ -213,6 +215,9 @@ class GradientFlow:
             f"{self.factor:.3g} per step)"
         )
 
+    def _repr_html_(self) -> str:
+        return summaries.flow(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything but the terms and Jacobians, as plain lists and numbers."""
         return {
@@ -248,7 +253,7 @@ class GradientFlow:
         """
         from rnncore._diagnostics import plots
 
-        note = "of the last step's loss alone" if self._model.spec.every_step else None
+        note = "of the last step's loss alone" if self.every_step else None
         return plots.flow(self, axes, note)
 
 

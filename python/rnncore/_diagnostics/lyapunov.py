@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rnncore._checks import arguments as check
 from rnncore._data.inputs import as_index
-from rnncore._diagnostics import state_plots
+from rnncore._diagnostics import state_plots, summaries
 from rnncore._diagnostics.step_map import MOST_NUMBERS, StepMap
 from rnncore._model.model import HasModel
 from rnncore._types import Array
@@ -40,8 +40,13 @@ class Lyapunov:
         self.states = states
 
     def __repr__(self) -> str:
-        shown = np.array2string(self.exponents, precision=4, threshold=8, edgeitems=3)
+        shown = np.array2string(
+            self.exponents, precision=4, threshold=8, edgeitems=3, prefix="Lyapunov("
+        )
         return f"Lyapunov({shown} per step, from {len(self.running)} steps)"
+
+    def _repr_html_(self) -> str:
+        return summaries.lyapunov(self)
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the exponents from the steps so far, by which to see whether there were enough; of

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rnncore._calls.running import forward
 from rnncore._data.inputs import Inputs
+from rnncore._diagnostics import summaries
 from rnncore._model.cells import CANDIDATES
 from rnncore._model.model import HasModel, Model
 from rnncore._types import Array
@@ -34,6 +35,13 @@ class Trace(NamedTuple):
     hidden: Array
     gates: dict[str, Array]
     cell: Array | None
+
+    def __repr__(self) -> str:
+        names = ", ".join(summaries.parts_of(self))
+        return f"Trace({names}: {self.hidden.shape} of {self.hidden.dtype})"
+
+    def _repr_html_(self) -> str:
+        return summaries.trace(self)
 
 
 def trace(

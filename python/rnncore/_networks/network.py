@@ -27,6 +27,7 @@ from rnncore._model.cells import Cell
 from rnncore._model.configuration import checked
 from rnncore._model.initial import Init
 from rnncore._model.model import Model
+from rnncore._networks import summary
 from rnncore._storage import saving, to_torch
 from rnncore._training import fitting, objectives, online, stepping
 from rnncore._types import Array
@@ -96,6 +97,9 @@ class Network:
     prune = pruning.prune
     save = saving.save
     to_torch = to_torch.to_torch
+
+    # In notebooks
+    _repr_html_ = summary._repr_html_
 
     def __init__(
         self,

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from rnncore._html import pieces
+from rnncore._html.curves import Curve, curves
 from rnncore._training.history import finite_or_none
 from rnncore._types import Array
 
@@ -82,19 +84,49 @@ class PopulationHistory:
         values = of[np.maximum(at, 1) - 1, np.arange(len(at))] if len(self) else np.zeros(len(at))
         return np.where(at > 0, values, np.nan)
 
-    def __repr__(self) -> str:
-        members = len(self.epochs)
-        why = ", ".join(
+    @property
+    def _what(self) -> str:
+        """What `best` has."""
+        return "loss" if self.validation is None else "best validation"
+
+    def _reasons(self) -> str:
+        return ", ".join(
             f"{(self.stopped == reason).sum()} {reason}"
             for reason in REASONS[1:]
             if (self.stopped == reason).any()
         )
-        best = self.best
-        text = f"PopulationHistory({members} members, {self.epochs.sum()} epochs in all ({why})"
+
+    def __repr__(self) -> str:
+        members, best = len(self.epochs), self.best
+        text = (
+            f"PopulationHistory({members} members, {self.epochs.sum()} epochs in all "
+            f"({self._reasons()})"
+        )
         if np.isfinite(best).any():
-            what = "loss" if self.validation is None else "best validation"
-            text += f", median {what} {np.nanmedian(best):.4g}"
+            text += f", median {self._what} {np.nanmedian(best):.4g}"
         return f"{text}, {self.seconds:.3g} s)"
+
+    def _repr_html_(self) -> str:
+        found = self.best[np.isfinite(self.best)]
+        spread = None
+        if len(found):
+            least, middle, most = (pieces.number(np.quantile(found, q)) for q in (0, 0.5, 1))
+            spread = f"{self._what} {least} to {most}, median {middle}"
+        values = self.loss if self.validation is None else self.validation
+        epochs = np.arange(1, len(self) + 1)
+        shown = [
+            Curve(name, epochs, row)
+            for name, row in zip(("median", "10 %", "90 %"), quantiles(values), strict=True)
+        ]
+        what = "loss" if self.validation is None else "validation"
+        return pieces.box(
+            f"History of {pieces.plural(len(self.epochs), 'member')}",
+            pieces.facts(spread, f"ended by {self._reasons()}"),
+            pieces.facts(
+                f"{pieces.number(int(self.epochs.sum()))} epochs in all", f"{self.seconds:.3g} s"
+            ),
+            curves(shown, "epoch", what) if len(self) else "",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain lists and numbers, for JSON or a table. Numbers that are not finite,
@@ -119,3 +151,14 @@ class PopulationHistory:
             "stopped": self.stopped.tolist(),
             "seconds": self.seconds,
         }
+
+
+def quantiles(values: Array) -> Array:
+    """The median and the 10 % and 90 % quantiles over the members that an epoch has finite numbers
+    of, (3, epochs); NaN where there is none."""
+    result = np.full((3, len(values)), np.nan)
+    for row, numbers in enumerate(values):
+        finite = numbers[np.isfinite(numbers)]
+        if len(finite):
+            result[:, row] = np.quantile(finite, (0.5, 0.1, 0.9))
+    return result

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnncore._checks import arguments as check
+from rnncore._html import pieces
 from rnncore._networks.network import Network
 from rnncore._population.history import PopulationHistory
 from rnncore._population.parts import take
@@ -98,6 +99,28 @@ class Sweep:
 
     def __repr__(self) -> str:
         return f"Sweep({len(self)} fits, columns {', '.join(self.table)})"
+
+    def _repr_html_(self) -> str:
+        """The best rows, of the columns in which they differ."""
+        ranking = [name for name in ("validation_loss", "test_loss", "loss") if self._has(name)]
+        order = np.arange(len(self))
+        if ranking:
+            order = np.argsort(self.table[ranking[0]], kind="stable")  # NaN comes last
+        alike = {n: v[0] for n, v in self.table.items() if len(set(map(str, v))) == 1}
+        heads = [name for name in self.table if name not in alike]
+        rows = [
+            (int(m), *(plain(self.table[name][m]) for name in heads))
+            for m in order[: pieces.MOST_ROWS]
+        ]
+        same = [f"{n} {v}" for n, v in alike.items() if n not in RESULTS or n == "stopped"]
+        return pieces.box(
+            f"Sweep of {pieces.plural(len(self), 'fit')}",
+            pieces.facts(f"best {ranking[0]} first" if ranking else None, *same),
+            pieces.table(["row", *heads], rows, len(self)),
+        )
+
+    def _has(self, name: str) -> bool:
+        return bool(name in self.table and np.isfinite(self.table[name]).any())
 
     def to_pandas(self) -> Any:
         """The table as a pandas DataFrame.
@@ -204,6 +227,11 @@ class Sweep:
                              for part in parts]),
             "count": counts,
         }  # fmt: skip
+
+
+def plain(value: Any) -> Any:
+    """A value of a table as Python has it."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def codes_of(values: Array) -> Array:

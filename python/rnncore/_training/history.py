@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from rnncore._html import pieces
+from rnncore._html.curves import Curve, curves
 from rnncore._types import Array
 
 
@@ -63,6 +65,26 @@ class History:
         elif self.validation is not None:
             text += ", no finite validation"
         return f"{text}, {self.seconds.sum():.3g} s)"
+
+    def _repr_html_(self) -> str:
+        if not len(self):
+            return pieces.box("History", pieces.facts("no epochs"))
+        epochs = np.arange(1, len(self) + 1)
+        shown = [Curve("training", epochs, self.loss)]
+        least = None
+        if self.validation is not None:
+            shown.append(Curve("validation", epochs, self.validation))
+            least = "validation never finite"
+        if self.validation is not None and self.best_epoch is not None:
+            best = pieces.number(self.validation[self.best_epoch - 1])
+            least = f"least validation {best} in epoch {self.best_epoch}"
+        ends = [pieces.number(value) for value in (self.loss[0], self.loss[-1])]
+        return pieces.box(
+            f"History of {pieces.plural(len(self), 'epoch')}",
+            pieces.facts(f"loss {ends[0]} → {ends[1]}", least),
+            pieces.facts(f"ended by {self.stopped}", f"{self.seconds.sum():.3g} s"),
+            curves(shown, "epoch", "loss"),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain lists and numbers, for JSON or a table. Numbers that are not finite,

@@ -1,0 +1,1 @@
+"""Pieces of HTML that notebooks show: tables and small curves."""
