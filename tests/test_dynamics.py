@@ -134,7 +134,7 @@ def test_figures():
 
     figure = dynamics.phase_portrait(network(1), INPUTS).plot(["a", "b", "c"])
     assert [line.get_label() for line in figure.axes[0].lines[:3]] == ["a", "b", "c"]
-    dynamics.phase_portrait(network(1), INPUTS).plot(axes=figure.axes[0])
+    dynamics.phase_portrait(network(1), INPUTS).plot(ax=figure.axes[0])
     for kind, hidden, panels in ((rc.GRU, 1, 1), (rc.GRU, 2, 3), (rc.LSTM, 1, 3)):
         figure = dynamics.flow_field(kind(2, hidden, seed=0), INPUTS).plot(["a", "b", "c"])
         figure.canvas.draw()

@@ -257,7 +257,7 @@ def test_figures(net):
     (ax,) = figure.axes
     drawn = [line for line in ax.lines if line.get_label()[0] != "_"]
     assert sum(len(line.get_xdata()) for line in drawn) == len(found)
-    found.plot(axes=ax)
+    found.plot(ax=ax)
     from matplotlib import pyplot
 
     pyplot.close("all")

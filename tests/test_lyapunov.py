@@ -136,7 +136,7 @@ def test_what_is_shown():
         figure = chaotic(units=3).lyapunov(x).plot()
         figure.canvas.draw()
         assert len(figure.axes[0].lines) == 4
-    chaotic().lyapunov(x).plot(axes=figure.axes[0])
+    chaotic().lyapunov(x).plot(ax=figure.axes[0])
     from matplotlib import pyplot
 
     pyplot.close("all")

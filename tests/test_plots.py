@@ -29,10 +29,10 @@ def test_a_history_is_drawn():
     assert rates.get_ylabel() == "learning rate"
     assert rates.get_xlabel() == "epoch"
     assert len(losses.lines) == 3
-    with pytest.raises(ValueError, match="axes: expected 3 axes"):
-        history.plot(axes=[losses])
+    with pytest.raises(ValueError, match="ax: expected 3 axes"):
+        history.plot(ax=[losses, norms])
     figure.clf()
-    assert history.plot(axes=figure.subplots(3)) is figure
+    assert history.plot(ax=figure.subplots(3)) is figure
     pyplot.close(figure)
 
 

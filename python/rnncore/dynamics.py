@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore._checks import arguments as check
-from rnncore._diagnostics import fields, plots
+from rnncore._diagnostics import drawing, fields
 from rnncore._diagnostics.fields import Field
 from rnncore._diagnostics.fixed_points import FixedPoints
 from rnncore._dynamics.choices import check_network, chooses
@@ -56,7 +56,7 @@ class Portrait(NamedTuple):
     change: Array
     learning_rate: Array
 
-    def plot(self, labels: Any = None, axes: Any = None) -> Any:
+    def plot(self, labels: Any = None, ax: Any = None) -> Any:
         """Draw the change of the logit against the logit, a line for each input.
 
         Needs matplotlib.
@@ -65,7 +65,7 @@ class Portrait(NamedTuple):
         ----------
         labels : sequence of str, optional
             Names of the inputs.
-        axes : matplotlib axes, optional
+        ax : matplotlib axes, optional
             Where to draw. If not given, a new figure is made.
 
         Returns
@@ -76,16 +76,16 @@ class Portrait(NamedTuple):
         --------
         >>> figure = portrait.plot(["lost", "won"])  # doctest: +SKIP
         """
-        (ax,) = plots.panels(axes, (2.6,))
+        (ax,) = drawing.panels(ax, (2.6,))
         for i, change in enumerate(self.change):
             label = None if labels is None else labels[i]
-            colour, style = plots.COLOURS[i % 4], ("-", "--", "-.", ":")[i % 4]
+            colour, style = drawing.COLOURS[i % 4], ("-", "--", "-.", ":")[i % 4]
             ax.plot(self.logit, change, style, color=colour, label=label)
         ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
-        ax.set_xlabel("logit")
-        ax.set_ylabel("change of the logit")
+        ax.set_xlabel("logit", fontsize=8)
+        drawing.tidy(ax, "change of the logit")
         if labels is not None:
-            ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+            drawing.legend_above(ax)
         return ax.figure
 
 

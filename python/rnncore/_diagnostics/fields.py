@@ -34,7 +34,7 @@ class Field(NamedTuple):
     change: Array
     logit: Array | None = None
 
-    def plot(self, labels: Any = None) -> Any:
+    def plot(self, labels: Any = None, ax: Any = None) -> Any:
         """Draw the change of the state: of one number a curve for each input, of two arrows in a
         panel for each input. An arrow's length grows with the root of the distance. Shades are
         logits, where there are any, else that distance.
@@ -45,6 +45,9 @@ class Field(NamedTuple):
         ----------
         labels : sequence of str, optional
             Names of the inputs.
+        ax : matplotlib axes, optional
+            Where to draw; of a state of two numbers one for each input, or one for the first input
+            alone. If not given, a new figure is made.
 
         Returns
         -------
@@ -54,7 +57,7 @@ class Field(NamedTuple):
         --------
         >>> figure = field.plot(["lost", "won"])  # doctest: +SKIP
         """
-        return state_plots.field(self, labels)
+        return state_plots.field(self, labels, ax)
 
 
 def flow_field(

@@ -96,7 +96,7 @@ class FixedPoints:
             rows.append((str(self.stability[k]), f"{self.speed[k]:.2g}", size, state + more))
         return rows
 
-    def plot(self, axes: Any = None) -> Any:
+    def plot(self, ax: Any = None) -> Any:
         """Draw the points, with their stability: for a state of one number on the curve of how it
         changes, for two on the plane with arrows, else on the plane of the points' first two
         principal components.
@@ -105,14 +105,14 @@ class FixedPoints:
 
         Parameters
         ----------
-        axes : matplotlib axes, optional
+        ax : matplotlib axes, optional
             Where to draw. If not given, a new figure is made.
 
         Returns
         -------
         matplotlib.figure.Figure
         """
-        return state_plots.fixed_points(self, self._step, axes)
+        return state_plots.fixed_points(self, self._step, ax)
 
 
 def fixed_points(

@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore._data.inputs import Inputs
-from rnncore._diagnostics import summaries
+from rnncore._diagnostics import (
+    flow_figures,
+    heat_maps,
+    page,
+    passing_back,
+    summaries,
+    unrolled,
+)
 from rnncore._diagnostics.jacobians import jacobians_of, products_of
 from rnncore._diagnostics.norms import norms_of, radii_of
 from rnncore._diagnostics.remedies import remedies
@@ -46,6 +53,8 @@ class GradientFlow:
         1e-308.
     norms : dict of str to ndarray
         Their norms, (T,).
+    norms_of_last : dict of str to ndarray
+        The same of the last step's loss alone, where there is one at every step.
     term_norms : ndarray
         Norms of the terms of all recurrent layers together, (T,), in the order in which each layer
         runs through time: in a reverse direction, row T - 1 is the first step of the sequence.
@@ -98,6 +107,7 @@ class GradientFlow:
         self.every_step = model.spec.every_step
         sizes = [values.size for values in model.parameters.values()]
         starts = np.cumsum([0, *sizes[:-1]]).tolist()
+        self._given, self._dy = given, dy
         self.terms = {
             name: terms.values[:, start : start + values.size].reshape(-1, *values.shape)
             for start, (name, values) in zip(starts, model.parameters.items(), strict=True)
@@ -107,6 +117,7 @@ class GradientFlow:
         if self.every_step:  # the rest says how far back gradients reach, not where losses are
             terms = terms_of(model, inputs, self._lengths, given, dy, last_only=True)
             norms = norms_by_parameter(terms.values, starts)
+        self.norms_of_last = dict(zip(model.parameters, norms.T, strict=True))
         self.state_norms = terms.state_norms
         self._sum_up(norms)
         self._judge(terms.longest_norms)
@@ -236,25 +247,13 @@ class GradientFlow:
             "product_norms": self.product_norms.tolist(),
         }
 
-    def plot(self, axes: Any = None) -> Any:
-        """Draw the terms' norms by time step and, below, ``|dL/dh_t|`` and the Jacobians'
-        products; with ``readout="all"``, of the last step's loss alone.
+    # ---- figures --------------------------------------------------------------------
 
-        Needs matplotlib.
-
-        Parameters
-        ----------
-        axes : pair of matplotlib axes, optional
-            Where to draw. If not given, a new figure is made.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        from rnncore._diagnostics import plots
-
-        note = "of the last step's loss alone" if self.every_step else None
-        return plots.flow(self, axes, note)
+    state_gradients = passing_back.state_gradients
+    plot = flow_figures.plot
+    plot_units = heat_maps.plot_units
+    plot_unrolled = unrolled.plot_unrolled
+    to_html = page.to_html
 
 
 def gradient_flow(

@@ -20,9 +20,22 @@ SAMPLE, MOST_NUMBERS, TOGETHER = 4, 1 << 24, 2
 def jacobians_of(model: Model, inputs: Inputs, lengths: Array) -> Array:
     """Those of the first of the longest sequences; see `GradientFlow.jacobians`."""
     spec, T = model.spec, int(lengths.max())
-    s, n = spec.history, spec.hidden_size * spec.states
-    count = min(SAMPLE, max(1, MOST_NUMBERS // (T * (s * n) ** 2)))
+    n = spec.history * spec.hidden_size * spec.states
+    count = min(SAMPLE, max(1, MOST_NUMBERS // (T * n**2)))
     chosen = np.flatnonzero(lengths == T)[:count].astype(np.int64)
+    return jacobians_along(model, inputs, chosen, T)
+
+
+def jacobians_of_one(model: Model, inputs: Inputs, chosen: Array, steps: int) -> Array:
+    """Those of a single sequence, (T, n, n)."""
+    result: Array = jacobians_along(model, inputs, chosen, steps)[:, 0]
+    return result
+
+
+def jacobians_along(model: Model, inputs: Inputs, chosen: Array, T: int) -> Array:
+    """Those of chosen sequences of T steps, (T, sequences, n, n)."""
+    spec = model.spec
+    s, n = spec.history, spec.hidden_size * spec.states
     last_forward = spec.passes - spec.directions
     result = np.zeros((T, len(chosen), s * n, s * n))
     for first in range(0, len(chosen), TOGETHER):

@@ -48,7 +48,7 @@ class Lyapunov:
     def _repr_html_(self) -> str:
         return summaries.lyapunov(self)
 
-    def plot(self, axes: Any = None) -> Any:
+    def plot(self, ax: Any = None) -> Any:
         """Draw the exponents from the steps so far, by which to see whether there were enough; of
         several sequences, those of the first; of many, the ten largest.
 
@@ -56,14 +56,14 @@ class Lyapunov:
 
         Parameters
         ----------
-        axes : matplotlib axes, optional
+        ax : matplotlib axes, optional
             Where to draw. If not given, a new figure is made.
 
         Returns
         -------
         matplotlib.figure.Figure
         """
-        return state_plots.lyapunov(self, axes)
+        return state_plots.lyapunov(self, ax)
 
 
 def lyapunov(self: HasModel, x: npt.ArrayLike, h0: Any = None, *, discard: int = 0) -> Lyapunov:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnncore._diagnostics import plots
+from rnncore._diagnostics import drawing
 from rnncore._diagnostics.step_map import repeated
 from rnncore._types import Array
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 #: By stability: marker, colour, and whether it is filled.
 MARKS = {
-    "stable": ("o", plots.COLOURS[0], True), "saddle": ("D", plots.COLOURS[1], False),
-    "unstable": ("o", plots.COLOURS[1], False), "neutral": ("s", plots.COLOURS[2], True),
-    "slow": ("x", plots.COLOURS[3], True),
+    "stable": ("o", drawing.COLOURS[0], True), "saddle": ("D", drawing.COLOURS[1], False),
+    "unstable": ("o", drawing.COLOURS[1], False), "neutral": ("s", drawing.COLOURS[2], True),
+    "slow": ("x", drawing.COLOURS[3], True),
 }  # fmt: skip
 #: So many exponents are drawn, the largest.
 MOST_EXPONENTS = 10
@@ -28,48 +28,43 @@ MOST_EXPONENTS = 10
 ARROWS, ALONG = 15, 201
 
 
-def field(of: Field, labels: Any) -> Any:
+def field(of: Field, labels: Any, ax: Any) -> Any:
     """`Field.plot`."""
-    return curves(of, labels) if of.state.ndim == 2 else arrows(of, labels)
+    return curves(of, labels, ax) if of.state.ndim == 2 else arrows(of, labels, ax)
 
 
-def curves(of: Field, labels: Any) -> Any:
+def curves(of: Field, labels: Any, ax: Any) -> Any:
     """The change of a state of one number, a curve for each input."""
-    (ax,) = plots.panels(None, (2.6,))
+    (ax,) = drawing.panels(ax, (2.6,))
     for i, change in enumerate(of.change):
         style = ("-", "--", "-.", ":")[i % 4]
         label = None if labels is None else labels[i]
-        ax.plot(of.state[:, 0], change[:, 0], style, color=plots.COLOURS[i % 4], label=label)
+        ax.plot(of.state[:, 0], change[:, 0], style, color=drawing.COLOURS[i % 4], label=label)
     zero_line(ax)
     name_state(ax, "$h$", r"change of $h$")
     if labels is not None:
-        plots.legend_above(ax)
+        drawing.legend_above(ax)
     return ax.figure
 
 
-def arrows(of: Field, labels: Any) -> Any:
+def arrows(of: Field, labels: Any, ax: Any) -> Any:
     """The change of a state of two numbers, a panel for each input."""
     count = len(of.change)
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError("plot: expected matplotlib (pip install matplotlib)") from error
-    figure, axes = pyplot.subplots(
-        1, count, figsize=(2.2 * count, 2.4), sharex=True, sharey=True, squeeze=False,
-        layout="constrained",
-    )  # fmt: skip
-    for i, ax in enumerate(axes[0]):
+    if ax is not None:
+        axes = drawing.given_axes(ax, count)
+    else:
+        axes = drawing.new_axes(1, count, (2.2 * count, 2.4), sharex=True, sharey=True)
+    for i, ax in enumerate(axes):
         if of.logit is None:
             shade_speed(ax, of.state, of.change[i])
         else:
             most = np.abs(of.logit).max() or 1.0
             shade(ax, of.state, of.logit, "RdBu_r", -most, most)
         draw_arrows(ax, of.state, of.change[i])
-        ax.set_xlabel("$h_1$")
+        name_state(ax, "$h_1$", "$h_2$" if i == 0 else "")
         if labels is not None:
-            ax.set_title(labels[i], fontsize="small")
-    axes[0, 0].set_ylabel("$h_2$")
-    return figure
+            ax.set_title(labels[i], fontsize=8)
+    return axes[0].figure
 
 
 def shade(ax: Any, state: Array, values: Array, colours: str, low: float, high: float) -> None:
@@ -95,7 +90,7 @@ def draw_arrows(ax: Any, state: Array, change: Array) -> None:
 
 def name_state(ax: Any, along: str, up: str) -> None:
     ax.set_xlabel(along, fontsize=8)
-    plots.tidy(ax, up)
+    drawing.tidy(ax, up)
     ax.locator_params(axis="x", nbins=5)
 
 
@@ -103,9 +98,9 @@ def zero_line(ax: Any) -> None:
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
 
 
-def fixed_points(of: FixedPoints, step: StepMap, axes: Any) -> Any:
+def fixed_points(of: FixedPoints, step: StepMap, ax: Any) -> Any:
     """`FixedPoints.plot`."""
-    (ax,) = plots.panels(axes, (2.8,))
+    (ax,) = drawing.panels(ax, (2.8,))
     if step.n == 1:
         place = on_curve(ax, of, step)
     elif step.n == 2:
@@ -119,7 +114,7 @@ def fixed_points(of: FixedPoints, step: StepMap, axes: Any) -> Any:
             ax.plot(*place[some].T, marker, color=colour, markerfacecolor=face, markersize=5,
                     label=f"{kind} ({some.sum()})", zorder=3)  # fmt: skip
     if len(of):
-        plots.legend_above(ax)
+        drawing.legend_above(ax)
     return ax.figure
 
 
@@ -134,7 +129,7 @@ def on_curve(ax: Any, of: FixedPoints, step: StepMap) -> Array:
     lower, upper = step.range()
     h = np.linspace(*around(of.points, lower[0], upper[0]), ALONG)[:, None]
     change = step(h, repeated(of.x, ALONG)) - h
-    ax.plot(h[:, 0], change[:, 0], color=plots.COLOURS[3], linewidth=1.2)
+    ax.plot(h[:, 0], change[:, 0], color=drawing.COLOURS[3], linewidth=1.2)
     zero_line(ax)
     name_state(ax, "$h$", r"change of $h$")
     moved: Array = step(of.points, repeated(of.x, len(of))) - of.points
@@ -164,16 +159,16 @@ def on_components(ax: Any, of: FixedPoints) -> Array:
     return place
 
 
-def lyapunov(of: Lyapunov, axes: Any) -> Any:
+def lyapunov(of: Lyapunov, ax: Any) -> Any:
     """`Lyapunov.plot`."""
-    (ax,) = plots.panels(axes, (2.4,))
+    (ax,) = drawing.panels(ax, (2.4,))
     steps = np.arange(1, len(of.running) + 1)
     running = of.running if of.running.ndim == 2 else of.running[:, 0]
     for k, values in enumerate(running.T[:MOST_EXPONENTS]):
-        plots.line(ax, steps, values, min(k, 3), linewidth=1.2 if k == 0 else 0.9)
+        drawing.line(ax, steps, values, min(k, 3), linewidth=1.2 if k == 0 else 0.9)
     zero_line(ax)
     ax.set_title(f"largest exponent {running[-1, 0]:.3g} per step", fontsize=8)
     ax.set_xlabel("time step", fontsize=8)
-    plots.tidy(ax, "exponents so far")
-    plots.count_along(ax, 1, len(of.running))
+    drawing.tidy(ax, "exponents so far")
+    drawing.count_along(ax, 1, len(of.running))
     return ax.figure

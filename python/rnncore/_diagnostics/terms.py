@@ -36,6 +36,7 @@ def terms_of(
     given: tuple[Any, Any, Any],
     dy: Any,
     last_only: bool,
+    chosen: Array | None = None,
 ) -> Terms:
     """The terms of the gradient of a loss; or, if dy is given, of ``sum(dy * y)``.
 
@@ -47,6 +48,8 @@ def terms_of(
         y, target_mask and sample_weight as the caller passed them.
     last_only : bool
         Take only the loss of the last step of each sequence.
+    chosen : ndarray of int, optional
+        The sequences whose terms are formed; all if not given.
     """
     targets: outputs.Targets = (None, None, None)
     scale = 1.0
@@ -62,10 +65,12 @@ def terms_of(
         targets, dy = outputs.of_last_steps(inputs, targets, dy)
     if dy is None:
         targets = outputs.for_core(inputs, targets)
-    total, faulty, T = 0.0, False, int(lengths.max())
+    if chosen is None:
+        chosen = np.arange(inputs.count)
+    total, faulty, T = 0.0, False, int(lengths[chosen].max())
     values, squares = np.zeros((T, model.flat.size)), np.zeros((T + 1, 3))
-    for n in np.unique(lengths):  # the core takes sequences of one length at a time
-        order = np.flatnonzero(lengths == n).astype(np.int64)
+    for n in np.unique(lengths[chosen]):  # the core takes sequences of one length at a time
+        order = chosen[lengths[chosen] == n].astype(np.int64)
         by_pass = np.zeros((model.spec.passes, n + 1, 3))
         loss, faults = model.spec.core.terms(
             model.engine, inputs.batch, *targets, dy, order, scale, values[T - n :], by_pass

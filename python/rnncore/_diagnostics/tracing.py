@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,40 @@ class Trace(NamedTuple):
 
     def _repr_html_(self) -> str:
         return summaries.trace(self)
+
+    def plot(self, what: Any = None, sequence: int = 0, ax: Any = None) -> Any:
+        """Draw heat maps of time step x unit.
+
+        Needs matplotlib.
+
+        Parameters
+        ----------
+        what : str or sequence of str, optional
+            "hidden", "cell" or the name of a gate, or several of these, a panel for each; if not
+            given, all that there are.
+        sequence : int, optional
+            Which one of the batch, counted from 0.
+        ax : matplotlib axes, or one for each panel, optional
+            Where to draw. If not given, a new figure is made.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is nothing of that name, or no such sequence.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> layer = rc.LSTM(2, 3, seed=0).trace(np.ones((4, 7, 2)))["l0"]
+        >>> figure = layer.plot(["hidden", "f"])  # doctest: +SKIP
+        """
+        from rnncore._diagnostics import heat_maps
+
+        return heat_maps.trace(self, what, sequence, ax)
 
 
 def trace(

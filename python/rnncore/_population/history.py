@@ -128,6 +128,33 @@ class PopulationHistory:
             curves(shown, "epoch", what) if len(self) else "",
         )
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the median of the members' losses with the range from the 10 % to the 90 % quantile
+        and, below, how many members were still trained.
+
+        The quantiles are those of the members that were trained in that epoch, with finite losses.
+        Needs matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, or a pair of them, optional
+            Where to draw: in one the losses alone, in two all. If not given, a new figure is made.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> pop = rc.Population(rc.RNN, 20, 1, 1, 1, loss="mse", seed=0)
+        >>> history = pop.fit(np.ones((8, 3, 1)), np.ones(8), epochs=4)
+        >>> figure = history.plot()  # doctest: +SKIP
+        """
+        from rnncore._population import plots
+
+        return plots.history(self, ax)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain lists and numbers, for JSON or a table. Numbers that are not finite,
         which JSON does not have, become None.

@@ -228,6 +228,33 @@ class Sweep:
             "count": counts,
         }  # fmt: skip
 
+    def plot(
+        self, by: str = "hidden_size", loss: str = "test_loss", choose: str = "validation_loss",
+        ax: Any = None,
+    ) -> Any:  # fmt: skip
+        """Draw what `compare` returns: mean losses with their standard errors.
+
+        Needs matplotlib.
+
+        Parameters
+        ----------
+        by, loss, choose : str, optional
+            As for `compare`.
+        ax : matplotlib axes, optional
+            Where to draw. If not given, a new figure is made.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Examples
+        --------
+        >>> figure = found.plot("lr", loss="loss", choose="loss")  # doctest: +SKIP
+        """
+        from rnncore._sweep import plots
+
+        return plots.comparison(self.compare(by, loss, choose), by, loss, ax)
+
 
 def plain(value: Any) -> Any:
     """A value of a table as Python has it."""

@@ -108,15 +108,16 @@ class History:
             "stopped": self.stopped,
         }
 
-    def plot(self, axes: Any = None) -> Any:
+    def plot(self, ax: Any = None) -> Any:
         """Draw the losses and, below, the norm of the gradient and the learning rate.
 
         Needs matplotlib.
 
         Parameters
         ----------
-        axes : three matplotlib axes, optional
-            Where to draw. If not given, a new figure is made.
+        ax : matplotlib axes, or three of them, optional
+            Where to draw: in one the losses alone, in three all. If not given, a new figure is
+            made.
 
         Returns
         -------
@@ -131,7 +132,7 @@ class History:
         """
         from rnncore._diagnostics import plots
 
-        return plots.history(self, axes)
+        return plots.history(self, ax)
 
 
 def finite_or_none(numbers: Array) -> list[float | None]:
