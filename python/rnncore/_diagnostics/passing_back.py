@@ -49,6 +49,26 @@ def way_back(flow: GradientFlow, sequence: Any, last_only: bool) -> WayBack:
     return WayBack(jacobians, slopes, direct, states, terms)
 
 
+def slopes_of_state(flow: GradientFlow, sequence: int, jacobians: Array) -> Array:
+    """dh_j/dW of every step j, (T, parameters), where the state is one number and h_{j-1} is held
+    fixed: the terms of the gradient of sum_t v_t h_t with v_t = 1 - J_{t+1}, because then every
+    dL/dh_t is 1."""
+    model, inputs, steps = flow._model, flow._inputs, len(jacobians)
+    states = model.changed(output_size=None, readout="all", readout_bias=None, loss=None)
+    for name, values in states.parameters.items():
+        values[...] = model.parameters[name]
+    dy = np.zeros((inputs.batch.rows, states.spec.outputs))
+    begin = sequence * inputs.time if inputs.start is None else int(inputs.start[sequence])
+    dy[begin : begin + steps, 0] = 1 - np.append(jacobians[1:, 0, 0], 0)
+    terms = np.zeros((steps, states.flat.size))
+    squares = np.zeros((states.spec.passes, steps + 1, 3))
+    states.spec.core.terms(
+        states.engine, inputs.batch, None, None, None, dy, np.array([sequence], np.int64), 1.0,
+        terms, squares,
+    )  # fmt: skip
+    return terms
+
+
 def with_bias(model: Model) -> Model:
     """The same network with a read-out that has a bias: the terms of its gradient are dL/dy."""
     if "head.bias" in model.parameters:
