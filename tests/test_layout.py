@@ -74,5 +74,9 @@ def test_a_wheel_has_every_file():
         for pattern in patterns
         for path in SOURCE.joinpath(*package.split(".")).glob(pattern)
     }
-    rest = {path for path in PACKAGE.rglob("*") if path.suffix in (".csv", ".pyi", ".typed", ".css", ".js")}
+    rest = {
+        path
+        for path in PACKAGE.rglob("*")
+        if path.suffix in (".csv", ".pyi", ".typed", ".css", ".js")
+    }
     assert data == rest | {PACKAGE / "py.typed"}

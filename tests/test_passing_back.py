@@ -1,4 +1,4 @@
-"""dL/dh_t of single sequences: the gradient of the state that the rest of a sequence begins with."""
+"""dL/dh_t of single sequences: the gradient of the state that the rest of one begins with."""
 
 import numpy as np
 import pytest
@@ -98,7 +98,7 @@ def test_gradients_that_vanish_are_there():
 
 def test_what_is_refused():
     flow = rc.RNN(1, 1, 1, loss="mse").gradient_flow(np.ones((2, 5, 1)), np.zeros(2))
-    with pytest.raises(ValueError, match="sequence: expected .* got 2"):
+    with pytest.raises(ValueError, match=r"sequence: expected .* got 2"):
         flow.state_gradients(2)
     with pytest.raises(TypeError, match="sequence: expected"):
         flow.state_gradients(0.5)

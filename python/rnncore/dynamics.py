@@ -56,6 +56,12 @@ class Portrait(NamedTuple):
     change: Array
     learning_rate: Array
 
+    def __repr__(self) -> str:
+        return (
+            f"Portrait(of {len(self.change)} inputs: state, logit {self.state.shape}, change "
+            f"{self.change.shape})"
+        )
+
     def plot(self, labels: Any = None, ax: Any = None) -> Any:
         """Draw the change of the logit against the logit, a line for each input.
 

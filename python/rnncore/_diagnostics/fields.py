@@ -34,6 +34,13 @@ class Field(NamedTuple):
     change: Array
     logit: Array | None = None
 
+    def __repr__(self) -> str:
+        logit = "" if self.logit is None else f", logit {self.logit.shape}"
+        return (
+            f"Field(of {len(self.change)} inputs: state {self.state.shape}, change "
+            f"{self.change.shape}{logit})"
+        )
+
     def plot(self, labels: Any = None, ax: Any = None) -> Any:
         """Draw the change of the state: of one number a curve for each input, of two arrows in a
         panel for each input. An arrow's length grows with the root of the distance. Shades are

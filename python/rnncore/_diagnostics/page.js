@@ -90,11 +90,14 @@
     return node;
   }
 
-  function sign(mark) {
-    const node = document.createElement("div");
-    node.className = "sign";
-    node.textContent = mark;
-    return node;
+  // A chip with the sign before it, which stays on the same line.
+  function signed(mark, node) {
+    const both = document.createElement("div");
+    both.className = "signed";
+    const sign = document.createElement("span");
+    sign.textContent = mark;
+    both.append(sign, node);
+    return both;
   }
 
   function middle(some) {
@@ -108,7 +111,7 @@
     const box = by("product");
     const t = state.t;
     const nodes = [];
-    const add = (mark, node) => nodes.push(...(mark ? [sign(mark)] : []), node);
+    const add = (mark, node) => nodes.push(mark ? signed(mark, node) : node);
     if (item().why) {
       by("explain").textContent = item().why;
     } else if (t > read) {

@@ -53,7 +53,7 @@ step <i>j</i>. The terms of all steps sum to the gradient.</p>
 </div>
 <noscript><p>This page needs JavaScript to go from step to step.</p></noscript>
 <h2>The product of this step</h2>
-<div id="product" aria-live="polite"></div>
+<div id="product"></div>
 <p class="soft" id="explain"></p>
 <h2>The network unrolled in time</h2>
 <p class="soft">Arrows are as wide as what goes back along them; point at one for its size.</p>
@@ -78,7 +78,7 @@ FORMULA = (
     "<mo>·</mo><mfrac><mrow><mi>∂</mi><mi>y</mi></mrow><mrow><mi>∂</mi><msub><mi>h</mi><mi>T</mi>"
     "</msub></mrow></mfrac><mo>·</mo><mrow><mo>(</mo><munder><mo>∏</mo><mrow><mi>t</mi><mo>&gt;</mo>"
     "<mi>j</mi></mrow></munder><mfrac><mrow><mi>∂</mi><msub><mi>h</mi><mi>t</mi></msub></mrow>"
-    "<mrow><mi>∂</mi><msub><mi>h</mi><mrow><mi>t</mi><mo>−</mo><mn>1</mn></mrow></msub></mrow>"
+    "<mrow><mi>∂</mi><msub><mi>h</mi><mrow><mi>t</mi><mo>&#8722;</mo><mn>1</mn></mrow></msub></mrow>"
     "</mfrac><mo>)</mo></mrow><mo>·</mo><mfrac><mrow><mi>∂</mi><msub><mi>h</mi><mi>j</mi></msub>"
     "</mrow><mrow><mi>∂</mi><mi>W</mi></mrow></mfrac></math>"
 )

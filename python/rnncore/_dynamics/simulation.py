@@ -39,6 +39,10 @@ class Simulation(NamedTuple):
     choices: Array
     probabilities: Array
 
+    def __repr__(self) -> str:
+        sessions, trials, choices = self.probabilities.shape
+        return f"Simulation({sessions} sessions of {trials} trials, {choices} choices)"
+
 
 @dataclass(frozen=True, eq=False)
 class Table:

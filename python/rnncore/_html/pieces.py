@@ -39,7 +39,7 @@ def number(value: Any) -> str:
     if isinstance(value, int | np.integer):
         return f"{value:,}".replace("-", "\u2212")
     if not isfinite(value):
-        return {"inf": "∞", "-inf": "\u2212∞"}.get(str(float(value)), "–")
+        return {"inf": "∞", "-inf": "\u2212∞"}.get(str(float(value)), "\u2013")
     return f"{value:.4g}".replace("-", "\u2212")
 
 
@@ -48,7 +48,7 @@ def plural(count: int, name: str) -> str:
 
 
 def shape(of: Iterable[int]) -> str:
-    return "\u2009×\u2009".join(str(n) for n in of) or "1"
+    return "\u2009\u00d7\u2009".join(str(n) for n in of) or "1"
 
 
 def size(count: int) -> str:
@@ -92,7 +92,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], count: int | N
     it is not given."""
     shown, count = rows[:MOST_ROWS], len(rows) if count is None else count
     right = [
-        any(is_number(row[k]) for row in shown) and all(not isinstance(row[k], str) for row in shown)
+        any(is_number(row[k]) for row in shown)
+        and all(not isinstance(row[k], str) for row in shown)
         for k in range(len(heads))
     ]
     lines = [row_of("th", heads, right), *(row_of("td", row, right) for row in shown)]

@@ -17,6 +17,9 @@ from rnncore._types import Array
 #: Columns that are results; the others say what was fitted.
 RESULTS = ("loss", "validation_loss", "test_loss", "epochs", "best_epoch", "stopped")
 
+#: Those that are losses, from the one to choose by on.
+LOSSES = ("validation_loss", "test_loss", "loss")
+
 
 class Design:
     """The data of a sweep."""
@@ -102,20 +105,23 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         """The best rows, of the columns in which they differ."""
-        ranking = [name for name in ("validation_loss", "test_loss", "loss") if self._has(name)]
+        ranking = [name for name in LOSSES if self._has(name)]
         order = np.arange(len(self))
         if ranking:
             order = np.argsort(self.table[ranking[0]], kind="stable")  # NaN comes last
-        alike = {n: v[0] for n, v in self.table.items() if len(set(map(str, v))) == 1}
-        heads = [name for name in self.table if name not in alike]
+        none = [name for name in LOSSES if not self._has(name)]
+        alike = {
+            n: v[0] for n, v in self.table.items() if n not in LOSSES and len(set(map(str, v))) == 1
+        }
+        heads = [name for name in self.table if name not in alike and name not in none]
         rows = [
             (int(m), *(plain(self.table[name][m]) for name in heads))
             for m in order[: pieces.MOST_ROWS]
         ]
-        same = [f"{n} {v}" for n, v in alike.items() if n not in RESULTS or n == "stopped"]
         return pieces.box(
             f"Sweep of {pieces.plural(len(self), 'fit')}",
-            pieces.facts(f"best {ranking[0]} first" if ranking else None, *same),
+            pieces.facts(f"best {ranking[0]} first" if ranking else None),
+            pieces.facts(*(f"{name} {value}" for name, value in alike.items())),
             pieces.table(["row", *heads], rows, len(self)),
         )
 
