@@ -38,26 +38,31 @@ def given_axes(ax: Any, count: int) -> list[Any]:
     for axis in axes:
         if not hasattr(axis, "get_figure"):
             raise TypeError(f"ax: expected axes of matplotlib, got {check.kind(axis)}")
+        if hasattr(axis.figure, "number"):  # a figure of pyplot, which a notebook shows by itself
+            show_once(axis.figure)
     return axes
 
 
 def new_axes(rows: int, columns: int, size: tuple[float, float], **options: Any) -> list[Any]:
-    """The axes of a new figure, which a notebook shows once."""
+    """The axes of a new figure."""
     try:
-        from matplotlib import get_backend, pyplot
+        from matplotlib import pyplot
     except ImportError as error:
         raise ImportError("plot: expected matplotlib (pip install rnncore[plot])") from error
     figure, axes = pyplot.subplots(
         rows, columns, figsize=size, layout="constrained", squeeze=False, **options
     )
-    if get_backend() in INLINE:
-        show_once(figure)
+    show_once(figure)
     return list(axes.ravel())
 
 
 def show_once(figure: Any) -> None:
     """Keep a notebook from showing a figure twice: as the value of a cell, and again because it is
     still open. The figure is closed when it is shown as a value."""
+    from matplotlib import get_backend
+
+    if get_backend() not in INLINE:
+        return
     figure._ipython_display_ = partial(close_and_display, figure)
 
 

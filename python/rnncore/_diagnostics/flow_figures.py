@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def plot(self: GradientFlow, ax: Any = None) -> Any:
-    """Draw the terms' norms by time step and, below, |dL/dh_t| and the Jacobians' products; with
-    ``readout="all"``, of the last step's loss alone.
+    """Draw the terms' norms by time step and, below, ``|dL/dh_t|`` and the Jacobians' products;
+    with ``readout="all"``, of the last step's loss alone.
 
     Needs matplotlib.
 
@@ -65,7 +65,7 @@ def plot(self: GradientFlow, ax: Any = None) -> Any:
 
 
 def norms_of_states(of: GradientFlow, lower: Any) -> None:
-    """|dL/dh_t|, the norms of the Jacobians, and those of their products."""
+    """``|dL/dh_t|``, the norms of the Jacobians, and those of their products."""
     steps = np.arange(1, of.steps + 1)
     line(lower, np.arange(of.steps + 1), positive(of.state_norms), 1, linewidth=1.2,
          label=r"$|dL/dh_t|$")  # fmt: skip

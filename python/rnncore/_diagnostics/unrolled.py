@@ -33,8 +33,8 @@ def plot_unrolled(
     """Draw the network unrolled in time, with arrows as wide as what goes back along them.
 
     From the loss an arrow leads to the last state, from each state one back to the state before,
-    as wide as |dL/dh|, which the Jacobian of each step multiplies; and one from each state down to
-    the weights, which are the same at every step, as wide as the norm of that step's term, which
+    as wide as ``|dL/dh|``, which the Jacobian of each step multiplies; and one from each state down
+    to the weights, which are the same at every step, as wide as the norm of that step's term, which
     stands below it. Of all sequences together; with ``readout="all"``, of the last step's loss
     alone; of several layers, of all of them.
 
