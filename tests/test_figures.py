@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import rnncore as rc
-from rnncore import dynamics
+from rnncore import History, PopulationHistory, dynamics
 
 INPUTS = np.eye(2)
 
@@ -90,6 +90,14 @@ def test_figures_are_drawn_in_axes_that_are_passed(pyplot, name):
         plot(ax="left")
 
 
+def test_a_fit_without_an_epoch_is_drawn(pyplot):
+    none = PopulationHistory(np.zeros((3, 4, 4)), np.zeros(3, int), np.full(3, 3), 0.1)
+    for history in (none, History(np.zeros((0, 5)), False, "callback")):
+        assert len(history) == 0
+        assert history._repr_html_()
+        history.plot().canvas.draw()
+
+
 def test_without_matplotlib_it_is_said_what_to_install(hide):
     plots = [make() for make, _ in FIGURES.values()]
     hide("matplotlib")
@@ -165,6 +173,15 @@ def test_arrows_are_as_wide_as_what_goes_back(pyplot):
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             measured.plot_unrolled(**options)
+
+
+def test_arrows_are_those_of_the_last_steps(pyplot):
+    x = np.random.default_rng(0).normal(size=(1, 20, 1)) * np.linspace(0, 2, 20)[:, None]
+    measured = rc.RNN(1, 1, 1, loss="mse", seed=1).gradient_flow(x, np.zeros(1))
+    back, down = widths_of(measured.plot_unrolled("weight_ih_l0", steps=3, log=True))
+    states, terms = measured.state_norms[-4:], measured.norms["weight_ih_l0"][-3:]
+    assert back / 6 == pytest.approx(1 + np.log10(states[:-1] / states.max()) / 6)
+    assert down / 6 == pytest.approx(1 + np.log10(terms / terms.max()) / 6)
 
 
 def test_a_sweep_over_kinds_and_rates_is_drawn(pyplot):

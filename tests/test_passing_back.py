@@ -89,6 +89,45 @@ def test_a_stack_and_two_directions():
         assert np.allclose(found[0], expected[b, 0], atol=1e-14)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_options_crossed(seed):
+    """The gradient of the first state, of networks and sequences drawn at random, and the page."""
+    rng = np.random.default_rng(seed)
+    kind = (rc.RNN, rc.LSTM, rc.GRU, rc.MGU)[rng.integers(4)]
+    layers, H, D, K = (int(n) for n in rng.integers(1, 4, 4))
+    skip = {"skip": int(rng.integers(2, 4))} if kind is rc.RNN and rng.random() < 0.5 else {}
+    readout = ("last", "all", "before")[rng.integers(3)]
+    both = bool(readout != "before" and rng.random() < 0.5)
+    outputs = K if rng.random() < 0.7 else None
+    net = kind(
+        D, H, outputs, num_layers=layers, bidirectional=both, readout=readout, seed=seed,
+        bias=bool(rng.random() < 0.5), dtype=("float32", "float64")[rng.integers(2)], **skip,
+    )  # fmt: skip
+    count, steps = int(rng.integers(1, 5)), int(rng.integers(1, 9))
+    x = rng.integers(0, D, (count, steps)) if rng.random() < 0.3 else \
+        rng.normal(size=(count, steps, D))  # fmt: skip
+    options = {}
+    if rng.random() < 0.5:
+        options["lengths"] = rng.integers(1, steps + 1, count)
+    if rng.random() < 0.5:
+        options["mask"] = rng.random((count, steps)) < 0.7
+        options["mask"][:, 0] = True
+    width = K if outputs else H * (1 + both)
+    dy = rng.normal(size=(count, width) if readout == "last" else (count, steps, width))
+    exact = kind(**{**net.config, "dtype": "float64"})
+    exact.flat[:] = net.flat
+    dh0 = exact.vjp(x, dy, **options)[2]
+    parts = dh0 if isinstance(dh0, tuple) else (dh0,)
+    history = skip.get("skip", 1)
+    row = (layers - 1) * (1 + both) * history
+    flow = net.gradient_flow(x, dy=dy, **options)
+    for b in range(count):
+        found = flow.state_gradients(b)[0]
+        expected = np.concatenate([part[b, row : row + history].ravel() for part in parts])
+        assert np.abs(found - expected).max() < 1e-12
+        assert flow.to_html(sequence=b).endswith("</html>\n")
+
+
 def test_gradients_that_vanish_are_there():
     net = rc.RNN(1, 1, 1, loss="mse", bias=False, nonlinearity="identity", dtype="float64")
     net.flat[:] = [1, 0.1, 1]

@@ -109,7 +109,7 @@ def count_along(axis: Any, first: float, last: float) -> None:
 
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     if last - first < FEW:
-        axis.set_xlim(first - 0.5, last + 0.5)
+        axis.set_xlim(first - 0.5, max(first, last) + 0.5)
 
 
 def use_logarithms(axis: Any, *curves: Array) -> None:
