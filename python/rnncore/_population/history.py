@@ -99,8 +99,8 @@ class PopulationHistory:
     def __repr__(self) -> str:
         members, best = len(self.epochs), self.best
         text = (
-            f"PopulationHistory({members} members, {self.epochs.sum()} epochs in all "
-            f"({self._reasons()})"
+            f"PopulationHistory({members} members, {self.epochs.sum()} epochs in all, "
+            f"ended by {self._reasons()}"
         )
         if np.isfinite(best).any():
             text += f", median {self._what} {np.nanmedian(best):.4g}"
