@@ -11,7 +11,7 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.number cimport PyNumber_Index
-from libc.math cimport INFINITY, NAN, exp, fmax, isfinite, log
+from libc.math cimport INFINITY, NAN, exp, fmax, isfinite, log, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, qsort
 from libc.string cimport memcmp, memcpy, memmove, memset
@@ -27,7 +27,7 @@ from rnncore.optimisers.optimiser cimport (
     MOST_STATES, Coefficients, Optimiser, Rule, set_coefficients,
 )
 from rnncore.optimisers.table cimport describe_rule
-from rnncore.optimisers.update cimport update
+from rnncore.optimisers.update cimport norm_of, update
 from rnncore.platform.atomics cimport (
     count_of, forks, look_again, shared_add, shared_int, shared_read, shared_swap, shared_write,
     users_of, watch_forks,
@@ -130,5 +130,6 @@ include "streaming/generate.pxi"
 include "streaming/environment.pxi"
 include "streaming/stream_calls.pxi"
 include "streaming/influence.pxi"
+include "streaming/rank_one.pxi"
 include "streaming/online_memory.pxi"
 include "streaming/online.pxi"

@@ -111,10 +111,14 @@ def step(core, given, target=Y, classes=None, weight=None, loss=2):
     return stepper(core, loss).step(given, target, classes, weight)
 
 
-def learner(core, exact=True, **net):
-    options = {name: RULE[name] for name in RULE if name not in ("activation", "truncate", "seed")}
+def learner(core, method="rtrl", number=None, **net):
+    options = {name: RULE[name] for name in RULE if name not in ("activation", "truncate")}
     net = engine(core, **{"loss": 2, "every_step": True} | net)
-    return core.Online(net, exact, rate=0, **options)
+    return core.Online(net, core.ONLINE_METHODS.get(method, number), rate=0, **options)
+
+
+def placed(core, influence, direction, method="uoro"):
+    learner(core, method).place(X[0, :2].copy(), None, influence, direction, 0)
 
 
 def held(core, order=ORDER, y=Y, weight=None):
@@ -229,7 +233,12 @@ BAD = [
     (lambda c: learner(c).step(X[0], 0, Y[:2, 0].copy(), -1), "target: expected size 1 along"),
     (lambda c: learner(c).begin(X[0], None), "h: expected size 2 along axis 0, got 3"),
     (lambda c: learner(c, **lstm()).begin(X[0, :2].copy(), None), "c: expected an array, got None"),
-    (lambda c: learner(c, False).place(X[0, :2].copy(), None, X), "influence: expected size 1"),
+    (lambda c: learner(c, "", 4), "method: there is no number 4"),
+    (lambda c: learner(c, "", -1), "method: there is no number -1"),
+    (lambda c: placed(c, X, None, "snap1"), "influence: expected size 1 along axis 0, got 20"),
+    (lambda c: placed(c, learner(c).present()[2], X), "influence: expected size 1 along axis 0"),
+    (lambda c: placed(c, learner(c, "uoro").present()[2], X), "direction: expected size 1 along"),
+    (lambda c: placed(c, learner(c, "uoro").present()[2], None), "direction: expected an array"),
     (lambda c: trainer(c).run(np.zeros((1, 4))), "records: expected size 5, got 4"),
     (lambda c: restored(c, order=ORDER + 1), "order: no sequence 4"),
     (lambda c: restored(c, best=np.zeros(1, F32)), f"best: expected size {SIZE}"),

@@ -2,79 +2,24 @@
 
 import numpy as np
 import pytest
-from fits import data, flat, made_equal
+from fits import RULES, SharedValues, data, flat, made_equal, ties_of
 
 import rnncore as rc
 
-RULES = ["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "lion"]
 KINDS = [rc.RNN, rc.LSTM, rc.GRU, rc.MGU]
 
 
-class Rule:
-    """PyTorch's update rules for one vector, with lr 0.05 and the usual coefficients."""
-
-    def __init__(self, name):
-        self.name, self.m, self.v, self.t = name, 0.0, 0.0, 0
-
-    def step(self, p, g, decay):
-        name, lr, self.t = self.name, 0.05, self.t + 1
-        if name in ("adamw", "lion"):
-            p = p - lr * decay * p
-        else:
-            g = g + decay * p
-        if name == "sgd":
-            return p - lr * g
-        if name in ("momentum", "nesterov"):
-            self.m = 0.9 * self.m + g
-            return p - lr * (self.m if name == "momentum" else g + 0.9 * self.m)
-        if name == "rmsprop":
-            self.v = 0.99 * self.v + 0.01 * g * g
-            return p - lr * g / (np.sqrt(self.v) + 1e-8)
-        if name == "lion":
-            way, self.m = np.sign(0.9 * self.m + 0.1 * g), 0.999 * self.m + 0.001 * g
-            return p - lr * way
-        self.m, self.v = 0.9 * self.m + 0.1 * g, 0.999 * self.v + 0.001 * g * g
-        unbiased = self.v / (1 - 0.999**self.t)
-        return p - lr * self.m / (1 - 0.9**self.t) / (np.sqrt(unbiased) + 1e-8)
-
-
-def fitted(net, x, y, tie, fit):
+def fitted(net, x, y, epochs, batch_size, options):
     """The parameters after fit's updates, with one number for all that share a value."""
-    shapes = {name: v.shape for name, v in net.parameters().items()}
-    labels = flat({k: np.broadcast_to(tie.get(k, -1), shape) for k, shape in shapes.items()})
-    labels = np.where(labels < 0, labels.max() + 1 + np.arange(len(labels)), labels)
-    _, first, index = np.unique(labels, return_index=True, return_inverse=True)
-    free, decay, l1 = np.ones(len(first)), fit.get("weight_decay", 0), fit.get("l1", 0)
-    if "freeze" in fit:
-        frozen = flat({k: np.full(s, k.startswith(fit["freeze"])) for k, s in shapes.items()})
-        free = 1 - frozen[first]
-    values, rule, norms = net.flat[first], Rule(fit["optimizer"]), []
-    for _ in range(fit["epochs"]):
+    shared, norms = SharedValues(net, **options), []
+    for _ in range(epochs):
         largest = 0
-        for i in range(0, len(x), fit["batch_size"]):
-            net.flat[:] = values[index]
-            part = slice(i, i + fit["batch_size"])
-            g = np.bincount(index, flat(net.loss_and_grad(x[part], y[part])[1]))
-            g = free * (g + l1 * np.sign(values))
-            largest = max(largest, np.linalg.norm(g))
-            if "clip_value" in fit:
-                g = np.clip(g, -fit["clip_value"], fit["clip_value"])
-            if "clip_norm" in fit:
-                g = g * min(1, fit["clip_norm"] / (np.linalg.norm(g) + 1e-6))
-            values = rule.step(values, g, free * decay)
+        for i in range(0, len(x), batch_size):
+            net.flat[:] = shared.flat
+            part = slice(i, i + batch_size)
+            largest = max(largest, shared.step(flat(net.loss_and_grad(x[part], y[part])[1])))
         norms.append(largest)
-    return values[index], norms
-
-
-def ties_of(net, seed, groups=4):
-    """Random groups, over all parameters but those of the read-out, which has some of its own."""
-    rng = np.random.default_rng(seed)
-    tie = {
-        name: rng.integers(-2, groups, v.shape)
-        for name, v in net.parameters().items()
-        if not name.startswith("head")
-    }
-    return tie | {"head.weight": groups + rng.integers(0, 2, net.parameters()["head.weight"].shape)}
+    return shared.flat, norms
 
 
 @pytest.mark.parametrize("seed", range(28))
@@ -84,7 +29,7 @@ def test_a_fit_is_that_of_the_shared_values(build, seed):
     options = {"loss": "mse", "dtype": "float64", "trainable_h0": bool(seed % 3 == 0)}
     if seed % 5 == 0:
         options |= {"num_layers": 2, "bidirectional": True}
-    fit = {"optimizer": RULES[seed % 7], "epochs": 3, "batch_size": int(rng.choice([1, 4, 10]))}
+    batch_size, fit = int(rng.choice([1, 4, 10])), {"optimizer": RULES[seed % 7], "lr": 0.05}
     fit |= [{}, {"clip_norm": 0.1}, {"clip_value": 0.02}, {"l1": 0.01}, {"weight_decay": 0.1},
             {"clip_norm": 0.5, "clip_value": 0.1, "l1": 0.1, "weight_decay": 0.3}][
                 seed % 6]  # fmt: skip
@@ -93,14 +38,16 @@ def test_a_fit_is_that_of_the_shared_values(build, seed):
     H = [1, 3, 17][seed % 3]
     nets = [kind(2, H, 1, seed=m, **options) for m in range(3)]
     tie = ties_of(nets[0], seed)
+    fit["tie"] = tie
+    whole = {"epochs": 3, "batch_size": batch_size, "shuffle": False, **fit}
     pop = made_equal(rc.Population(kind, 3, 2, H, 1, seed=[0, 1, 2], **options), tie)
-    history = pop.fit(x, y, shuffle=False, lr=0.05, tie=tie, **fit)
+    history = pop.fit(x, y, **whole)
     for m, net in enumerate(nets):
         made_equal(net, tie)
         start = net.flat.copy()
-        expected, norms = fitted(net, x, y, tie, fit)
+        expected, norms = fitted(net, x, y, 3, batch_size, fit)
         net.flat[:] = start
-        of = net.fit(x, y, shuffle=False, lr=0.05, tie=tie, **fit)
+        of = net.fit(x, y, **whole)
         np.testing.assert_allclose(net.flat, expected, rtol=1e-7, atol=1e-9)
         np.testing.assert_allclose(pop.flat[m], expected, rtol=1e-7, atol=1e-9)
         np.testing.assert_allclose(of.gradient_norm, norms, rtol=1e-8)

@@ -9,6 +9,7 @@ CELLS: dict[str, tuple[int, int, int]]  # number, blocks, states
 NONLINEARITIES: dict[str, int]
 LOSSES: dict[str, tuple[int, bool, int, float, float]]  # number, classes, outputs, low, high
 OPTIMISERS: dict[str, int]
+ONLINE_METHODS: dict[str, int]
 
 class Batch:
     def __new__(
@@ -322,7 +323,7 @@ class Online(SteppedUpdates):
     def __new__(
         cls,
         engine: Engine,
-        exact: bool,
+        method: int,
         *,
         rule: int,
         momentum: float,
@@ -337,13 +338,23 @@ class Online(SteppedUpdates):
         free: Array | None,
         leader: Array | None,
         rate: float,
+        seed: int,
     ) -> Self: ...
     def step(
         self, x: Array | None, token: int, target: Array | None, number: int
     ) -> tuple[float, int]: ...
     def begin(self, h: Array | None, c: Array | None) -> None: ...
-    def place(self, h: Array, c: Array | None, influence: Array) -> None: ...
-    def present(self) -> tuple[Array, Array | None, Array]: ...
+    def place(
+        self,
+        h: Array,
+        c: Array | None,
+        influence: Array,
+        direction: Array | None,
+        random: int,
+    ) -> None: ...
+    def present(self) -> tuple[Array, Array | None, Array, Array | None]: ...
+    @property
+    def random(self) -> int: ...
     def last(self) -> tuple[Array, dict[str, Array]]: ...
 
 def draw_tokens(

@@ -14,8 +14,10 @@ cdef struct Moment:
     real* h                    # (P)
     real* c                    # (P)
     # (rows, columns) dh/dp, and after it dc/dp of a cell that has it; rows: H, or 1 where of every
-    # column one entry is kept.
+    # column one entry is kept. Or the factor (columns) of an outer product, with the other one.
     real* influence
+    real* direction            # (kinds, P)
+    uint64_t random            # numbers to come, which the product goes by
 
 
 cdef inline real dot(real start, const real* w, const real* u, Py_ssize_t n) noexcept nogil:

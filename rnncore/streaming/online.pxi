@@ -3,7 +3,8 @@
 
 @cython.final
 cdef class Online(OnlineMemory):
-    """Real-time recurrent learning of a network of one layer and one direction.
+    """Real-time recurrent learning of a network of one layer and one direction, or what comes near
+    it.
 
     Whoever works on it has the network to itself, so it is used by one thread.
     """
@@ -54,7 +55,6 @@ cdef class Online(OnlineMemory):
         cdef Optimiser* o = &self.optimiser
         cdef long long updates = o.of[0].updates
         cdef size_t size = self.net.size * sizeof(real)
-        cdef Py_ssize_t entries = self.kinds * self.rows * self.columns
         cdef double loss = 0
         self.remember()
         if self.net.before:
@@ -69,7 +69,8 @@ cdef class Online(OnlineMemory):
         if not (
             all_finite(self.next.h, self.width // LANES)
             and all_finite(self.next.c, self.width // LANES)
-            and all_finite(self.next.influence, entries // LANES)
+            and all_finite(self.next.influence, self.entries // LANES)
+            and all_finite(self.next.direction, self.kinds * self.width // LANES)
         ):
             return INFINITY
         if counts and o.of[0].lr > 0:
@@ -112,7 +113,8 @@ cdef class Online(OnlineMemory):
 
     cdef void differentiate(self) noexcept nogil:
         """The derivatives of every unit's h_t and c_t by what is its own, and of all by h_{t-1}:
-        the backward step takes ones for dL/dh_t, or else for dL/dc_t."""
+        the backward step takes ones for dL/dh_t, or else for dL/dc_t.  W_hh is left out by a method
+        for which the other states are given."""
         cdef const Network* net = &self.net
         cdef const real* w = self.optimiser.parameters + self.engine.layers[0].weight_hh
         cdef Py_ssize_t P = self.width, H = net.hidden, kind, gate, i, j
@@ -127,7 +129,7 @@ cdef class Online(OnlineMemory):
             for i in range(H):
                 row = self.jacobian + (kind * H + i) * H
                 memset(row, 0, H * sizeof(real))
-                for gate in range(net.gates):
+                for gate in range(net.gates if self.method != EPROP else 0):
                     slope = self.by_a[kind][state_block(&net.cell, gate) * P + i]
                     for j in range(H):
                         row[j] += slope * w[(gate * H + i) * H + j]
@@ -143,8 +145,10 @@ cdef class Online(OnlineMemory):
         cdef real one = 1
         cdef const real* before = self.now.influence
         cdef const real* before_c = before + part if net.cell.memory else NULL
-        for kind in range(self.kinds):
-            if self.exact:
+        if self.method == UORO:
+            self.draw()
+        for kind in range(self.kinds if self.method != UORO else 0):
+            if self.method == RTRL:
                 carry_influence(
                     H, self.next.influence + kind * part, self.jacobian + kind * H * H,
                     self.by_c[kind], before, before_c, H, self.columns,
@@ -166,6 +170,32 @@ cdef class Online(OnlineMemory):
                 if net.has_bias:
                     self.add(layer.bias_ih + row, &one, 1, into, i)
                     self.add(layer.bias_hh + row, &one, 1, apart, i)
+        if self.method == UORO:
+            add_product(
+                self.next.direction, self.signs, self.kinds * self.width, before,
+                self.next.influence, self.columns,
+            )
+
+    cdef void draw(self) noexcept nogil:
+        """The direction moved on, and signs, by which the derivatives of all units are summed: in
+        the place of those of h_t by what is its own, with no influence yet."""
+        cdef Py_ssize_t P = self.width, H = self.net.hidden, kind, block, i
+        cdef const real* before = self.now.direction
+        cdef real* sums
+        self.next.random = self.now.random
+        for kind in range(self.kinds):
+            push_direction(
+                self.next.direction + kind * P, self.jacobian + kind * H * H, self.by_c[kind],
+                before, before + P if self.net.cell.memory else NULL, H,
+            )
+            draw_signs(self.signs + kind * P, H, &self.next.random)
+        for block in range(blocks_of_a(&self.net.cell)):
+            sums = self.by_a[0] + block * P
+            for i in range(H):
+                sums[i] *= self.signs[i]
+                if self.net.cell.memory:
+                    sums[i] += self.signs[P + i] * self.by_a[1][block * P + i]
+        memset(self.next.influence, 0, self.entries * sizeof(real))
 
     cdef void add(
         self, Py_ssize_t first, const real* u, Py_ssize_t n, Py_ssize_t block, Py_ssize_t i,
@@ -174,10 +204,10 @@ cdef class Online(OnlineMemory):
         cdef Py_ssize_t kind, k
         cdef real slope
         cdef real* row
-        for kind in range(self.kinds):
+        for kind in range(self.kinds if self.method != UORO else 1):
             slope = self.by_a[kind][block * self.width + i]
             row = self.next.influence + first
-            row += (kind * self.rows + (i if self.exact else 0)) * self.columns
+            row += (kind * self.rows + (i if self.method == RTRL else 0)) * self.columns
             for k in range(n):
                 row[k] += slope * u[k]
 
@@ -214,7 +244,7 @@ cdef class Online(OnlineMemory):
         cdef const Network* net = &self.net
         cdef const real* w = self.optimiser.parameters + net.head_weight
         cdef Py_ssize_t H = net.hidden, part = self.rows * self.columns, k, j, p
-        cdef real dy
+        cdef real dy, along
         memset(self.dh, 0, H * sizeof(real))
         for k in range(net.outputs):
             dy = self.out[k * LANES]
@@ -226,10 +256,14 @@ cdef class Online(OnlineMemory):
                 self.slopes[net.head_weight + k * H + j] = dy * at.h[j]
             if net.has_head_bias:
                 self.slopes[net.head_bias + k] = dy
-        if self.exact:
+        if self.method == RTRL:
             carry_influence(
                 1, self.by_column, self.dh, NULL, at.influence, NULL, H, self.columns
             )
+        elif self.method == UORO:
+            along = dot(0, self.dh, at.direction, H)
+            for p in range(part):
+                self.by_column[p] = along * at.influence[p]
         else:
             for p in range(part):
                 self.by_column[p] = self.dh[self.unit[p]] * at.influence[p]

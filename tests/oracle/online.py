@@ -1,14 +1,21 @@
-"""Real-time recurrent learning from its definition: the derivative of the state by every parameter
-is carried from step to step,
+"""Learning at every step from its definition: the derivative of the state by every parameter is
+carried from step to step,
 
     ds_t/dp = (ds_t/ds_{t-1}) ds_{t-1}/dp + (ds_t/dp at fixed s_{t-1})        s: h, or h and c
 
 and both factors are formed by complex steps of the cell's equations: an analytic function at
 a + i e has the imaginary part e f'(a).
+
+rtrl    this matrix
+snap1   of the column of a parameter, only what is of the unit whose own it is (Menick et al. 2021)
+eprop   the same, and in the first factor what other units and the unit itself see of s_{t-1}, by
+        way of W_hh, is fixed: e_t = (ds_t/ds_{t-1} at fixed z_{t-1}) e_{t-1} + ds_t/dp (Bellec et
+        al. 2020, eq. 13, of which the learning signal is dL_t/dh_t)
+uoro    an outer product of two vectors, by algorithm 1 of Tallec and Ollivier 2018
 """
 
 from copy import deepcopy
-from math import sqrt
+from math import hypot, sqrt
 
 from oracle.gated import CELLS, complex_logistic, read_out
 from oracle.recurrence import LOSSES, plus, times
@@ -60,51 +67,108 @@ def imaginary(values):
     return [complex(v).imag / TINY for v in values]
 
 
-class Learner:
-    """``step`` returns the loss before the update and the gradient by entry; with ``own``, only
-    the influence of a parameter on the unit whose own it is, is kept."""
+class Signs:
+    """1 and -1 by the highest bits of SplitMix64 (Steele, Lea and Flood 2014)."""
 
-    def __init__(self, p, cell, nonlinearity, loss, *, lr=0.0, clip_norm=None, decay=0.0,
-                 readout="all", own=False):  # fmt: skip
+    def __init__(self, random):
+        self.random = random
+
+    def __call__(self, count):
+        return [self.draw() for _ in range(count)]
+
+    def draw(self):
+        self.random = (self.random + 0x9E3779B97F4A7C15) % 2**64
+        z = self.random
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        return -1 if (z ^ z >> 31) >> 63 else 1
+
+
+class Learner:
+    """``step`` returns the loss and the gradient by entry; parameters stay as they are until they
+    are given to ``put``. signs: a function that returns so many, for "uoro"."""
+
+    def __init__(self, p, cell, nonlinearity, loss, method="rtrl", *, readout="all", signs=None):
         self.p, self.kind, self.loss = deepcopy(p), (cell, nonlinearity), loss
-        self.lr, self.clip_norm, self.decay = lr, clip_norm, decay
-        self.before, self.own = readout == "before", own
+        self.before, self.method, self.signs = readout == "before", method, signs
         self.hidden = len(p["weight_hh_l0"][0])
         self.s = [0.0] * (self.hidden * (2 if cell == "LSTM" else 1))
-        self.influence = {
-            key: [0.0] * len(self.s) for key in entries(p) if not key[0].startswith("head")
-        }
+        keys = [key for key in entries(p) if not key[0].startswith("head")]
+        self.influence = {key: [0.0] * len(self.s) for key in keys}
+        self.direction, self.factor = [0.0] * len(self.s), dict.fromkeys(keys, 0.0)
         for name, first in (("h0", 0), ("c0", self.hidden)):
+            if name in p and method == "uoro":
+                self.direction[first : first + self.hidden] = signs(self.hidden)
             for i, value in enumerate(p[name][0] if name in p else []):
                 self.s[first + i] = value
                 self.influence[name, 0, i][first + i] = 1.0
+                self.factor[name, 0, i] = self.direction[first + i]
+
+    def put(self, values):
+        """New parameters, in the order of `entries`."""
+        for key, value in zip(entries(self.p), values, strict=True):
+            add(self.p, key, value - of(self.p, key))
 
     def step(self, x, target):
         result = self.read(target) if self.before else None
-        self.move(x)
-        loss, gradient = result or self.read(target)
-        self.update(gradient)
-        return loss, gradient
+        direct = {key: self.direct(key, x) for key in self.influence}
+        if self.method == "uoro":
+            self.one_product(x, direct)
+        else:
+            self.carry(x, direct)
+        self.s = [complex(v).real for v in step(self.p, *self.kind, x, self.s)]
+        return result or self.read(target)
 
-    def move(self, x):
-        columns = []
-        for j in range(len(self.s)):
-            shifted = list(self.s)
-            shifted[j] += TINY * 1j
-            columns.append(imaginary(step(self.p, *self.kind, x, shifted)))
+    def direct(self, key, x):
+        """The derivative of the next state by one parameter, at the same state before it."""
+        if key[0] in ("h0", "c0"):
+            return [0.0] * len(self.s)
+        shifted = {**self.p, key[0]: deepcopy(self.p[key[0]])}
+        add(shifted, key, TINY * 1j)
+        return imaginary(step(shifted, *self.kind, x, self.s))
+
+    def along(self, p, x, way):
+        """The derivative of the next state along a direction of the state before it."""
+        shifted = [v + TINY * 1j * w for v, w in zip(self.s, way, strict=True)]
+        return imaginary(step(p, *self.kind, x, shifted))
+
+    def blind(self):
+        """Parameters with which W_hh sees the state as it is, whatever it is then given."""
+        seen = times(self.p["weight_hh_l0"], self.s[: self.hidden])
+        none = [0.0] * len(seen)
+        return {
+            **self.p, "weight_hh_l0": [[0.0] * self.hidden for _ in seen],
+            "bias_ih_l0": self.p.get("bias_ih_l0", none),
+            "bias_hh_l0": plus(seen, self.p.get("bias_hh_l0", none)),
+        }  # fmt: skip
+
+    def carry(self, x, direct):
+        p = self.blind() if self.method == "eprop" else self.p
+        size = len(self.s)
+        columns = [self.along(p, x, [float(i == j) for i in range(size)]) for j in range(size)]
         for key, old in self.influence.items():
-            new = [0.0] * len(self.s)
-            if key[0] not in ("h0", "c0"):
-                shifted = {**self.p, key[0]: deepcopy(self.p[key[0]])}
-                add(shifted, key, TINY * 1j)
-                new = imaginary(step(shifted, *self.kind, x, self.s))
+            new = direct[key]
             for column, factor in zip(columns, old, strict=True):
                 new = plus(new, [factor * v for v in column])
             unit = key[-1] if key[0] in ("h0", "c0") else key[1] % self.hidden
-            if self.own:
+            if self.method != "rtrl":
                 new = [v if k % self.hidden == unit else 0.0 for k, v in enumerate(new)]
             self.influence[key] = new
-        self.s = [complex(v).real for v in step(self.p, *self.kind, x, self.s)]
+
+    def one_product(self, x, direct):
+        moved, nu = self.along(self.p, x, self.direction), self.signs(len(self.s))
+        pushed = {
+            key: sum(n * v for n, v in zip(nu, column, strict=True))
+            for key, column in direct.items()
+        }  # fmt: skip
+        rho0, rho1 = (
+            sqrt(hypot(*factor.values()) / (hypot(*way) + 1e-7)) + 1e-7
+            for factor, way in ((self.factor, moved), (pushed, nu))
+        )
+        self.direction = [rho0 * v + rho1 * n for v, n in zip(moved, nu, strict=True)]
+        for key, old in self.factor.items():
+            self.factor[key] = old / rho0 + pushed[key] / rho1
+            self.influence[key] = [v * self.factor[key] for v in self.direction]
 
     def read(self, target):
         h = self.s[: self.hidden]
@@ -123,9 +187,3 @@ class Learner:
                     d * v for d, v in zip(dh, self.influence[key][: self.hidden], strict=True)
                 )
         return loss, gradient
-
-    def update(self, gradient):
-        norm = sqrt(sum(value**2 for value in gradient.values()))
-        factor = 1.0 if self.clip_norm is None else min(1.0, self.clip_norm / (norm + 1e-6))
-        for key, value in gradient.items():
-            add(self.p, key, -self.lr * (factor * value + self.decay * of(self.p, key)))

@@ -26,9 +26,6 @@ from rnncore._types import Array, State
 if TYPE_CHECKING:
     from rnncore._core_base_f32 import Online
 
-#: Whether a method keeps the whole influence of the parameters on the state.
-METHODS = {"rtrl": True, "snap1": False}
-
 #: Options of `fit` that the core's learner takes as they are.
 OF_A_RULE = ("rule", "momentum", "alpha", "beta1", "beta2", "eps", "clip_norm", "clip_value",
              "decay", "l1", "free", "leader")  # fmt: skip
@@ -57,16 +54,20 @@ class OnlineLearner(Stepped):
     True
     """
 
-    def __init__(self, net: HasModel, options: dict[str, Any], method: str) -> None:
+    def __init__(
+        self, net: HasModel, options: dict[str, Any], method: str,
+        rng: int | np.random.Generator | None,
+    ) -> None:  # fmt: skip
         self.net, self._options, self._method = net, options, method
         model = net._model
         checked = checked_options(
-            model, **options | {"lr": 1.0}, tie=None, activation=0.0, truncate=None, epochs=1,
+            model, **options | {"lr": 1.0}, activation=0.0, truncate=None, epochs=1,
             batch_size=1, patience=None, shuffle=False, threads=None, progress=None,
             callback=None, checkpoint=None,
         )  # fmt: skip
         self._core: Online = model.spec.core.Online(
-            model.engine, METHODS[method], rate=options["lr"],
+            model.engine, model.spec.core.ONLINE_METHODS[method], rate=options["lr"],
+            seed=check.seed("rng", rng),
             **{name: checked.trainer[name] for name in OF_A_RULE},
         )  # fmt: skip
 
@@ -74,7 +75,7 @@ class OnlineLearner(Stepped):
     def state(self) -> State:
         """The state after the last step, a copy as `rnncore.RNN.step` returns it: (1, H), of an
         LSTM a pair (h, c) of such arrays."""
-        h, c, _ = self._core.present()
+        h, c, _, _ = self._core.present()
         return h[None] if c is None else (h[None], c[None])
 
     @property
@@ -179,7 +180,8 @@ class OnlineLearner(Stepped):
             ``method`` and ``optimizer`` (str), ``lr`` (float), ``updates`` (int), of rules that
             remember one or two vectors ``first`` and ``second``, shaped as ``net.flat``; ``h`` (H,)
             and of an LSTM ``c`` (H,); ``influence``, the derivatives of the state by the
-            parameters, in the core's own arrangement. All are copies.
+            parameters, in the core's own arrangement; with "uoro" one factor of them, ``direction``,
+            which is the other one, and ``random`` (int). All are copies.
 
         Examples
         --------
@@ -188,10 +190,11 @@ class OnlineLearner(Stepped):
         >>> sorted(net.online(lr=0.1).state_dict())
         ['h', 'influence', 'lr', 'method', 'optimizer', 'updates']
         """
-        h, c, influence = self._core.present()
+        h, c, influence, direction = self._core.present()
         return {
             "method": self._method, **state_of_rule(self._core, self._options["optimizer"]),
             "h": h, **({} if c is None else {"c": c}), "influence": influence,
+            **({} if direction is None else {"direction": direction, "random": self._core.random}),
         }  # fmt: skip
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -222,14 +225,15 @@ class OnlineLearner(Stepped):
                 f"state_dict['method']: expected {self._method!r}, "
                 f"got {check.shown(given['method'])}"
             )
-        h, c, influence = (
+        h, c, influence, direction = (
             array_like(f"state_dict[{key!r}]", given[key], own[key]) if key in own else None
-            for key in ("h", "c", "influence")
+            for key in ("h", "c", "influence", "direction")
         )
         assert h is not None
         assert influence is not None
+        random = check.whole("state_dict['random']", given.get("random", 0), 0, 2**64 - 1)
         restore_rule(self._core, self._options["optimizer"], "state_dict", given)
-        self._core.place(h, c, influence)
+        self._core.place(h, c, influence, direction, random)
 
     # ---- copies ---------------------------------------------------------------------
 
@@ -240,7 +244,7 @@ class OnlineLearner(Stepped):
         }  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["net"], state["options"], state["method"])  # type: ignore[misc]
+        self.__init__(state["net"], state["options"], state["method"], 0)  # type: ignore[misc]
         self.load_state_dict(state["state"])
 
 
@@ -259,6 +263,8 @@ def online(
     weight_decay: float | Mapping[str, float] = 0.0,
     l1: float | Mapping[str, float] = 0.0,
     freeze: str | Iterable[str] | Mapping[str, Any] | None = None,
+    tie: Mapping[str, Any] | None = None,
+    rng: int | np.random.Generator | None = None,
 ) -> OnlineLearner:
     """Learning at every step of a stream, by exact gradients, without storing the past.
 
@@ -272,14 +278,25 @@ def online(
     lr : float
         Learning rate; ``learner.lr`` may be changed between steps. With 0 no update is made, and
         ``learner.gradient`` can be read.
-    method : {"rtrl", "snap1"}
+    method : {"rtrl", "snap1", "eprop", "uoro"}
         "rtrl": exact. A step of a network with P parameters takes of the order of H^2 P
         operations, H^4 for few inputs, and H P numbers are stored: for up to about 16 units that
-        is fast. "snap1", sparse one-step approximation [2]_: of every parameter only the influence
-        on the unit whose own it is, of the order of P operations and numbers. Exact where W_hh is
-        diagonal.
-    optimizer, momentum, alpha, betas, eps, clip_norm, clip_value, weight_decay, l1, freeze
+        is fast. The others take of the order of P operations and numbers.
+
+        "snap1", sparse one-step approximation [2]_: of every parameter only the influence on the
+        unit whose own it is. Exact where W_hh is diagonal.
+
+        "eprop", eligibility propagation [3]_ with symmetric feedback: as "snap1", but without the
+        diagonal of W_hh, by which a unit's h_{t-1} reaches the unit itself. The influence is
+        carried by what the cell keeps, f of an LSTM and z of a GRU; an `RNN` keeps nothing, so its
+        gradient is that of the present step alone.
+
+        "uoro", unbiased online recurrent optimization [4]_: an outer product of random factors,
+        whose mean is the whole influence. The gradient has no bias, and much variance.
+    optimizer, momentum, alpha, betas, eps, clip_norm, clip_value, weight_decay, l1, freeze, tie
         As for `fit`.
+    rng : int or numpy.random.Generator, optional
+        For the random numbers of "uoro".
 
     Returns
     -------
@@ -306,6 +323,9 @@ def online(
        recurrent neural networks", Neural Computation 1(2), 1989.
     .. [2] J. Menick et al., "Practical real time recurrent learning with a sparse approximation to
        the Jacobian", ICLR 2021.
+    .. [3] G. Bellec et al., "A solution to the learning dilemma for recurrent networks of spiking
+       neurons", Nature Communications 11, 3625, 2020.
+    .. [4] C. Tallec and Y. Ollivier, "Unbiased online recurrent optimization", ICLR 2018.
 
     Examples
     --------
@@ -321,15 +341,16 @@ def online(
     True
     """
     check_network(self._model)
-    check.choice("method", method, METHODS)
+    check.choice("method", method, self._model.spec.core.ONLINE_METHODS)
     if not isinstance(freeze, str | Mapping) and freeze is not None:
         freeze = check.items("freeze", freeze)
     options = {
         "optimizer": optimizer, "lr": check.number("lr", lr, 0, above=False),
         "momentum": momentum, "alpha": alpha, "betas": betas, "eps": eps, "clip_norm": clip_norm,
         "clip_value": clip_value, "weight_decay": weight_decay, "l1": l1, "freeze": freeze,
+        "tie": tie,
     }  # fmt: skip
-    return OnlineLearner(self, options, method)
+    return OnlineLearner(self, options, method, rng)
 
 
 def check_network(model: Model) -> None:
