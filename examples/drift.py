@@ -10,7 +10,7 @@ the same first parameters, and have been fitted to the beginning of the stream:
 
     frozen    stays as it is
     refitted  is fitted again to the last 500 steps, every 500 steps
-    snap1     learns at every step, by approximate gradients
+    uoro, eprop, snap1     learn at every step, by approximate gradients
     rtrl      learns at every step, by exact gradients
 
     python examples/drift.py --out drift.png
@@ -27,6 +27,7 @@ import rnncore as rc
 
 WINDOW = 500
 STREAM_LR = 0.05
+METHODS = ("uoro", "eprop", "snap1", "rtrl")
 
 
 def stream(steps: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +62,7 @@ def refitted(net: rc.GRU, u: np.ndarray, y: np.ndarray, epochs: int) -> np.ndarr
 
 
 def online(net: rc.GRU, u: np.ndarray, y: np.ndarray, method: str) -> np.ndarray:
-    learner = net.online(lr=STREAM_LR, method=method, clip_norm=1.0)
+    learner = net.online(lr=STREAM_LR, method=method, clip_norm=1.0, rng=0)
     return np.array([learner.step(u_t, y_t) for u_t, y_t in zip(u, y, strict=True)])
 
 
@@ -82,8 +83,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         for name, values in {
             "frozen": frozen(copy.deepcopy(start), u, y),
             "refitted": refitted(copy.deepcopy(start), u, y, max(1, options.epochs // 5)),
-            "snap1": online(copy.deepcopy(start), u, y, "snap1"),
-            "rtrl": online(copy.deepcopy(start), u, y, "rtrl"),
+            **{name: online(copy.deepcopy(start), u, y, name) for name in METHODS},
         }.items():
             errors.setdefault(name, []).append(values)
     means = {name: float(np.mean(values)) for name, values in errors.items()}
@@ -108,12 +108,12 @@ def draw(errors: dict[str, list[np.ndarray]], path: str) -> None:
         axis.plot(2 * WINDOW + 250 * (np.arange(len(blocks)) + 0.5), blocks, label=name,
                   color=color)  # fmt: skip
     axis.set(xlabel="step", ylabel="squared error, mean of 250 steps", yscale="log")
-    axis.legend(frameon=False, ncols=4, fontsize=8)
+    axis.legend(frameon=False, ncols=6, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
 
 
-COLORS = ("#999999", "#d98a00", "#1f5fa8", "#c0302a")
+COLORS = ("#999999", "#d98a00", "#8c6bb1", "#5aae61", "#1f5fa8", "#c0302a")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,9 @@ class SharedValues:
         )
         labels = np.where(labels < 0, labels.max() + 1 + np.arange(len(labels)), labels)
         _, first, self.index = np.unique(labels, return_index=True, return_inverse=True)
-        frozen = [np.full(s, freeze is not None and k.startswith(freeze)) for k, s in shapes.items()]
+        frozen = [
+            np.full(s, freeze is not None and k.startswith(freeze)) for k, s in shapes.items()
+        ]
         self.free = 1 - np.concatenate([part.ravel() for part in frozen])[first]
         self.l1, self.decay = l1, weight_decay
         self.clip_value, self.clip_norm = clip_value, clip_norm

@@ -188,7 +188,7 @@ def test_online_learning_beats_networks_that_stay_as_they_are(example, capsys, t
     means = example("drift").main(["--steps", "4000", "--seeds", "1", "--epochs", "50"])
     assert means["rtrl"] < 0.25 * means["frozen"]
     assert means["rtrl"] < means["refitted"]
-    assert len(re.findall(r"^\w+ +0\.\d{4}$", capsys.readouterr().out, re.M)) == 4
+    assert len(re.findall(r"^\w+ +0\.\d{4}$", capsys.readouterr().out, re.M)) == 6
 
 
 def test_drift_draws_a_figure(example, tmp_path):

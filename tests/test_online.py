@@ -11,6 +11,7 @@ from refusals import unchanged
 
 import rnncore as rc
 
+
 def check_sums(net, x, y, dtype="float64"):
     loss, grads = net.loss_and_grad(x[None], y[None], reduction="sum")
     total, sums, learner = walked(net, x, y)

@@ -26,7 +26,8 @@ def referred(net, learner, loss, method):
 
 
 def compared(net, x, y, loss, method, seed=0, skipped=(), **options):
-    """Steps of both, with updates in plain numpy."""
+    """Steps of both, and updates in plain numpy by the gradients of the learner; both go on from
+    the network's parameters, so that rounding is not amplified by rules that divide by it."""
     learner = net.online(method=method, rng=seed, **options)
     reference, shared = referred(net, learner, loss, method), SharedValues(net, **options)
     learner.reset()
@@ -42,9 +43,9 @@ def compared(net, x, y, loss, method, seed=0, skipped=(), **options):
         gradient = np.array(list(gradient.values()))
         scale = np.abs(gradient).max()
         np.testing.assert_allclose(flat(learner.gradient), gradient, rtol=1e-10, atol=1e-12 * scale)
-        shared.step(gradient)
-        np.testing.assert_allclose(net.flat, shared.flat, rtol=1e-9, atol=1e-11)
-        reference.put(shared.flat)
+        shared.step(flat(learner.gradient))
+        np.testing.assert_allclose(net.flat, shared.flat, rtol=1e-11, atol=1e-13)
+        reference.put(net.flat)
     return learner
 
 
@@ -120,7 +121,7 @@ def test_the_mean_over_all_signs_is_the_gradient(build, cell):
 
 
 @pytest.mark.parametrize("cell", ["RNN", "GRU", "MGU", "LSTM"])
-def test_the_mean_over_many_seeds_approaches_the_gradient(build, cell):
+def test_the_mean_over_many_seeds_approaches_the_gradient(cell):
     """To within 4.5 standard errors in every entry, which SnAp-1 and e-prop are not."""
     net = made(cell, D=2, H=3, K=2, trainable_h0=True)
     w = net.parameters()["weight_hh_l0"]
@@ -134,7 +135,8 @@ def test_the_mean_over_many_seeds_approaches_the_gradient(build, cell):
             learner.step(x_t, y_t)
             total = total + flat(learner.gradient)
         each.append(total)
-    mean, error = np.mean(each, axis=0), np.std(each, axis=0) / np.sqrt(count) + 1e-13
+    mean, error = np.mean(each, axis=0), np.std(each, axis=0) / np.sqrt(count)
+    error += 1e-10 * np.abs(mean)  # that of the read-out is the same every time
 
     def errors(method):
         return np.abs((mean - gradients(net, x, y, method)) / error).max()

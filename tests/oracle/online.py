@@ -103,6 +103,8 @@ class Learner:
                 self.s[first + i] = value
                 self.influence[name, 0, i][first + i] = 1.0
                 self.factor[name, 0, i] = self.direction[first + i]
+        if method == "uoro":
+            self.multiply()
 
     def put(self, values):
         """New parameters, in the order of `entries`."""
@@ -166,9 +168,13 @@ class Learner:
             for factor, way in ((self.factor, moved), (pushed, nu))
         )
         self.direction = [rho0 * v + rho1 * n for v, n in zip(moved, nu, strict=True)]
-        for key, old in self.factor.items():
-            self.factor[key] = old / rho0 + pushed[key] / rho1
-            self.influence[key] = [v * self.factor[key] for v in self.direction]
+        self.factor = {key: v / rho0 + pushed[key] / rho1 for key, v in self.factor.items()}
+        self.multiply()
+
+    def multiply(self):
+        """The outer product."""
+        for key, factor in self.factor.items():
+            self.influence[key] = [v * factor for v in self.direction]
 
     def read(self, target):
         h = self.s[: self.hidden]
