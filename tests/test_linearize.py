@@ -206,6 +206,15 @@ def test_a_changed_network_refuses_to_go_back(build):
         pull(out.y)
 
 
+def test_states_of_one_unit_may_be_given_without_their_axis(build):
+    net, x, dh = rc.RNN(2, 1, dtype="float64", seed=0), np.ones((4, 5, 2)), np.ones((4, 5))
+    _, pull = net.linearize(x)
+    assert same(pull(dhidden=dh)[1], pull(dhidden=dh[..., None])[1])
+    dh[2, 3] = np.nan
+    with pytest.raises(ValueError, match=r"dhidden: expected finite numbers, got nan at \[2, 3, 0\]"):
+        pull(dhidden=dh)
+
+
 def test_a_tape_outlives_the_network_and_other_calls(build):
     net = rc.GRU(2, 3, 1, seed=0)
     x = np.ones((4, 5, 2))

@@ -243,7 +243,9 @@ def test_bad_options_and_states():
     for change, error, text in [
         ({"more": 0}, ValueError, "state_dict: expected method"),
         ({"method": "snap1"}, ValueError, r"state_dict\['method'\]: expected 'rtrl'"),
+        ({"method": np.zeros(0)}, TypeError, r"state_dict\['method'\]: expected 'rtrl', got"),
         ({"optimizer": "adam"}, ValueError, r"state_dict\['optimizer'\]: expected 'momentum'"),
+        ({"optimizer": np.zeros(0)}, TypeError, r"state_dict\['optimizer'\]: expected 'mom"),
         ({"h": np.zeros(2)}, ValueError, r"state_dict\['h'\]: expected \(3,\)"),
         ({"influence": given["influence"] * np.nan}, ValueError, "influence'.: expected finite"),
     ]:

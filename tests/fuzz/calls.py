@@ -9,6 +9,8 @@ import numpy as np
 import rnncore as rc
 from fuzz.batches import losses, outputs, slopes
 from fuzz.fits import schedules, training
+from fuzz.instruments import dynamics, exports, jacobians, pruning, pulls, second
+from fuzz.live import generation, many_streams, online
 from fuzz.networks import networks
 from fuzz.populations import populations
 from fuzz.promises import COUNTS, Find, attempt, expect
@@ -22,6 +24,8 @@ __all__ = ["COUNTS", "Find", "Value", "attempt", "example", "losses", "network"]
 
 CALLS = [outputs] * 4 + [losses] * 4 + [slopes] * 2 + [streams] * 4 + [training] * 3
 CALLS += [state_dicts, files, schedules, populations, populations, steps]
+CALLS += [online, online, many_streams, generation, generation]
+CALLS += [jacobians, dynamics, second, second, pulls, pruning, exports]
 
 
 def network(r, share=0.3):

@@ -18,7 +18,10 @@ NAMES = re.compile(
     r"|trainable_h0|readout_bias|forget_bias|seed|nonlinearity|reset|skip|epochs|batch_size|optimizer|lr|momentum|alpha"
     r"|betas|eps|clip_norm|clip_value|weight_decay|l1|freeze|tie|activation|validation|patience|shuffle"
     r"|progress|callback|checkpoint|flat|every|factor|end|then|least|predict_proba|step|run_stream"
-    r"|fit|parameters\(\))(\[.*?\]|\(.*?\))*: ",
+    r"|y_t|which|start|steps|sample|temperature|feedback|method|n|online|generate|streams"
+    r"|h|starts|slow|merge|points|extent|discard|net|fixed_points|lyapunov|jacobian"
+    r"|v|reduction|target_mask|sample_weight|hidden|dhidden|dfinal|dx|params|units|name|libm|tokens"
+    r"|export|rtneural|c|fit|parameters\(\))(\[.*?\]|\(.*?\))*: ",
     re.DOTALL,
 )
 DOCUMENTED = (TypeError, ValueError, MemoryError)

@@ -263,7 +263,9 @@ class Upstream:
         if self.dy is not None:
             outputs.check_finite(inputs, "dy", self.dy)
         if self.dhidden is not None:
-            check.all_finite("dhidden", inputs.padded(self.dhidden), ~inputs.past_end[:, :, None])
+            late = inputs.past_end
+            values = inputs.padded(self.dhidden).reshape(*late.shape, -1)
+            check.all_finite("dhidden", values, ~late[:, :, None])
         if self.dfinal is not None:
             check.all_finite("dfinal", self.dfinal)
 

@@ -101,7 +101,7 @@ class Streams:
         Parameters
         ----------
         x_t : array_like
-            (n, D) numbers, or (n,) integer tokens.
+            (n, D) numbers, or (n,) integer tokens; with one input, integers (n,) are numbers.
         out : ndarray, optional
             (n, K), of the network's precision: where to write the outputs.
 

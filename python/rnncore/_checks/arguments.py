@@ -28,7 +28,8 @@ def choice(name: str, value: Any, known: Iterable[str | None]) -> Any:
 
 
 def one_of(known: Iterable[str | None]) -> str:
-    return "one of " + ", ".join(repr(k) for k in known)
+    names = [repr(k) for k in known]
+    return names[0] if len(names) == 1 else "one of " + ", ".join(names)
 
 
 def whole(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:

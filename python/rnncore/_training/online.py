@@ -180,8 +180,8 @@ class OnlineLearner(Stepped):
             ``method`` and ``optimizer`` (str), ``lr`` (float), ``updates`` (int), of rules that
             remember one or two vectors ``first`` and ``second``, shaped as ``net.flat``; ``h`` (H,)
             and of an LSTM ``c`` (H,); ``influence``, the derivatives of the state by the
-            parameters, in the core's own arrangement; with "uoro" one factor of them, ``direction``,
-            which is the other one, and ``random`` (int). All are copies.
+            parameters, in the core's own arrangement; with "uoro" one factor of them, and
+            ``direction``, the other one, and ``random`` (int). All are copies.
 
         Examples
         --------
@@ -220,11 +220,7 @@ class OnlineLearner(Stepped):
         """
         own = self.state_dict()
         given = entries_like("state_dict", state_dict, own)
-        if given["method"] != self._method:
-            raise ValueError(
-                f"state_dict['method']: expected {self._method!r}, "
-                f"got {check.shown(given['method'])}"
-            )
+        check.choice("state_dict['method']", given["method"], (self._method,))
         h, c, influence, direction = (
             array_like(f"state_dict[{key!r}]", given[key], own[key]) if key in own else None
             for key in ("h", "c", "influence", "direction")

@@ -240,10 +240,7 @@ def restore_rule(
 ) -> None:  # fmt: skip
     """Go on from what `state_of_rule` returned: all of it, or nothing where it is not valid."""
     own = state_of_rule(core, optimizer)
-    if given["optimizer"] != optimizer:
-        raise ValueError(
-            f"{name}['optimizer']: expected {optimizer!r}, got {check.shown(given['optimizer'])}"
-        )
+    check.choice(f"{name}['optimizer']", given["optimizer"], (optimizer,))
     lr = check.number(f"{name}['lr']", given["lr"], 0, above=False)
     updates = check.whole(f"{name}['updates']", given["updates"], 0, 2**63 - 1)
     vectors = [
