@@ -169,6 +169,7 @@ BAD = [
     (([1e308, 1e308], [0, 1]), FloatingPointError, "step: expected a finite loss"),
 ]
 BAD_TARGETS = [
+    ("bce", [0, np.nan], "y_t: expected finite numbers, got nan at [1]"),
     ("bce", [0, 2], "y_t: expected probabilities from 0 to 1, got 2.0 at [1]"),
     ("poisson", [0, -1], "y_t: expected counts from 0 up, got -1.0 at [1]"),
     ("cross_entropy", 2, "y_t: expected classes from 0 to 1, got 2"),
@@ -199,6 +200,8 @@ def test_bad_steps_change_nothing(build, arguments, error, text):
 def test_bad_targets_change_nothing(build, loss, target, text):
     net = made("LSTM", loss=loss)
     learner = net.online(lr=0.1)
+    refused(net, learner, lambda: learner.step([0.0, 1], target), ValueError, text)
+    learner.lr = 0
     refused(net, learner, lambda: learner.step([0.0, 1], target), ValueError, text)
     if loss == "cross_entropy" and target == [0, 1]:
         refused(net, learner, lambda: learner.step([0.0, 1], 1.0), TypeError, "y_t: expected an")

@@ -34,7 +34,9 @@ cdef class Online(OnlineMemory):
         if number >= net.outputs:
             return NAN, BAD_TARGET
         if target is not None:
-            reals("target", &target[0], target.shape, net.outputs if soft else target_size(net))
+            k = net.outputs if soft else target_size(net)
+            if any_not_finite(reals("target", &target[0], target.shape, k), k):
+                return NAN, BAD_TARGET
         self.engine.begin_writing("step")
         if target is None:
             self.target[0] = <real>number
