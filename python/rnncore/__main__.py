@@ -22,9 +22,10 @@ def main(line: Sequence[str] | None = None) -> None:
         "bench", help="compare with other libraries that are installed, in a minute"
     )
     arguments.add(bench)
+    arguments.add_json(bench)
     bench.add_argument(
-        "--json", type=arguments.checked(arguments.file), metavar="FILE",
-        help="also write the results to this file",
+        "--latency", action="store_true",
+        help="instead, percentiles of single calls, and calls that no other library has",
     )  # fmt: skip
     options = parser.parse_args(line)
     if options.command == "demo":
@@ -34,7 +35,10 @@ def main(line: Sequence[str] | None = None) -> None:
     elif options.command == "bench":
         from rnncore._bench import command
 
-        command.light(options.rows, options.dtype, options.rounds, options.json)
+        if options.latency:
+            command.single_calls(options.dtype, options.rounds, options.json)
+        else:
+            command.light(options.rows, options.dtype, options.rounds, options.json)
     else:
         rnncore.show_config()
 

@@ -16,15 +16,27 @@ T = TypeVar("T")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that both commands have."""
+    """Add the arguments of the commands that measure rows of the grid."""
+    add_common(parser)
     parser.add_argument(
         "--rows", nargs="+", default=[], type=checked(grid.parse), metavar="H,D,B,T",
         help="only these: hidden units, inputs, sequences, steps; before them 'ragged,', "
         "'forward,', 'step,'; 'lstm,' or 'gru,'; 'x2,' for two layers; 'bi,' for both directions",
     )  # fmt: skip
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that all commands have."""
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument(
         "--rounds", type=checked(rounds), default=7, help="timings of each contestant"
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the argument for a file of results."""
+    parser.add_argument(
+        "--json", type=checked(file), metavar="FILE", help="also write the results to this file"
     )
 
 

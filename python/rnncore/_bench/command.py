@@ -58,6 +58,22 @@ def measure(
 def light(rows: Sequence[Row], dtype: str, rounds: int, file: Path | None) -> None:
     """A few rows, or those given, with all libraries that are installed."""
     document = measure([Mode(dtype=dtype)], rows or grid.LIGHT, RIVALS, rounds=rounds)
+    write_json(document, file)
+
+
+def single_calls(dtype: str, rounds: int, file: Path | None, *, quick: bool = False) -> None:
+    """Percentiles of single calls, and the calls that only rnncore has."""
+    from rnncore._bench import calls, latency
+
+    rows = latency.QUICK if quick else latency.ROWS
+    document = latency.report(rows, dtype, rounds, 20 if quick else 20_000)
+    print()
+    seconds = 1e-4 if quick else 0.02
+    document["others"] = calls.compare(calls.QUICK if quick else calls.ROWS, rounds, seconds)
+    write_json(document, file)
+
+
+def write_json(document: Document, file: Path | None) -> None:
     if file is not None:
         file.write_text(json.dumps(document, indent=1), encoding="utf-8")
         print(f"Written to {file}.")

@@ -22,14 +22,13 @@ Document = dict[str, Any]
 
 def new_document(rounds: int, at_least: float) -> Document:
     """A document without runs yet."""
-    return {
-        "rnncore": __version__,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "rounds": rounds,
-        "seconds_per_round": at_least,
-        "runs": [],
-    }
+    return about() | {"rounds": rounds, "seconds_per_round": at_least, "runs": []}
+
+
+def about() -> Document:
+    """What was measured, when and where."""
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"rnncore": __version__, "date": date, "machine": machine()}
 
 
 def machine() -> dict[str, Any]:

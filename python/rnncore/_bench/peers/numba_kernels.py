@@ -228,6 +228,20 @@ def step_units(x_t, w_t, b, w_y, b_y, h, u):
     return z
 
 
+@compiled
+def stream_units(x, w_t, b, w_y, b_y, h, u, y):
+    """One stream after the steps x (T, D), in place, and the logits y (T)."""
+    for t in range(len(x)):
+        y[t] = step_units(x[t], w_t, b, w_y, b_y, h, u)
+
+
+@compiled
+def streams_units(x, w_t, b, w_y, b_y, h, u, y):
+    """Streams h (n, H) after one step x (n, D) each, in place, and their logits y (n)."""
+    for s in range(len(x)):
+        y[s] = step_units(x[s], w_t, b, w_y, b_y, h[s], u)
+
+
 # ---- products by BLAS: x (T * B, D); h (T + 1, B, H), a (T, B, H) ----------------------------
 
 
