@@ -57,7 +57,7 @@ def test_outputs_that_differ_are_not_timed(row, monkeypatch):
         return call, lambda: 1.001 * y()
 
     monkeypatch.setattr(latency, "numbas", wrong)
-    with pytest.raises(RuntimeError, match="numba: outputs deviate by 0.001"):
+    with pytest.raises(RuntimeError, match=r"numba: outputs deviate by 0\.001"):
         latency.contestants(row, "float64")
 
 
@@ -76,7 +76,9 @@ def test_answers_that_differ_are_not_timed(monkeypatch):
 
     per_sample = rc.RNN.per_sample_grad
     monkeypatch.setattr(rc.RNN, "per_sample_grad", wrong)
-    with pytest.raises(RuntimeError, match="per_sample_grad 4, RNN 2, 3: answers deviate by 0.01"):
+    with pytest.raises(
+        RuntimeError, match=r"per_sample_grad 4, RNN 2, 3: answers deviate by 0\.01"
+    ):
         calls.compare(calls.QUICK, 1, 1e-4)
 
 

@@ -211,7 +211,9 @@ def test_states_of_one_unit_may_be_given_without_their_axis(build):
     _, pull = net.linearize(x)
     assert same(pull(dhidden=dh)[1], pull(dhidden=dh[..., None])[1])
     dh[2, 3] = np.nan
-    with pytest.raises(ValueError, match=r"dhidden: expected finite numbers, got nan at \[2, 3, 0\]"):
+    with pytest.raises(
+        ValueError, match=r"dhidden: expected finite numbers, got nan at \[2, 3, 0\]"
+    ):
         pull(dhidden=dh)
 
 

@@ -3,8 +3,8 @@
     python tools/soak.py [--rounds 100000]
 
 Every round makes a network of another kind and size, calls it, forms gradients, fits it, streams,
-lets it learn online and generate, looks at its dynamics, and throws it away; the resident memory after
-a tenth of the rounds and at the end is compared.
+lets it learn online and generate, looks at its dynamics, and throws it away; the resident memory
+after a tenth of the rounds and at the end is compared.
 """
 
 import argparse
@@ -15,10 +15,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
-import rnncore as rc
 import rnncore.dynamics
 import rnncore.export
+
+import rnncore as rc
 
 METHODS = ("rtrl", "snap1", "eprop", "uoro")
 
@@ -65,7 +65,9 @@ def one_live_round(k, rng, folder):
     kind, H = (rc.RNN, rc.LSTM, rc.GRU, rc.MGU)[k % 4], 1 + k % 9
     net = kind(2, H, 2, readout="all", loss="mse", seed=k, trainable_h0=k % 3 == 0)
     x, y = rng.standard_normal((2, 6, 2))
-    learner = net.online(lr=0.01, method=METHODS[k // 4 % 4], optimizer=("sgd", "adam")[k % 2], rng=k)
+    learner = net.online(
+        lr=0.01, method=METHODS[k // 4 % 4], optimizer=("sgd", "adam")[k % 2], rng=k
+    )
     for x_t, y_t in zip(x, y, strict=True):
         learner.step(x_t, y_t)
     learner.load_state_dict(learner.state_dict())

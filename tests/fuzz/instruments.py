@@ -1,15 +1,15 @@
-"""What reads a network: slopes of one step, fixed points, exponents, second derivatives; parts of it
-that are pruned, and files in other forms."""
+"""What reads a network: slopes of one step, fixed points, exponents, second derivatives; what is
+pruned, and files in other forms."""
 
 from __future__ import annotations
 
 import os
 
 import numpy as np
-
-import rnncore as rc
 import rnncore.dynamics
 import rnncore.export
+
+import rnncore as rc
 from fuzz.answers import same_parameters
 from fuzz.fits import folder, no_path
 from fuzz.live import no_count, state

@@ -1,4 +1,4 @@
-"""What else is said to be fast: steps that learn, generated tokens, and what is read from a network.
+"""What else is said to be fast: steps that learn, generated tokens, what is read from a network.
 
 A row is a call, checked against another way to the same answer before it is timed, and where there
 is one a call of rnncore's own to compare it with.
@@ -25,7 +25,7 @@ class Work(NamedTuple):
     """A call, how many units of what are in it, and a call of another kind to compare it with."""
 
     call: Call
-    count: int = 1
+    units: int = 1
     unit: str = "call"
     other: Call | None = None
     named: str = ""
@@ -96,7 +96,7 @@ def generate(cell: str, H: int, D: int, tokens: int) -> Work:
             y, state = net.step(found[-1], state)
         return found
 
-    def call() -> rc.Generated:
+    def call() -> Any:
         return net.generate([0], tokens, sample="argmax")
 
     if loop() != call().values.tolist():
@@ -124,7 +124,7 @@ def hvp(cell: str, H: int, D: int, B: int) -> Work:
 
 
 def jacobian(cell: str, H: int, D: int, _: None) -> Work:
-    net, (x, _) = getattr(rc, cell)(D, H, dtype="float64", seed=0), data(1, 10, D)
+    net, x = getattr(rc, cell)(D, H, dtype="float64", seed=0), data(1, 10, D)[0]
     h, x_t = net(x).final[0, 0], x[0, 0].astype(float)
     way = np.random.default_rng(1).standard_normal(H)
     ends = (net.step(x_t, (h + s * way)[None])[1].ravel() for s in (1e-5, -1e-5))
@@ -171,7 +171,8 @@ QUICK = [
     Row("online", online, "GRU", 2, 1, "uoro"), Row("online", online, "LSTM", 2, 1, "rtrl"),
     Row("generate", generate, "GRU", 3, 4, 5), Row("per_sample_grad", per_sample, "RNN", 2, 3, 4),
     Row("hvp", hvp, "GRU", 2, 3, 4), Row("jacobian", jacobian, "GRU", 2, 3),
-    Row("flow_field", flow_field, "GRU", 2, 3, 3), Row("fixed_points", fixed_points, "GRU", 2, 3, 8),
+    Row("flow_field", flow_field, "GRU", 2, 3, 3),
+    Row("fixed_points", fixed_points, "GRU", 2, 3, 8),
 ]  # fmt: skip
 
 
@@ -188,12 +189,14 @@ def compare(rows: list[Row], rounds: int, at_least: float) -> list[dict[str, Any
         with timing.pinned():
             times = timing.in_turns(calls, rounds, at_least)
         entry: dict[str, Any] = {
-            "label": row.label, "unit": work.unit,
-            "seconds": times["call"].median / work.count, "spread": times["call"].spread / work.count,
-        }  # fmt: skip
+            "label": row.label,
+            "unit": work.unit,
+            "seconds": times["call"].median / work.units,
+            "spread": times["call"].spread / work.units,
+        }
         cells = [row.label, f"{1e6 * entry['seconds']:.3g}", work.unit, "", ""]
         if work.other is not None:
-            entry |= {"other": work.named, "other_seconds": times["other"].median / work.count}
+            entry |= {"other": work.named, "other_seconds": times["other"].median / work.units}
             cells[3] = f"{1e6 * entry['other_seconds']:.3g} ({work.named})"
             cells[4] = f"{entry['seconds'] / entry['other_seconds']:.2f}"
         print(f"| {' | '.join(cells)} |", flush=True)
