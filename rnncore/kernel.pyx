@@ -21,6 +21,8 @@ from rnncore.cells.cell cimport (
 )
 from rnncore.cells.elman cimport IDENTITY, RELU, SIGMOID, TANH, Nonlinearity, elman_units, nonlinear
 from rnncore.cells.table cimport describe
+from rnncore.duals.cells.table cimport describe as describe_dual
+from rnncore.duals.losses.table cimport describe_loss as describe_dual_loss
 from rnncore.losses.loss cimport Loss
 from rnncore.losses.table cimport describe_loss
 from rnncore.optimisers.optimiser cimport (
@@ -38,7 +40,7 @@ from rnncore.products.lanes_of_sequences cimport (
 from rnncore.products.lanes_of_units cimport (
     affine_units, pack_blocks, pack_units, padded, units_tile,
 )
-from rnncore.products.weights cimport OF_LANE, OF_VECTOR, SHARED, Weights, add_sum
+from rnncore.products.weights cimport DUAL, OF_LANE, OF_VECTOR, SHARED, Weights, add_sum
 from rnncore.simd.lanes cimport (
     LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vgate, vless,
     vload, vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
@@ -54,7 +56,7 @@ from rnncore.spec.network cimport (
 )
 from rnncore.spec.plan cimport (
     MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, each, goes_back,
-    gradients_at, has_plain_backward, has_state_gradients, index_read, is_scalar, mask_of, memory,
+    gradients_at, has_duals, has_plain_backward, has_state_gradients, index_read, is_scalar, mask_of, memory,
     model_of, most_in_block, needs_mask_first, saved_at, saved_state, set_lanes, set_seeds, slot_of,
     state, sums_gradients, tape_index, top_layer,
 )
@@ -79,6 +81,7 @@ watch_forks()
 include "platform/arena.pxi"
 
 include "sequence/rows.pxi"
+include "sequence/opening.pxi"
 include "sequence/gather.pxi"
 include "sequence/targets.pxi"
 include "sequence/scalar.pxi"
@@ -122,6 +125,7 @@ include "training/train.pxi"
 include "diagnostics/flow.pxi"
 include "diagnostics/terms.pxi"
 include "diagnostics/per_sample.pxi"
+include "diagnostics/curvature.pxi"
 include "diagnostics/probes.pxi"
 
 include "streaming/packed_units.pxi"

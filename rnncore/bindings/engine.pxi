@@ -6,6 +6,7 @@ cdef class Engine:
     the parameters in it by name."""
 
     cdef Network net
+    cdef int cell, loss_number   # in the tables of cells and losses
     cdef Arena layer_memory
     cdef Layer* layers           # (layers times directions) where their parameters are
     cdef real[::1] flat
@@ -27,6 +28,7 @@ cdef class Engine:
         """outputs: K; without a head, the states' width.  skip: s, 0 where there is none.
         start: the first states are parameters, "h0" (and "c0"), one for all sequences."""
         cdef Network* net = &self.net
+        self.cell, self.loss_number = cell, loss
         if not describe(&net.cell, cell):
             raise ValueError(f"cell: there is no number {cell}")
         net.gates = gates_of(&net.cell)
@@ -98,12 +100,12 @@ cdef class Engine:
     cdef int prepare(
         self, Plan* plan, const Sequences* seqs, Py_ssize_t count, bint backward, bint want_dx,
         Py_ssize_t truncate=0, double activation=0, Py_ssize_t term=0, int vectors=0, int groups=1,
-        int most_vectors=0, bint lasting=False,
+        int most_vectors=0, bint lasting=False, bint dual=False,
     ) except -1:
         """A plan for blocks of `count` of the sequences, but for its memory.  With `vectors` a
         plan for models in the lanes, in so many groups, and a block of so many vectors; its
         segments are as long as with `most_vectors`.  `lasting`: all tapes are kept, for backward
-        passes from anything."""
+        passes from anything.  `dual`: numbers are dual, in float64."""
         cdef double tape
         cdef Py_ssize_t passes = self.net.layers * self.net.directions
         memset(&plan.job, 0, sizeof(Job))
@@ -111,8 +113,12 @@ cdef class Engine:
         memset(&plan.result, 0, sizeof(Result))
         memcpy(plan.layers, self.layers, passes * sizeof(Layer))
         plan.net, plan.passes = self.net, passes
+        plan.dual, plan.gauss_newton = dual, False
+        if has_duals(plan):
+            describe_dual(&plan.net.cell, self.cell)
+            describe_dual_loss(&plan.net.loss, self.loss_number)
         if seqs.soft:
-            plan.net.loss.evaluate, plan.net.loss.classes = self.net.loss.soft, False
+            plan.net.loss.evaluate, plan.net.loss.classes = plan.net.loss.soft, False
         plan.tokens = seqs.tokens != NULL
         plan.masked = seqs.mask != NULL
         plan.ragged = seqs.length != NULL or plan.masked
@@ -141,7 +147,8 @@ cdef class Engine:
 
     cdef int run_in(self, Plan* plan, Sequences* seqs, real* grad, object threads) except -1:
         """In memory that is set out."""
-        plan.parameters = &self.flat[0]
+        if not plan.dual:        # else they are the caller's
+            plan.parameters = &self.flat[0]
         if groups_of(plan, seqs.count, seqs.time) == 1:
             return self.run_alone(plan, seqs, grad)
         return self.run_shared(plan, seqs, grad, threads)

@@ -8,8 +8,8 @@
 What is saved is f'(a_t).
 """
 
-from rnncore.cells.cell cimport Cell
-from rnncore.simd.lanes cimport (
+from .cell cimport Cell
+from ..simd.lanes cimport (
     LANES, real, vgate, vload, vmul, vreal, vrelu, vset1, vstore, vtanh,
 )
 

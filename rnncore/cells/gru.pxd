@@ -14,9 +14,9 @@
 The four blocks of a_t are in the order n r z q; the parameters' gates are r z n.
 """
 
-from rnncore.cells.cell cimport Cell, forward_by_two
-from rnncore.cells.elman cimport RELU, TANH, nonlinear
-from rnncore.simd.lanes cimport (
+from .cell cimport Cell, forward_by_two
+from .elman cimport RELU, TANH, nonlinear
+from ..simd.lanes cimport (
     LANES, real, vfma, vload, vgate, vgate_both, vmul, vreal, vstore, vsub,
 )
 

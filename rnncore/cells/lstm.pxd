@@ -15,8 +15,8 @@
 All factors but dL/dh_t and dL/dc_t are known on the way forward: they are what is saved.
 """
 
-from rnncore.cells.cell cimport Cell
-from rnncore.simd.lanes cimport LANES, real, vfma, vload, vgate, vmul, vreal, vstore, vtanh
+from .cell cimport Cell
+from ..simd.lanes cimport LANES, real, vfma, vload, vgate, vmul, vreal, vstore, vtanh
 
 # Blocks of saved rows: the factors in da_i, da_f, da_g, da_o, in dc_t, and in dc_{t-1}.
 cdef enum:

@@ -12,9 +12,9 @@
 The three blocks of a_t are in the order n f q; the parameters' gates are f n.
 """
 
-from rnncore.cells.cell cimport Cell, forward_by_two
-from rnncore.cells.elman cimport RELU, TANH, nonlinear
-from rnncore.simd.lanes cimport (
+from .cell cimport Cell, forward_by_two
+from .elman cimport RELU, TANH, nonlinear
+from ..simd.lanes cimport (
     LANES, real, vfma, vload, vgate_both, vmul, vreal, vstore, vsub,
 )
 

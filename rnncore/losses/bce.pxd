@@ -5,10 +5,10 @@
 A loss near 0 and a slope near 0 keep their digits: s(z) and 1 - s(z) come from one quotient.
 """
 
-from rnncore.simd.lanes cimport (
+from ..simd.lanes cimport (
     real, vabs, vadd, vdiv, vexp, vless, vlog1p_unit, vmul, vreal, vselect, vset1, vsub,
 )
-from rnncore.losses.loss cimport Loss, over_outputs
+from .loss cimport Loss, over_outputs
 
 
 cdef inline vreal bce_point(vreal z, vreal d, vreal* slope) noexcept nogil:
@@ -25,12 +25,13 @@ cdef inline vreal bce_point(vreal z, vreal d, vreal* slope) noexcept nogil:
     return vadd(loss, vlog1p_unit(e))
 
 
-cdef inline vreal bce_evaluate(
+cdef inline void bce_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, const real* scale, real* losses, bint* outside,
+    Py_ssize_t weight_rows, const real* scale, real* losses, real* sums, bint* outside,
 ) noexcept nogil:
-    return over_outputs(
-        bce_point, True, 0, 1, K, vectors, z, target, weight, weight_rows, scale, losses, outside
+    over_outputs(
+        bce_point, True, 0, 1, K, vectors, z, target, weight, weight_rows, scale, losses,
+        sums, outside,
     )
 
 

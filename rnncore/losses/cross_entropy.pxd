@@ -9,12 +9,12 @@ slope near 0 keep their digits.
 
 from libc.float cimport DBL_MAX, FLT_MAX
 
-from rnncore.simd.lanes cimport (
+from ..simd.lanes cimport (
     LANES, real, vabs, vadd, vdiv, vexp, vfma, vless, vload, vload_any, vlog_ratio, vmask, vmin,
-    vmul, vreal, vselect, vset1, vstore, vsub, vsum,
+    vmul, vreal, vselect, vset1, vstore, vstore_any, vsub, vsum,
 )
-from rnncore.losses.bce cimport bce_point
-from rnncore.losses.loss cimport Loss, weighted
+from .bce cimport bce_point
+from .loss cimport Loss, weighted
 
 
 cdef inline vreal of_vectors(
@@ -100,22 +100,25 @@ cdef inline vreal of_two_classes(
     return total
 
 
-cdef inline vreal cross_entropy_evaluate(
+cdef inline void cross_entropy_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t _weight_rows, const real* scale, real* losses, bint* _outside,
+    Py_ssize_t _weight_rows, const real* scale, real* losses, real* sums, bint* _outside,
 ) noexcept nogil:
+    cdef vreal total
     if K == 2:
-        return of_two_classes(vectors, z, target, weight, scale, losses)
-    if vectors == 1:
-        return of_vectors(1, K, z, target, weight, scale, losses)
-    if vectors == 2:
-        return of_vectors(2, K, z, target, weight, scale, losses)
-    return of_vectors(4, K, z, target, weight, scale, losses)
+        total = of_two_classes(vectors, z, target, weight, scale, losses)
+    elif vectors == 1:
+        total = of_vectors(1, K, z, target, weight, scale, losses)
+    elif vectors == 2:
+        total = of_vectors(2, K, z, target, weight, scale, losses)
+    else:
+        total = of_vectors(4, K, z, target, weight, scale, losses)
+    vstore_any(sums, total)
 
 
-cdef inline vreal soft_evaluate(
+cdef inline void soft_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t _weight_rows, const real* scale, real* losses, bint* _outside,
+    Py_ssize_t _weight_rows, const real* scale, real* losses, real* sums, bint* _outside,
 ) noexcept nogil:
     """`Evaluate` against probabilities.  1 - softmax and the sum of p but for p_k are formed as
     sums over the others where these may be small."""
@@ -160,7 +163,7 @@ cdef inline vreal soft_evaluate(
             away = vselect(is_first(p, most, &chosen), unlikely, away)
             s = vsub(vmul(s, away), vmul(p, rest))
             vstore(row, weighted(w, vmul(vload_any(scale + v * LANES), s)))
-    return total
+    vstore_any(sums, total)
 
 
 cdef inline vmask is_first(vreal number, vreal most, vreal* found) noexcept nogil:

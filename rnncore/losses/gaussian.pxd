@@ -6,15 +6,15 @@ means m, the second half logs of variances s.
     dL/dm = (m - d) exp(-s)      dL/ds = (1 - (d - m)^2 exp(-s)) / 2
 """
 
-from rnncore.simd.lanes cimport (
-    LANES, real, vadd, vexp, vload, vload_any, vmul, vreal, vset1, vstore, vsub, vsum,
+from ..simd.lanes cimport (
+    LANES, real, vadd, vexp, vload, vload_any, vmul, vreal, vset1, vstore, vstore_any, vsub,
 )
-from rnncore.losses.loss cimport Loss, weighted
+from .loss cimport Loss, weighted
 
 
-cdef inline vreal gaussian_evaluate(
+cdef inline void gaussian_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, const real* scale, real* losses, bint* _outside,
+    Py_ssize_t weight_rows, const real* scale, real* losses, real* sums, bint* _outside,
 ) noexcept nogil:
     cdef vreal zero = vset1(0), half = vset1(<real>0.5), total = zero
     cdef vreal w, m, s, precision, error, square, loss
@@ -36,7 +36,7 @@ cdef inline vreal gaussian_evaluate(
             vstore(z + other + i, weighted(w, square))
             if losses != NULL:
                 vstore(losses + i, loss)
-    return total
+    vstore_any(sums, total)
 
 
 cdef inline void gaussian(Loss* loss) noexcept nogil:

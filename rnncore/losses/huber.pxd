@@ -3,8 +3,8 @@
     L = e^2 / 2 for |e| <= 1, else |e| - 1/2      e = z - d      dL/dz = min(max(e, -1), 1)
 """
 
-from rnncore.simd.lanes cimport real, vabs, vless, vmul, vreal, vselect, vset1, vsub
-from rnncore.losses.loss cimport Loss, over_outputs
+from ..simd.lanes cimport real, vabs, vless, vmul, vreal, vselect, vset1, vsub
+from .loss cimport Loss, over_outputs
 
 
 cdef inline vreal huber_point(vreal z, vreal d, vreal* slope) noexcept nogil:
@@ -14,12 +14,13 @@ cdef inline vreal huber_point(vreal z, vreal d, vreal* slope) noexcept nogil:
     return vselect(vless(one, size), vsub(size, half), vmul(half, vmul(error, error)))
 
 
-cdef inline vreal huber_evaluate(
+cdef inline void huber_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, const real* scale, real* losses, bint* outside,
+    Py_ssize_t weight_rows, const real* scale, real* losses, real* sums, bint* outside,
 ) noexcept nogil:
-    return over_outputs(
-        huber_point, False, 0, 0, K, vectors, z, target, weight, weight_rows, scale, losses, outside
+    over_outputs(
+        huber_point, False, 0, 0, K, vectors, z, target, weight, weight_rows, scale, losses,
+        sums, outside,
     )
 
 

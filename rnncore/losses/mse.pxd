@@ -3,8 +3,8 @@
     L = (d - z)^2      dL/dz = 2 (z - d)
 """
 
-from rnncore.simd.lanes cimport real, vadd, vmul, vreal, vsub
-from rnncore.losses.loss cimport Loss, over_outputs
+from ..simd.lanes cimport real, vadd, vmul, vreal, vsub
+from .loss cimport Loss, over_outputs
 
 
 cdef inline vreal mse_point(vreal z, vreal d, vreal* slope) noexcept nogil:
@@ -13,12 +13,13 @@ cdef inline vreal mse_point(vreal z, vreal d, vreal* slope) noexcept nogil:
     return vmul(error, error)
 
 
-cdef inline vreal mse_evaluate(
+cdef inline void mse_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, const real* scale, real* losses, bint* outside,
+    Py_ssize_t weight_rows, const real* scale, real* losses, real* sums, bint* outside,
 ) noexcept nogil:
-    return over_outputs(
-        mse_point, False, 0, 0, K, vectors, z, target, weight, weight_rows, scale, losses, outside
+    over_outputs(
+        mse_point, False, 0, 0, K, vectors, z, target, weight, weight_rows, scale, losses,
+        sums, outside,
     )
 
 

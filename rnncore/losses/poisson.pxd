@@ -4,8 +4,8 @@ term log d!, which is the same for every z; PyTorch's PoissonNLLLoss.
     L = exp(z) - d z      dL/dz = exp(z) - d
 """
 
-from rnncore.simd.lanes cimport real, vexp, vmul, vreal, vsub
-from rnncore.losses.loss cimport Loss, over_outputs
+from ..simd.lanes cimport real, vexp, vmul, vreal, vsub
+from .loss cimport Loss, over_outputs
 
 cdef extern from "<math.h>" nogil:
     const double INFINITY
@@ -17,13 +17,13 @@ cdef inline vreal poisson_point(vreal z, vreal d, vreal* slope) noexcept nogil:
     return vsub(rate, vmul(d, z))
 
 
-cdef inline vreal poisson_evaluate(
+cdef inline void poisson_evaluate(
     Py_ssize_t K, int vectors, real* z, const real* target, const real* weight,
-    Py_ssize_t weight_rows, const real* scale, real* losses, bint* outside,
+    Py_ssize_t weight_rows, const real* scale, real* losses, real* sums, bint* outside,
 ) noexcept nogil:
-    return over_outputs(
+    over_outputs(
         poisson_point, True, 0, <real>INFINITY, K, vectors, z, target, weight, weight_rows, scale,
-        losses, outside,
+        losses, sums, outside,
     )
 
 

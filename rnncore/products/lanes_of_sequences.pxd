@@ -15,7 +15,7 @@ falls into, so a sequence gets the same bits in any block.
 """
 
 from rnncore.products.weights cimport (
-    OF_VECTOR, SHARED, Weights, Whose, add_sum, reals_of, weight_of,
+    DUAL, OF_VECTOR, SHARED, Weights, Whose, add_sum, reals_of, weight_of,
 )
 from rnncore.simd.lanes cimport (
     LANES, TILE_SUMS, real, vadd, vfma, vload, vreal, vset1, vstore, vsum, vtranspose,
@@ -62,6 +62,10 @@ cdef inline void pack(
                     if size == 1:
                         tile[k] = entry[k * out_stride]
                         continue
+                    if of.change:
+                        tile[2 * k] = entry[k * out_stride]
+                        tile[2 * k + 1] = entry[k * out_stride + of.change]
+                        continue
                     for g in range(size // LANES):
                         vstore(
                             tile + k * size + g * LANES,
@@ -78,7 +82,7 @@ cdef inline void rank_one(
     Whose whose, int rows, int vectors, vreal* sums, const real* w, Py_ssize_t w_row,
     const real* u,
 ) noexcept nogil:
-    """sums[i, v] += w[i * w_row] u[v]"""
+    """sums[i, v] += w[i * w_row] u[v]; of dual numbers (w u)' = w u' + w' u."""
     cdef vreal x[4]
     cdef vreal weight
     cdef int i, v
@@ -90,6 +94,9 @@ cdef inline void rank_one(
             if whose == OF_VECTOR:
                 weight = weight_of(whose, vectors, w, i * w_row, v)
             sums[i * vectors + v] = vfma(weight, x[v], sums[i * vectors + v])
+        if whose == DUAL:
+            weight = weight_of(whose, vectors, w, i * w_row, 1)
+            sums[i * vectors + 1] = vfma(weight, x[0], sums[i * vectors + 1])
 
 
 cdef inline void affine_tile(

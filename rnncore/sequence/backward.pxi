@@ -217,15 +217,15 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
 
 
 cdef void contract_gates(
-    const Plan* plan, const Layer* layer, Py_ssize_t n, const real* u, const real* g,
+    const Plan* plan, const Layer* layer, Py_ssize_t n, const real* da, const real* u, const real* g,
 ) noexcept nogil:
-    """The sums of n steps' outer products into layer.grad_rows; g: their gated states."""
+    """The sums of n steps' outer products into layer.grad_rows; da: rows of dL/da, g: their gated
+    states."""
     cdef Py_ssize_t H = plan.net.hidden, D = layer.input_rows, W = plan.width
     cdef Py_ssize_t step = layer.slot_size
     cdef Py_ssize_t entered = plan.net.gates * H, apart = plan.net.cell.apart * H
     cdef Py_ssize_t met = gates_of_state(&plan.net.cell) * H
     cdef Py_ssize_t L = plan.lanes, used = plan.block.used
-    cdef const real* da = plan.block.da_rows
     cdef Py_ssize_t chunk = max(1, CHUNK // L)
     if apart and H % LANES == 0:
         # x_t enters the first blocks and h_{t-1} the last ones
@@ -266,7 +266,11 @@ cdef void step_gradient(
                 plan.vectors, plan.block.da_rows + t * plan.lanes * plan.width,
                 plan.block.da + t * width, plan.gate_rows, plan.width,
             )
-        contract_gates(plan, layer, n, u, g)
+        if plan.dual:
+            contract_gates(plan, layer, n, plan.block.da_rows + LANES * plan.width, u, g)
+            contract_gates(plan, layer, n, plan.block.da_rows, u + LANES, g + LANES)
+        else:
+            contract_gates(plan, layer, n, plan.block.da_rows, u, g)
     else:
         narrow_gradient(plan, layer, grad, u, g, n)
 
@@ -311,6 +315,7 @@ cdef void token_gradient(
     cdef real* at
     for i in range(plan.net.gates * H):
         da = plan.block.da + (input_block(&plan.net.cell, i // H) * H + i % H) * plan.lanes
+        da += LANES * plan.dual
         for t in range(n):
             for lane in range(plan.block.used):
                 at = row + token[t * plan.lanes + lane] * given

@@ -98,6 +98,8 @@ cdef inline void carry_step(
             counts = vless(vset1(0), vload(mask + v * LANES))
             vstore(saved, vselect(counts, vload(saved), other))
             saved += LANES
+            if plan.dual:
+                other = vset1(0)      # which does not change
 
 
 cdef void forward_steps(
@@ -191,7 +193,8 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
     """Logits in plan.block.out against the targets: the loss onto plan.result.loss, its slope over
     the logits, or where the caller wants them the losses.  Where the caller gave dL/dy, that is
     the slope."""
-    cdef Py_ssize_t K = plan.net.outputs, W = plan.weight_rows, t
+    cdef Py_ssize_t K = plan.net.outputs, W = plan.weight_rows, t, k
+    cdef real sums[MAX_LANES]
     cdef real* z = plan.block.out
     cdef const real* target = plan.block.target
     cdef const real* weight = plan.block.weight
@@ -209,9 +212,14 @@ cdef void compare(Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n
             losses = z            # dL/dy is not wanted then
         elif plan.groups > 1:
             losses = plan.block.losses
-        add_loss(plan, plan.net.loss.evaluate(
-            K, plan.vectors, z, target, weight, W, plan.job.scale, losses, &outside
-        ))
+        plan.net.loss.evaluate(
+            K, plan.vectors // (1 + plan.dual), z, target, weight, W, plan.job.scale, losses, sums,
+            &outside,
+        )
+        add_loss(plan, vload_any(sums))
+        if plan.gauss_newton:     # dL/dy only where it changes
+            for k in range(K):
+                vstore(z + k * plan.lanes, vset1(0))
         z += K * plan.lanes
         target += target_size(&plan.net) * plan.lanes
         weight += W * plan.lanes

@@ -5,76 +5,6 @@
 # names, then looks for the culprit.
 
 
-cdef inline Py_ssize_t sequence_of_model(
-    Plan* plan, Py_ssize_t lane, Py_ssize_t first,
-) noexcept nogil:
-    """Which sequence a lane takes, of the minibatch of its model from its first one on. Where there
-    is none left it takes one that it has, and where a model has none at all another model's."""
-    cdef Py_ssize_t models = plan.groups * LANES, model = lane % models, other
-    cdef Py_ssize_t i = first + lane // models
-    plan.block.reads[lane] = i < plan.job.counts[model]
-    if i < plan.job.counts[model]:
-        return plan.job.sequences[model][i]
-    for other in range(models):
-        if plan.job.counts[(model + other) % models] > 0:
-            return plan.job.sequences[(model + other) % models][0]
-    return 0
-
-
-cdef void open_block(
-    Plan* plan, const Sequences* seqs, Py_ssize_t first, Py_ssize_t used,
-) noexcept nogil:
-    """Put sequences first .. first + used of the call's order into the lanes.
-
-    Lanes left over repeat the first sequence: what its numbers do (overflow, say)
-    theirs do too, and no gradient ever enters them.
-    """
-    cdef Py_ssize_t lane, s, length
-    plan.block.used = plan.lanes if plan.models_in_lanes else used
-    plan.block.time = 0
-    plan.block.masked_from = seqs.time
-    plan.block.first = first
-    for lane in range(plan.lanes):
-        plan.block.reads[lane] = lane < used
-        if plan.models_in_lanes:
-            s = sequence_of_model(plan, lane, first)
-        else:
-            s = first + (lane if lane < used else 0)
-            if seqs.order != NULL:
-                s = seqs.order[s]
-        length = seqs.length[s] if seqs.length != NULL else seqs.time
-        plan.block.sequence[lane] = s
-        plan.block.start[lane] = seqs.start[s] if seqs.start != NULL else s * seqs.time
-        plan.block.length[lane] = length
-        plan.block.time = max(plan.block.time, length)
-        plan.block.masked_from = min(plan.block.masked_from, length)
-    plan.block.shared = plan.models_in_lanes
-    if plan.models_in_lanes:
-        for lane in range(plan.lanes):
-            if plan.block.sequence[lane] != plan.block.sequence[lane - lane % LANES]:
-                plan.block.shared = False
-    if seqs.mask != NULL:
-        plan.block.masked_from = 0
-    if plan.units_in_lanes and seqs.x != NULL:
-        plan.block.x = seqs.x + plan.block.start[0] * plan.net.inputs
-    elif plan.units_in_lanes:
-        plan.block.tokens = seqs.tokens + plan.block.start[0]
-
-
-cdef void fill_mask(
-    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
-) noexcept nogil:
-    """mask[t, lane] = 1 where step t of the lane's sequence counts, else 0."""
-    cdef Py_ssize_t t, lane
-    cdef real* mask = plan.block.mask + tape_index(plan, t0) * plan.lanes
-    for t in range(t0, t0 + n):
-        for lane in range(plan.lanes):
-            mask[lane] = t < plan.block.length[lane] and (
-                seqs.mask == NULL or seqs.mask[plan.block.start[lane] + t] != 0
-            )
-        mask += plan.lanes
-
-
 cdef inline Py_ssize_t steps_in(
     const Plan* plan, Py_ssize_t lane, Py_ssize_t t0, Py_ssize_t n, const real* mask, bint gaps,
 ) noexcept nogil:
@@ -116,7 +46,22 @@ cdef void gather_rows(
     bint masked_too=False,
 ) noexcept nogil:
     """lanes[t, d, lane] = rows[first_row[lane] + t0 + t, d]; 0 where mask (if given) is 0, with
-    `masked_too` only where a lane's sequence has no such step."""
+    `masked_too` only where a lane's sequence has no such step.  What the caller gives does not
+    change."""
+    cdef Py_ssize_t t, d
+    gather_numbers(plan, rows, width, first_row, t0, n, mask, lanes, lanes_step, masked_too)
+    if plan.dual:
+        for t in range(n):
+            for d in range(width):
+                vstore(lanes + t * lanes_step + d * plan.lanes + LANES, vset1(0))
+
+
+cdef void gather_numbers(
+    Plan* plan, const real* rows, Py_ssize_t width, const Py_ssize_t* first_row,
+    Py_ssize_t t0, Py_ssize_t n, const real* mask, real* lanes, Py_ssize_t lanes_step,
+    bint masked_too,
+) noexcept nogil:
+    """The same in every vector of a row."""
     cdef const real* source[MAX_LANES]
     cdef Py_ssize_t run[MAX_LANES]
     cdef vreal square[64]
@@ -299,7 +244,7 @@ cdef void gather_tokens(
     cdef int32_t* token = plan.block.token + tape_index(plan, t0) * plan.lanes
     cdef Py_ssize_t given = plan.weights.given, packed = plan.weights.packed
     cdef const real* column = plan.parameters + layer.weight_ih * given
-    cdef Py_ssize_t t, i, row, lane, H = plan.net.hidden, step = plan.gate_rows
+    cdef Py_ssize_t t, i, row, lane, part, H = plan.net.hidden, step = plan.gate_rows
     cdef real* a = plan.block.gates
     cdef int64_t number
     if plan.net.cell.plain:
@@ -318,9 +263,12 @@ cdef void gather_tokens(
         row = input_block(&plan.net.cell, i // H) * H + i % H
         for t in range(n):
             for lane in range(plan.lanes):
+                part = lane // LANES if plan.dual else lane % packed
                 a[(t * step + row) * plan.lanes + lane] = (
-                    layer.step_bias[row * packed + lane % packed]
-                    + column[token[t * plan.lanes + lane] * given + lane % given]
+                    layer.step_bias[row * packed + part] + column[
+                        token[t * plan.lanes + lane] * given + lane % given
+                        + part * plan.weights.change
+                    ]
                 )
         column += plan.net.inputs * given
 
@@ -369,7 +317,8 @@ cdef void gather_state(
                 vstore(
                     lanes + (i * plan.vectors + v) * LANES,
                     vload(start + i * plan.weights.given + v % plan.groups * LANES)
-                    if plan.models_in_lanes else vset1(start[i]),
+                    if plan.models_in_lanes
+                    else vset1(start[i + (v * plan.weights.change if plan.dual else 0)]),
                 )
     else:
         memset(lanes, 0, H * plan.lanes * sizeof(real))

@@ -1,15 +1,17 @@
-# The products of BPTT with sequences or models in lanes: weights are broadcast, or vectors.
+# The products of BPTT with sequences or models in lanes: weights are broadcast, or vectors, or dual.
 
 
 cdef void weigh_each(
-    int vectors, int groups, real* out, const real* w, const real* bias, const real* u,
+    const Plan* plan, real* out, const real* w, const real* bias, const real* u,
     Py_ssize_t n_out, Py_ssize_t n_in, bint onto,
 ) noexcept nogil:
-    """`affine` with a weight for each lane, once in the machine code."""
-    if groups > 1:
-        affine(OF_VECTOR, vectors, out, w, bias, u, n_out, n_in, onto)
+    """`affine` with a weight for each lane, or a dual one, once in the machine code."""
+    if has_duals(plan):
+        affine(DUAL, 2, out, w, bias, u, n_out, n_in, onto)
+    elif plan.groups > 1:
+        affine(OF_VECTOR, plan.vectors, out, w, bias, u, n_out, n_in, onto)
     else:
-        affine(OF_LANE, vectors, out, w, bias, u, n_out, n_in, onto)
+        affine(OF_LANE, plan.vectors, out, w, bias, u, n_out, n_in, onto)
 
 
 cdef inline void weigh_by(
@@ -18,7 +20,7 @@ cdef inline void weigh_by(
 ) noexcept nogil:
     """out = start + W u, see `affine`; of_lanes is `each(plan)`, or a literal."""
     if of_lanes:
-        weigh_each(plan.vectors, plan.groups, out, w, bias, u, n_out, n_in, onto)
+        weigh_each(plan, out, w, bias, u, n_out, n_in, onto)
     else:
         affine(SHARED, plan.vectors, out, w, bias, u, n_out, n_in, onto)
 
@@ -40,8 +42,16 @@ cdef void add_outer_sum(
     Py_ssize_t n_a, Py_ssize_t n_u, const real* a, Py_ssize_t a_step, const real* u,
     Py_ssize_t u_step,
 ) noexcept nogil:
-    """grad[first + i * stride + j] += sum of a[t, i] u[t, j], see `outer_sum`."""
+    """grad[first + i * stride + j] += sum of a[t, i] u[t, j], see `outer_sum`; of dual numbers that
+    of a' u + a u'."""
     cdef int g, summed = plan.vectors // plan.groups
+    if plan.dual:
+        for g in range(2):
+            outer_sum(
+                1, 1, 2, steps, grad + first, stride, n_a, n_u, a + (1 - g) * LANES, a_step,
+                u + g * LANES, u_step,
+            )
+        return
     for g in range(plan.groups):
         outer_sum(
             plan.weights.given, summed, plan.vectors, steps,
@@ -54,8 +64,11 @@ cdef void add_row_sums(
     const Plan* plan, Py_ssize_t steps, real* grad, Py_ssize_t first, Py_ssize_t n_a,
     const real* a, Py_ssize_t a_step,
 ) noexcept nogil:
-    """grad[first + i] += sum of a[t, i], see `row_sums`."""
+    """grad[first + i] += sum of a[t, i], see `row_sums`; of dual numbers that of a'."""
     cdef int g, summed = plan.vectors // plan.groups
+    if plan.dual:
+        row_sums(1, 1, 2, steps, grad + first, n_a, a + LANES, a_step)
+        return
     for g in range(plan.groups):
         row_sums(
             plan.weights.given, summed, plan.vectors, steps,

@@ -39,7 +39,7 @@ cdef inline void pack_numbers(
         for lane in range(of.packed):
             if not onto:
                 packed[lane] = 0
-            packed[lane] += numbers[lane % of.given]
+            packed[lane] += numbers[lane % of.given + lane * of.change]
         packed += of.packed
         numbers += of.given
 

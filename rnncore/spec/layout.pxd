@@ -46,7 +46,8 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
     if is_scalar(plan) or plan.term:  # each step's sums are finished once for every block
         widest = 4
     plan.weights.given = plan.groups * LANES if plan.models_in_lanes else 1
-    plan.weights.packed = LANES if is_scalar(plan) else plan.weights.given
+    plan.weights.packed = LANES if is_scalar(plan) else plan.weights.given + plan.dual
+    plan.weights.change = plan.net.size if plan.dual else 0
     plan.units_in_lanes = not plan.models_in_lanes and suits_units(plan, count)
     if plan.units_in_lanes:
         plan.ragged = False   # a block is one sequence, as long as that
@@ -73,6 +74,8 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
         count //= 4           # narrow blocks rather than few, of more equal lengths
     if plan.models_in_lanes:
         count = widest = 0    # the vectors are chosen already
+    elif plan.dual:
+        plan.vectors, count = 2, 0
     else:
         plan.vectors = 1
     while plan.vectors < widest and plan.vectors * LANES < count:
@@ -113,7 +116,7 @@ cdef inline bint suits_units(const Plan* plan, Py_ssize_t count) noexcept nogil:
     side: where that was measured to be faster (docs/project/performance.md). One always is; several
     only where their units fill vectors, and where they do not read large weights as often as there
     are sequences."""
-    if is_scalar(plan) or plan.masked or plan.net.skip or plan.term:
+    if is_scalar(plan) or plan.masked or plan.net.skip or plan.term or plan.dual:
         return False
     if plan.net.dropout > 0:
         return False

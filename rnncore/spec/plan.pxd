@@ -12,6 +12,10 @@ In a population every lane of a vector has a *model* of its own (models_in_lanes
 vector, one member's in each lane, and the vectors of a row are sequences of these members; or where
 members have few sequences, every vector has other members (`groups`).
 
+In a Hessian-vector product every number is a *dual* one (dual): one vector of numbers, sequences
+side by side, is followed by a vector of how they change as the parameters are moved along a
+direction, and these are the two vectors of a row. See duals/simd/duals.h.
+
 Of every layer, in every direction:
 
     tape    (slots, rows, lanes)      slot t holds [x_t ; h_{t-1}], so the state after step t
@@ -170,6 +174,8 @@ cdef struct Plan:
     bint masked               # and not only those after the last
     bint units_in_lanes       # a block is one sequence, its units in the lanes, see units.pxi
     bint models_in_lanes      # every lane of a vector is another model
+    bint dual                 # numbers are dual, gradients of parameters how these change
+    bint gauss_newton         # as if outputs were linear in the parameters
     int groups                # of them: 1, or one for every vector of a row
     int most_vectors          # by which a segment is measured, whatever a block has; 0: by that
     bint chunked              # a block is one sequence, chunks of its time in the lanes
@@ -212,11 +218,18 @@ cdef struct Plan:
 
 cdef inline bint is_scalar(const Plan* plan) noexcept nogil:
     """Whether the loops for one unit apply."""
-    return plan.net.hidden == 1 and plan.net.cell.plain and plan.net.skip == 0
+    return (
+        plan.net.hidden == 1 and plan.net.cell.plain and plan.net.skip == 0 and not plan.dual
+    )
+
+
+cdef inline bint has_duals(const Plan* plan) noexcept nogil:
+    """Whether numbers are dual; never in float32, where no code for them is made."""
+    return sizeof(real) == 8 and plan.dual
 
 
 cdef inline bint each(const Plan* plan) noexcept nogil:
-    """Whether weights are vectors where the products read them."""
+    """Whether weights are vectors, or dual, where the products read them."""
     return plan.weights.packed > 1
 
 
@@ -242,6 +255,8 @@ cdef inline Py_ssize_t most_in_block(const Plan* plan) noexcept nogil:
     """Sequences of a full block; of each model, where these are in the lanes."""
     if plan.models_in_lanes:
         return plan.vectors // plan.groups
+    if plan.dual:
+        return LANES
     return 1 if plan.chunked or plan.units_in_lanes else plan.lanes
 
 

@@ -221,6 +221,7 @@ cdef class Online(OnlineMemory):
         cdef const Network* net = &self.net
         cdef const real* w = self.optimiser.parameters + net.head_weight
         cdef Py_ssize_t H = net.hidden, K = net.outputs, k
+        cdef real sums[LANES]
         cdef bint outside = False
         cdef double loss
         memset(self.out, 0, K * LANES * sizeof(real))
@@ -233,9 +234,10 @@ cdef class Online(OnlineMemory):
             self.out[k * LANES] = self.logits[k]
         if not counts:
             return 0
-        loss = vsum((net.loss.soft if soft else net.loss.evaluate)(
-            K, 1, self.out, self.target, self.counted, 1, self.counted, NULL, &outside
-        ))
+        (net.loss.soft if soft else net.loss.evaluate)(
+            K, 1, self.out, self.target, self.counted, 1, self.counted, NULL, sums, &outside
+        )
+        loss = vsum(vload_any(sums))
         if outside:
             faults[0] = BAD_TARGET
         self.go_back(at)

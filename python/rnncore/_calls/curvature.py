@@ -75,25 +75,9 @@ def hvp(
     >>> column.shape == net.flat.shape
     True
     """
-    model = self._model.in_float64()
-    along = direction(model, v)
-    inputs = Inputs(model.spec, x, h0, lengths, mask)
-    targets = outputs.for_core(inputs, outputs.targets(inputs, y, target_mask, sample_weight))
-    check.choice("reduction", reduction, ("mean", "sum"))
-    threads = check.threads(threads)
-    at, length = model.flat.copy(), float(np.linalg.norm(along))
-    step = STEP * max(1.0, float(np.linalg.norm(at))) / length if length else 0.0
-    product = np.zeros_like(at)
-    for steps, weight in WEIGHTS.items():
-        model.flat[:] = at + steps * step * along
-        value, grads, faults = model.engine.gradient(
-            inputs.batch, *targets, threads=threads, mean=reduction == "mean"
-        )
-        if faults or not np.isfinite(value):
-            outputs.explain(inputs, y, target_mask, sample_weight)
-        if step:
-            product += weight / step * np.concatenate([g.ravel() for g in grads.values()])
-    return views(product, model.shapes) if isinstance(v, Mapping) else product
+    return product(
+        self, x, y, v, h0, lengths, mask, threads, target_mask, reduction, sample_weight, False
+    )
 
 
 def direction(model: Model, v: Any) -> Array:

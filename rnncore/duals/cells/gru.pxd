@@ -1,0 +1,1 @@
+include "cells/gru.pxd"

@@ -1,0 +1,1 @@
+include "cells/gru_before.pxd"

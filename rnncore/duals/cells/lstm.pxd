@@ -1,0 +1,1 @@
+include "cells/lstm.pxd"
