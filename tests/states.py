@@ -8,7 +8,8 @@ def carried(counts, halves):
     count, zeros after the last one that does. ``halves``: of each direction the states before
     its first counted step and after each of them, on its way."""
     width = len(halves[0][0])
-    result = np.zeros((len(counts), len(halves) * width))
+    kind = np.result_type(float, np.array(halves).dtype)
+    result = np.zeros((len(counts), len(halves) * width), kind)
     end = counts.nonzero()[0][-1] + 1 if counts.any() else 0
     for d, states in enumerate(halves):
         done = counts[::-1].cumsum()[::-1] if d else counts.cumsum()

@@ -435,6 +435,18 @@ def per_sample(
     dropout_seed: int | None = None,
     truncate: int = 0,
 ) -> tuple[int, float]: ...
+def hvp(
+    engine: Engine,
+    batch: Batch,
+    target: Array | None,
+    classes: Array | None,
+    weight: Array | None,
+    v: Array,
+    *,
+    threads: int | None = 1,
+    mean: bool = True,
+    gauss_newton: bool = False,
+) -> tuple[Array, float, int]: ...
 def jacobians(
     engine: Engine,
     batch: Batch,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import oracle
-from oracle.stack import REAL, joined, suffixes
+from oracle.stack import COMPLEX, REAL, joined, suffixes
 from states import carried
 
 MASK = (1 << 64) - 1
@@ -51,14 +51,24 @@ def spec_of(net):
 
 
 class Reference:
-    """Outputs, states, losses and gradients of an example."""
+    """Outputs, states, losses and gradients of an example; with ``along`` (size,) all of them at
+    parameters moved by i times that, but for the losses, which are real."""
 
-    def __init__(self, example):
+    def __init__(self, example, along=None):
         self.example = example
         self.net = net = example.network("float64")
+        self.functions = REAL if along is None else COMPLEX
+        self.dtype = float if along is None else complex
+        self.values, at = {}, 0
+        for name, values in net.parameters().items():
+            self.values[name] = values.copy()
+            if along is not None:
+                moved = along[at : at + values.size].reshape(values.shape)
+                self.values[name] = values + 1j * moved
+            at += values.size
         self.parameters = {
             name: values.tolist()
-            for name, values in net.parameters().items()
+            for name, values in self.values.items()
             if name not in ("h0", "c0")
         }
         self.counts = example.counts
@@ -73,9 +83,9 @@ class Reference:
             return [part[b].astype(float).tolist() for part in pair]
         parts = []
         for name in ("h0", "c0")[: form.states]:
-            rows = np.zeros((form.state_rows, form.hidden_size))
+            rows = np.zeros((form.state_rows, form.hidden_size), self.dtype)
             if self.net.config["trainable_h0"]:
-                rows[:: form.history] = self.net.parameters()[name]
+                rows[:: form.history] = self.values[name]
             parts.append(rows.tolist())
         return parts
 
@@ -84,12 +94,14 @@ class Reference:
         example, form, spec = self.example, self.net._model.spec, spec_of(self.net)
         B, T, _ = example.rows.shape
         H = form.hidden_size
-        hidden = np.zeros((B, T, form.width))
-        final = np.zeros((form.states, B, form.state_rows, H))
+        hidden = np.zeros((B, T, form.width), self.dtype)
+        final = np.zeros((form.states, B, form.state_rows, H), self.dtype)
         for b in range(B):
             first, counts = self.states(b), self.counts[b]
             x = example.rows[b].astype(float).tolist()
-            _, met = oracle.stack.forward(self.parameters, spec, x, first, counts.tolist(), REAL)
+            _, met = oracle.stack.forward(
+                self.parameters, spec, x, first, counts.tolist(), self.functions
+            )
             hidden[b] = carried(counts, [[s[0] for s in r[3]] for r in met[-1]])
             rows = [r[3][-1] for runs in met for r in runs]
             for k in range(form.states):
@@ -116,11 +128,11 @@ class Reference:
         if kind == "mse":
             losses, slopes = (y - d) ** 2, 2 * (y - d)
         elif kind == "bce":
-            losses, slopes = np.logaddexp(0, y) - d * y, 1 / (1 + np.exp(-y)) - d
+            losses, slopes = np.logaddexp(0, y.real) - d * y.real, 1 / (1 + np.exp(-y)) - d
         elif kind == "huber":
             e = y - d
-            losses = np.where(np.abs(e) <= 1, e * e / 2, np.abs(e) - 0.5)
-            slopes = np.clip(e, -1, 1)
+            losses = np.where(np.abs(e.real) <= 1, e.real**2 / 2, np.abs(e.real) - 0.5)
+            slopes = np.where(np.abs(e.real) <= 1, e, np.sign(e.real))
         elif kind == "poisson":
             losses, slopes = np.exp(y) - d * y, np.exp(y) - d
         elif kind == "gaussian_nll":
@@ -132,13 +144,13 @@ class Reference:
             return weights * losses, np.concatenate([weights, weights], axis=-1) * slopes
         elif example.soft:
             p = d.astype(float)
-            top = y.max(axis=-1, keepdims=True)
+            top = y.real.max(axis=-1, keepdims=True)
             log_sum = top + np.log(np.exp(y - top).sum(axis=-1, keepdims=True))
             losses = (p * (log_sum - y)).sum(axis=-1, keepdims=True)
             slopes = p.sum(axis=-1, keepdims=True) * np.exp(y - log_sum) - p
         else:
             chosen = np.maximum(d, 0)[..., None]
-            top = y.max(axis=-1, keepdims=True)
+            top = y.real.max(axis=-1, keepdims=True)
             log_sum = top + np.log(np.exp(y - top).sum(axis=-1, keepdims=True))
             losses = log_sum - np.take_along_axis(y, chosen, -1)
             slopes = np.exp(y - log_sum)
@@ -161,7 +173,7 @@ class Reference:
                 targets = {t + 1: dy[b, t].tolist() for t in range(T) if counts[t]}
             _, grads = oracle.stack.loss_and_grad(
                 self.parameters, spec, example.rows[b].astype(float).tolist(), self.states(b),
-                counts.tolist(), "given", targets,
+                counts.tolist(), "given", targets, self.functions,
             )  # fmt: skip
             dx.append(grads.pop("x"))
             dh0.append(grads.pop("h0"))

@@ -96,7 +96,7 @@ def lstm_back(state, new_state, gates, dh, dc, _slope=None):
     (_, c), (_, new_c), (i, f, g, o) = state, new_state, gates
     da, dc_before = [[], [], [], []], []
     for k in range(len(c)):
-        y = tanh(new_c[k])
+        y = cmath.tanh(new_c[k]) if isinstance(new_c[k], complex) else tanh(new_c[k])
         d = dc[k] + dh[k] * o[k] * (1 - y * y)
         da[0].append(d * g[k] * i[k] * (1 - i[k]))
         da[1].append(d * c[k] * f[k] * (1 - f[k]))

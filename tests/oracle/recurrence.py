@@ -16,7 +16,7 @@ def logistic(z):
 # f, and f' as a function of h = f(a)
 NONLINEARITIES = {
     "tanh": (tanh, lambda h: 1 - h * h),
-    "relu": (lambda a: a if a > 0 else 0.0, lambda h: 1.0 if h > 0 else 0.0),
+    "relu": (lambda a: a if a > 0 else 0.0, lambda h: 1.0 if h.real > 0 else 0.0),
     "sigmoid": (logistic, lambda h: h * (1 - h)),
     "identity": (lambda a: a, lambda h: 1.0),
 }

@@ -189,11 +189,12 @@ def numbering(counts):
     return {t: k for k, t in enumerate(steps)}
 
 
-def loss_and_grad(parameters, spec, x, states, counts, loss, targets):
+def loss_and_grad(parameters, spec, x, states, counts, loss, targets, functions=REAL):
     """As `oracle.by_recurrence`; ``states`` is a list of the rows of h and, of an LSTM, of c, and
-    so is grads["h0"]."""
+    so is grads["h0"]. With COMPLEX functions and parameters at a + i e v, the gradients have the
+    imaginary parts e H v, H being the Hessian."""
     p, where = parameters, numbering(counts)
-    outputs, met = forward(p, spec, x, states, counts, REAL)
+    outputs, met = forward(p, spec, x, states, counts, functions)
     grads = {name: zeros_like(value) for name, value in p.items()} | {"x": zeros_like(x)}
     wide = len(p["head.weight"][0]) if "head.weight" in p else len(met[-1]) * len(states[0][0])
     slopes = [[0.0] * wide for _ in outputs]
