@@ -120,6 +120,7 @@ def check_instruments(names, page, printed):
     assert min(abs(names["held"].exponents.sum() - np.log(v).sum()) for v in rest) < 1e-3
     assert names["chaos"].exponents[0] > 0.1
     assert names["size"].argmax() == 7
+    assert abs(abs(names["largest"]).max() - names["sharpness"]) < 0.01 * names["sharpness"]
     assert names["small"].loss(names["x"], names["y"]) < 0.01
 
 

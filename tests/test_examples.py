@@ -173,6 +173,15 @@ def test_second_order_training_prints_its_table(example, capsys):
     assert len(re.findall(r"0\.\d{4}", lines[-1])) == 3
 
 
+def test_newtons_method_prints_its_table(example, capsys):
+    pytest.importorskip("scipy")
+    example("newton").main(["--sequences", "5", "--steps", "8", "--iterations", "8"])
+    lines = capsys.readouterr().out.splitlines()
+    losses = [float(line.split()[1]) for line in lines[1:5]]
+    assert max(losses[1:]) < losses[0]
+    assert len(lines) == 7
+
+
 def test_tiny_networks_recover_the_subjects(example, capsys, tmp_path):
     pytest.importorskip("matplotlib").use("agg")
     _, kinds, guess = example("tiny_networks").main(
