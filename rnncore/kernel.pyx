@@ -56,9 +56,9 @@ from rnncore.spec.network cimport (
 )
 from rnncore.spec.plan cimport (
     MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, each, goes_back,
-    gradients_at, has_duals, has_plain_backward, has_state_gradients, index_read, is_scalar, mask_of, memory,
-    model_of, most_in_block, needs_mask_first, saved_at, saved_state, set_lanes, set_seeds, slot_of,
-    state, sums_gradients, tape_index, top_layer,
+    gradients_at, has_duals, has_plain_backward, has_state_gradients, index_read, is_scalar,
+    mask_of, memory, model_of, most_in_block, needs_mask_first, saved_at, saved_state, set_lanes,
+    set_seeds, slot_of, state, sums_gradients, tape_index, top_layer,
 )
 from rnncore.platform.random cimport next_random, shuffle
 
@@ -112,6 +112,7 @@ include "bindings/batch.pxi"
 include "bindings/engine.pxi"
 include "bindings/linearize.pxi"
 include "bindings/plain_calls.pxi"
+include "bindings/plain_linearize.pxi"
 include "bindings/evaluate.pxi"
 
 include "training/progress.pxi"

@@ -65,6 +65,22 @@ def vjp(core, given=None, net=None, tape=False, **arrays):
     return core.vjp(net, given, *arrays)
 
 
+def empty_tape(core):
+    """Of no forward pass."""
+    return core.Tape.__new__(core.Tape)
+
+
+def another_pass(core):
+    """A tape that is to be of two."""
+    tape = core.Tape(engine(core), batch(core), Y.copy(), None, None, None)
+    tape.__init__(engine(core), batch(core), Y.copy(), None, None, None)
+
+
+def hvp(core, v=None, **options):
+    v = np.zeros(SIZE, F32) if v is None else v
+    return core.hvp(engine(core, loss=2), batch(core), Y, None, None, v, **options)
+
+
 def lstm():
     """What makes the engine an LSTM's."""
     return {"cell": 1, "flat": np.zeros(4 * (SIZE - K * H - K) + K * H + K, F32)}

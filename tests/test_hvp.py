@@ -8,8 +8,8 @@ from refusals import X, unchanged
 
 import rnncore as rc
 
-#: Of the complex step. Its square is 0: real parts have the bits that they have without it, and relu
-#: at 0 is taken there by all.
+#: Of the complex step. Its square is 0: real parts have the bits that they have without it, so relu
+#: is 0 at 0 for all.
 STEP = 1e-200
 
 
@@ -114,8 +114,8 @@ def test_of_the_scalar_network_by_hand(build):
     a = np.array([x2 + r * f1 * x1, o1, 0.0])  # of a_2 = w x_2 + r o_1: its slopes
     A = np.zeros((3, 3))  # and their slopes
     A[0, 0], A[0, 1], A[1, 0] = r * -2 * o1 * f1 * x1**2, f1 * x1, f1 * x1
-    o, O = f2 * a, f2 * A - 2 * o2 * f2 * np.outer(a, a)
-    y, Y = s * o + np.array([0, 0, o2]), s * O
+    o, bent = f2 * a, f2 * A - 2 * o2 * f2 * np.outer(a, a)
+    y, Y = s * o + np.array([0, 0, o2]), s * bent
     Y[2] += o
     Y[:, 2] += o
     H = 2 * np.outer(y, y) + 2 * (s * o2 - d) * Y

@@ -111,6 +111,58 @@ def test_a_pull_has_the_bits_of_vjp(build, seed):
     assert same((same_dx, same_dh0), (dx, dh0))
 
 
+class Other(np.ndarray):
+    """An array that is not numpy's own: calls with it take the way through all checks."""
+
+
+def other(values):
+    if isinstance(values, tuple):
+        return tuple(other(part) for part in values)
+    return values if values is None else values.view(Other)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_calls_that_need_no_conversion_have_the_bits_of_others(build, seed):
+    rng = np.random.default_rng([seed, 1])
+    net = drawn_network(rng)
+    batch, time = int(rng.choice([1, 2, 3, 9, 40])), int(rng.choice([1, 2, 5, 12]))
+    x, options = rng.normal(size=(batch, time, net.input_size)).astype(net.dtype), {}
+    if rng.integers(2):
+        options["lengths"] = rng.integers(1, time + 1, batch)
+    if rng.integers(2):
+        h0 = like(rng, net(x).final)
+        cast = [part.astype(net.dtype) for part in parts(h0)]
+        options["h0"] = tuple(cast) if isinstance(h0, tuple) else cast[0]
+    hidden = bool(rng.integers(2))
+    out, pull = net.linearize(x, **options, hidden=hidden)
+    rest = {name: other(values) for name, values in options.items()}
+    expected, slow = net.linearize(other(x), **rest, hidden=hidden)
+    assert same(tuple(out), tuple(expected))
+    assert (out.y.shape, type(out.final)) == (expected.y.shape, type(expected.final))
+    upstream = drawn_upstream(rng, net(x, **options))
+    for name, values in upstream.items():
+        cast = [part.astype(net.dtype) for part in parts(values)]
+        upstream[name] = tuple(cast) if isinstance(values, tuple) else cast[0]
+    checked = {name: other(values) for name, values in upstream.items()}
+    wanted = {"dx": bool(rng.integers(2)), "params": bool(rng.integers(2))}
+    x[...] = np.nan  # nothing is read again
+    options.get("lengths", np.zeros(1))[...] = 0
+    first = slow(**checked, **wanted)
+    for call in (
+        lambda: pull(**upstream, **wanted),  # before any with a conversion, and after
+        lambda: pull(**checked, **wanted),
+        lambda: pull(**upstream, **wanted),
+        lambda: slow(**upstream, **wanted),
+    ):
+        grads, dx, dh0 = call()
+        assert (grads is None, dx is None) == (not wanted["params"], not wanted["dx"])
+        assert grads is None or same(list(grads.values()), list(first[0].values()))
+        assert same((dx, dh0), first[1:])
+        assert dx is None or dx.shape == x.shape
+        assert [part.shape for part in parts(dh0)] == [part.shape for part in parts(first[2])]
+    assert repr(pull) == f"<the backward pass of {batch} sequences>"
+
+
 @pytest.mark.parametrize("seed", range(150))
 def test_they_are_slopes(build, seed):
     """Central differences along a direction, of the parameters, of x and of h0."""
@@ -266,8 +318,8 @@ BAD = [
 
 
 @pytest.mark.parametrize(("given", "error", "text"), BAD)
-def test_bad_gradients_are_refused(build, given, error, text):
-    net = rc.LSTM(3, 3, 2, bidirectional=True, seed=0)
+def test_bad_gradients_are_refused(build, dtype, given, error, text):
+    net = rc.LSTM(3, 3, 2, bidirectional=True, dtype=dtype, seed=0)
     _, pull = net.linearize(X)
     for call in (lambda: pull(**given), lambda: net.vjp(X, **given)):
         with pytest.raises(error, match=re.escape(text)):

@@ -89,8 +89,8 @@ class Engine:
     ) -> tuple[float, dict[str, Array], int]: ...
 
 class Tape:
-    def __new__(
-        cls,
+    def __init__(
+        self,
         engine: Engine,
         batch: Batch,
         y: Array,
@@ -100,7 +100,7 @@ class Tape:
         *,
         threads: int | None = 1,
         dropout_seed: int | None = None,
-    ) -> Self: ...
+    ) -> None: ...
     @property
     def faults(self) -> int: ...
     @property
@@ -405,6 +405,19 @@ def plain_vjp(
     rng: Any,
     truncate: Any,
 ) -> tuple[dict[str, Array], Array, State] | None: ...
+def plain_linearize(
+    engine: Engine,
+    x: Any,
+    h0: Any,
+    lengths: Any,
+    mask: Any,
+    rng: Any,
+    threads: Any,
+    states: Any,
+) -> tuple[tuple[Array, Array | None, State], Tape] | None: ...
+def plain_pull(
+    tape: Tape, dy: Any, dhidden: Any, dfinal: Any, threads: Any, dx: Any, params: Any
+) -> tuple[dict[str, Array] | None, Array | None, State] | None: ...
 def terms(
     engine: Engine,
     batch: Batch,

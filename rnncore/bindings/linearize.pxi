@@ -3,17 +3,19 @@
 
 
 cdef int set_upstream(
-    Engine engine, Sequences* seqs, Batch batch, const real[:, ::1] dy,
+    Engine engine, Sequences* seqs, Py_ssize_t rows, const real[:, ::1] dy,
     const real[:, ::1] dhidden, const real[:, :, ::1] dfinal, const real[:, :, ::1] dfinal_c,
 ) except -1:
     """The gradients that the caller gives: dy (B or rows, K), dhidden (rows, directions H), dfinal
     and, of an LSTM, dfinal_c (B, states, H)."""
     cdef Network* net = &engine.net
     if dy is not None:
-        seqs.dy = reals("dy", &dy[0, 0], dy.shape, engine.outputs_of(batch), net.outputs)
+        seqs.dy = reals(
+            "dy", &dy[0, 0], dy.shape, rows if net.every_step else seqs.count, net.outputs
+        )
     if dhidden is not None:
         seqs.dhidden = reals(
-            "dhidden", &dhidden[0, 0], dhidden.shape, batch.rows, net.directions * net.hidden
+            "dhidden", &dhidden[0, 0], dhidden.shape, rows, net.directions * net.hidden
         )
     if dfinal is not None:
         seqs.dfinal = states("dfinal", &dfinal[0, 0, 0], dfinal.shape, seqs.count, net)
@@ -23,7 +25,7 @@ cdef int set_upstream(
 
 
 cdef int set_downstream(
-    Engine engine, Sequences* seqs, Batch batch, real[:, ::1] dx, real[:, :, ::1] dh0,
+    Engine engine, Sequences* seqs, Py_ssize_t rows, real[:, ::1] dx, real[:, :, ::1] dh0,
     real[:, :, ::1] dc0,
 ) except -1:
     """Where gradients are wanted: dx (rows, D), dh0 and, of an LSTM, dc0 (B, states, H).  Rows of
@@ -33,7 +35,7 @@ cdef int set_downstream(
     if dx is not None:
         if seqs.x == NULL:
             raise ValueError("dx: tokens have no gradient")
-        seqs.dx = reals("dx", &dx[0, 0], dx.shape, batch.rows, net.inputs)
+        seqs.dx = reals("dx", &dx[0, 0], dx.shape, rows, net.inputs)
     if dh0 is not None:
         seqs.dh0 = states("dh0", &dh0[0, 0, 0], dh0.shape, seqs.count, net)
     if dh0 is not None and net.cell.memory:
@@ -53,8 +55,8 @@ def vjp(
     cdef Sequences seqs
     cdef cnp.ndarray grad = cnp.PyArray_ZEROS(1, [engine.net.size], REAL_NUMBER, 0)
     engine.take_batch(&seqs, batch)
-    set_upstream(engine, &seqs, batch, dy, dhidden, dfinal, dfinal_c)
-    set_downstream(engine, &seqs, batch, dx, dh0, dc0)
+    set_upstream(engine, &seqs, batch.rows, dy, dhidden, dfinal, dfinal_c)
+    set_downstream(engine, &seqs, batch.rows, dx, dh0, dc0)
     engine.prepare(&plan, &seqs, seqs.count, True, dx is not None, truncate)
     plan.from_outputs = dy is not None
     engine.set_dropout(&plan, dropout_seed)
@@ -70,7 +72,7 @@ cdef class Tape:
     """
 
     cdef Engine engine
-    cdef Batch batch
+    cdef object kept                  # what seqs points into
     cdef Plan plan
     cdef Sequences seqs
     cdef Arena arena
@@ -79,23 +81,39 @@ cdef class Tape:
     cdef readonly int faults
     cdef readonly Py_ssize_t rows
 
-    def __cinit__(
+    def __init__(
         self, Engine engine not None, Batch batch not None, real[:, ::1] y not None,
         real[:, ::1] hidden, real[:, :, ::1] final, real[:, :, ::1] final_c, *, threads=1,
         dropout_seed=None,
     ):
         """Outputs and states as of `Engine.forward`."""
+        cdef Sequences seqs
+        engine.take_batch(&seqs, batch)
+        engine.set_outputs(&seqs, batch, y, hidden, final, final_c)
+        self.record(engine, &seqs, batch, batch.rows, threads, dropout_seed)
+
+    cdef int check_recorded(self) except -1:
+        if self.rows == 0:
+            raise RuntimeError("a tape is empty until a forward pass is over")
+        return 0
+
+    cdef int record(
+        self, Engine engine, const Sequences* given, object kept, Py_ssize_t rows, object threads,
+        object dropout_seed,
+    ) except -1:
+        """Run forward over the sequences, which point into what is to be kept."""
         cdef Plan* plan = &self.plan
         cdef Sequences* seqs = &self.seqs
-        self.engine, self.batch, self.rows = engine, batch, batch.rows
-        engine.take_batch(seqs, batch)
-        engine.set_outputs(seqs, batch, y, hidden, final, final_c)
+        if self.arena is not None:
+            raise RuntimeError("a tape is of one forward pass")
+        seqs[0] = given[0]
+        self.engine, self.kept = engine, kept
         engine.prepare(
             plan, seqs, seqs.count, True, seqs.x != NULL, 0, 0, 0, 0, 1, 0, True
         )
         engine.set_dropout(plan, dropout_seed)
         if plan.units_in_lanes or not plan.whole:
-            self.keep_input()
+            self.keep_input(rows)
         self.arena = engine.take_arena()
         set_out(self.arena, plan, seqs)
         self.parameters = new_array(1, [engine.net.size])
@@ -103,20 +121,22 @@ cdef class Tape:
         engine.run_in(plan, seqs, NULL, threads)
         self.faults = plan.result.faults
         seqs.y = seqs.hidden = seqs.final = seqs.final_c = NULL
+        self.rows = rows
+        return 0
 
     def __dealloc__(self):
         if self.arena is not None:
             self.engine.leave_arena(self.arena)
 
-    cdef int keep_input(self) except -1:
+    cdef int keep_input(self, Py_ssize_t rows) except -1:
         """A copy of x or of the tokens, which the caller may change meanwhile."""
         cdef Sequences* seqs = &self.seqs
         if seqs.x != NULL:
-            self.x = new_array(1, [self.batch.rows * self.engine.net.inputs])
+            self.x = new_array(1, [rows * self.engine.net.inputs])
             memcpy(data_of(self.x), seqs.x, self.x.nbytes)
             seqs.x = data_of(self.x)
         else:
-            self.x = cnp.PyArray_SimpleNew(1, [self.batch.rows], cnp.NPY_INT64)
+            self.x = cnp.PyArray_SimpleNew(1, [rows], cnp.NPY_INT64)
             memcpy(cnp.PyArray_DATA(self.x), seqs.tokens, self.x.nbytes)
             seqs.tokens = <const int64_t*>cnp.PyArray_DATA(self.x)
         return 0
@@ -127,12 +147,21 @@ cdef class Tape:
         real[:, :, ::1] dc0, *, threads=1, bint params=True,
     ):
         """As `vjp`; without `params` the gradients by name are None."""
+        cdef Sequences seqs = self.seqs
+        cdef int faults = 0
+        cdef dict grads
+        self.check_recorded()
+        set_upstream(self.engine, &seqs, self.rows, dy, dhidden, dfinal, dfinal_c)
+        set_downstream(self.engine, &seqs, self.rows, dx, dh0, dc0)
+        grads = self.go_back(&seqs, threads, params, &faults)
+        return grads, faults
+
+    cdef dict go_back(self, Sequences* seqs, object threads, bint params, int* faults):
+        """The backward pass from the gradients that seqs has, to those it has room for; returns
+        those of the parameters."""
         cdef Engine engine = self.engine
         cdef Plan* plan = &self.plan
-        cdef Sequences seqs = self.seqs
         cdef cnp.ndarray grad = None
-        set_upstream(engine, &seqs, self.batch, dy, dhidden, dfinal, dfinal_c)
-        set_downstream(engine, &seqs, self.batch, dx, dh0, dc0)
         if params:
             grad = cnp.PyArray_ZEROS(1, [engine.net.size], REAL_NUMBER, 0)
         if not shared_swap(&self.busy, 0, 1):
@@ -143,11 +172,12 @@ cdef class Tape:
                     "pull: expected the network as it was in `linearize`; its parameters have "
                     "been changed since"
                 )
-            plan.pulled, plan.want_params, plan.want_dx = True, params, dx is not None
-            plan.from_outputs, plan.from_hidden = dy is not None, dhidden is not None
-            plan.from_final = dfinal is not None
+            plan.pulled, plan.want_params, plan.want_dx = True, params, seqs.dx != NULL
+            plan.from_outputs, plan.from_hidden = seqs.dy != NULL, seqs.dhidden != NULL
+            plan.from_final = seqs.dfinal != NULL
             plan.result.faults = 0
-            engine.run_in(plan, &seqs, data_of(grad) if params else NULL, threads)
+            engine.run_in(plan, seqs, data_of(grad), threads)
+            faults[0] = plan.result.faults
         finally:
             shared_write(&self.busy, 0)
-        return views_like(engine.views, engine.flat, grad) if params else None, plan.result.faults
+        return views_like(engine.views, engine.flat, grad) if params else None

@@ -217,7 +217,8 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
 
 
 cdef void contract_gates(
-    const Plan* plan, const Layer* layer, Py_ssize_t n, const real* da, const real* u, const real* g,
+    const Plan* plan, const Layer* layer, Py_ssize_t n, const real* da, const real* u,
+    const real* g,
 ) noexcept nogil:
     """The sums of n steps' outer products into layer.grad_rows; da: rows of dL/da, g: their gated
     states."""

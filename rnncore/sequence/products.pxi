@@ -1,4 +1,4 @@
-# The products of BPTT with sequences or models in lanes: weights are broadcast, or vectors, or dual.
+# The products of BPTT with sequences or models in lanes: weights are broadcast, vectors, or dual.
 
 
 cdef void weigh_each(

@@ -37,8 +37,8 @@ def hvp(
 
     It is the derivative, along v, of the gradient by BPTT: every number of the forward and the
     backward pass is accompanied by its own derivative along v. It takes about as long as three
-    to five calls of `loss_and_grad`; the Hessian is never formed. It is computed in float64, whatever
-    the network's precision. Second derivatives are 0 of relu everywhere, and of Huber's loss where
+    to five calls of `loss_and_grad`; the Hessian is never formed. It is computed in float64,
+    whatever the network's precision. Second derivatives are 0 of relu everywhere, and of Huber's loss where
     it is linear.
 
     Parameters

@@ -5,7 +5,7 @@ The functions with a ``self`` are methods of a network; see `rnncore._networks.n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +102,13 @@ def vjp(
     return grads, down.dx, down.dh0
 
 
+class Form(NamedTuple):
+    """Of x, an array that needed no conversion, what a pull asks for that needs some."""
+
+    shape: tuple[int, ...]
+    lengths: Array | None
+
+
 class Pull:
     """The backward passes of a call to `linearize`: it may be called any number of times.
 
@@ -109,8 +116,19 @@ class Pull:
     it is deleted. A second thread that calls it meanwhile gets a RuntimeError.
     """
 
-    def __init__(self, model: Model, inputs: Inputs, tape: Tape, threads: int | None) -> None:
-        self._model, self._inputs, self._tape, self._threads = model, inputs, tape, threads
+    def __init__(
+        self, model: Model, inputs: Inputs | Form, tape: Tape, threads: int | None
+    ) -> None:
+        self._model, self._given, self._tape, self._threads = model, inputs, tape, threads
+
+    @property
+    def _inputs(self) -> Inputs:
+        if isinstance(self._given, Form):
+            shape, lengths = self._given
+            self._given = Inputs(
+                self._model.spec, np.zeros(shape, self._model.spec.dtype), None, lengths
+            )
+        return self._given
 
     def __call__(
         self,
@@ -144,6 +162,12 @@ class Pull:
             If the parameters are no longer those of the forward pass, or another thread is in a
             call.
         """
+        if isinstance(self._given, Form):
+            plain: Gradients | None = self._model.spec.core.plain_pull(
+                self._tape, dy, dhidden, dfinal, self._threads, dx, params
+            )
+            if plain is not None:
+                return plain
         up = Upstream(self._inputs, dy, dhidden, dfinal)
         down = Downstream(self._inputs, wanted=check.flag("dx", dx))
         grads, faults = self._tape.pull(
@@ -154,7 +178,9 @@ class Pull:
         return grads, down.dx, down.dh0
 
     def __repr__(self) -> str:
-        return f"<the backward pass of {self._inputs.count} sequences>"
+        given = self._given
+        count = given.shape[0] if isinstance(given, Form) else given.count
+        return f"<the backward pass of {count} sequences>"
 
 
 def linearize(
@@ -211,9 +237,17 @@ def linearize(
 
     >>> _, dx, _ = pull(dfinal=np.ones((4, 1, 3)), params=False)
     """
-    inputs = Inputs(self._model.spec, x, h0, lengths, mask)
+    model = self._model
+    plain = model.spec.core.plain_linearize(
+        model.engine, x, h0, lengths, mask, rng, threads, hidden
+    )
+    if plain is not None:
+        out, tape = plain
+        form: Any = Form(np.shape(x), None if lengths is None else np.array(lengths))
+        return Output(*out), Pull(model, form, tape, threads)
+    inputs = Inputs(model.spec, x, h0, lengths, mask)
     threads, hidden = check.threads(threads), check.flag("hidden", hidden)
-    return linearized(self._model, inputs, dropout_seed(rng), threads, hidden)
+    return linearized(model, inputs, dropout_seed(rng), threads, hidden)
 
 
 def linearized(
