@@ -65,22 +65,6 @@ def vjp(core, given=None, net=None, tape=False, **arrays):
     return core.vjp(net, given, *arrays)
 
 
-def empty_tape(core):
-    """Of no forward pass."""
-    return core.Tape.__new__(core.Tape)
-
-
-def another_pass(core):
-    """A tape that is to be of two."""
-    tape = core.Tape(engine(core), batch(core), Y.copy(), None, None, None)
-    tape.__init__(engine(core), batch(core), Y.copy(), None, None, None)
-
-
-def hvp(core, v=None, **options):
-    v = np.zeros(SIZE, F32) if v is None else v
-    return core.hvp(engine(core, loss=2), batch(core), Y, None, None, v, **options)
-
-
 def lstm():
     """What makes the engine an LSTM's."""
     return {"cell": 1, "flat": np.zeros(4 * (SIZE - K * H - K) + K * H + K, F32)}
@@ -304,6 +288,29 @@ BAD = [
 def test_what_does_not_fit_is_refused(build, call, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         call(_builds.core("float32"))
+
+
+def test_a_tape_is_of_one_forward_pass(build):
+    core = _builds.core("float32")
+    empty = core.Tape.__new__(core.Tape)
+    with pytest.raises(RuntimeError, match="a tape is empty until a forward pass is over"):
+        empty.pull(Y, *[None] * 6)
+    with pytest.raises(RuntimeError, match="a tape is empty until a forward pass is over"):
+        core.plain_pull(empty, Y, None, None, 1, True, True)
+    tape = core.Tape(engine(core), batch(core), Y.copy(), None, None, None)
+    with pytest.raises(RuntimeError, match="a tape is of one forward pass"):
+        tape.__init__(engine(core), batch(core), Y.copy(), None, None, None)
+
+
+def test_second_derivatives_are_in_the_core_of_float64_alone(build):
+    core, (x, y, v) = _builds.core("float32"), (X, Y, np.zeros(SIZE, F32))
+    with pytest.raises(TypeError, match="hvp: expected the core of float64"):
+        core.hvp(engine(core, loss=2), batch(core), y, None, None, v)
+    core, (x, y, v) = _builds.core("float64"), (part.astype(float) for part in (x, y, v))
+    net, given = engine(core, v.copy(), loss=2), core.Batch(B, T, x, None)
+    assert core.hvp(net, given, y, None, None, v)[0].shape == (SIZE,)
+    with pytest.raises(ValueError, match=f"v: expected size {SIZE} along axis 0, got 3"):
+        core.hvp(net, given, y, None, None, v[:3].copy())
 
 
 def test_gradients_are_views_only_of_what_are_views_of_the_parameters(build):
