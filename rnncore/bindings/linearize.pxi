@@ -153,10 +153,10 @@ cdef class Tape:
         self.check_recorded()
         set_upstream(self.engine, &seqs, self.rows, dy, dhidden, dfinal, dfinal_c)
         set_downstream(self.engine, &seqs, self.rows, dx, dh0, dc0)
-        grads = self.go_back(&seqs, threads, params, &faults)
+        grads = self.pull_back(&seqs, threads, params, &faults)
         return grads, faults
 
-    cdef dict go_back(self, Sequences* seqs, object threads, bint params, int* faults):
+    cdef dict pull_back(self, Sequences* seqs, object threads, bint params, int* faults):
         """The backward pass from the gradients that seqs has, to those it has room for; returns
         those of the parameters."""
         cdef Engine engine = self.engine

@@ -66,7 +66,7 @@ def plain_pull(Tape tape not None, dy, dhidden, dfinal, threads, dx, params):
     dh0 = new_state(seqs.count, &engine.net)
     state = state_of(dh0)
     seqs.dx, seqs.dh0, seqs.dc0 = data_of(downstream), state.h, state.c
-    grads = tape.go_back(&seqs, threads, params, &faults)
+    grads = tape.pull_back(&seqs, threads, params, &faults)
     return None if faults else (grads, downstream, dh0)
 
 
