@@ -36,8 +36,8 @@ def hvp(
     """The product of the Hessian of the loss and a vector, exactly. [1]_
 
     It is the derivative, along v, of the gradient by BPTT: every number of the forward and the
-    backward pass is accompanied by its own derivative along v. It takes some two to three times as
-    many instructions as `loss_and_grad`; the Hessian is never formed. It is computed in float64,
+    backward pass is accompanied by its own derivative along v. It takes about twice as many
+    instructions as `loss_and_grad`, and the Hessian is never formed. It is computed in float64,
     whatever the network's precision. Second derivatives are 0 of relu everywhere, and of Huber's
     loss where it is linear.
 
