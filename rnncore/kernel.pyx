@@ -42,15 +42,15 @@ from rnncore.products.weights cimport OF_LANE, OF_VECTOR, SHARED, Weights, add_s
 from rnncore.simd.lanes cimport (
     LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vgate, vless,
     vload, vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
-    vstore_any, vsum, vtanh, vtranspose,
+    vstore_any, vsub, vsum, vtanh, vtranspose,
 )
 from rnncore.spec.layout cimport (
     bias_sums, carve, carve_reals, choose_block, lay_out_room, lay_out_tape, lay_out_weights,
     most_rows, sum_width, tape_rows,
 )
 from rnncore.spec.network cimport (
-    BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, state_rows, target_size,
-    target_width,
+    BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, is_random, state_rows,
+    target_size, target_width, zones_out,
 )
 from rnncore.spec.plan cimport (
     MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, each, goes_back,
@@ -85,6 +85,8 @@ include "sequence/scalar.pxi"
 include "sequence/truncate.pxi"
 include "sequence/products.pxi"
 include "sequence/skip.pxi"
+include "sequence/draws.pxi"
+include "sequence/noise.pxi"
 include "sequence/units_packing.pxi"
 include "sequence/units_forward.pxi"
 include "sequence/units_outputs.pxi"

@@ -54,6 +54,9 @@ class Engine:
         nonlinearity: int,
         loss: int,
         dropout: float,
+        recurrent_dropout: float,
+        zoneout: float,
+        zoneout_c: float,
     ) -> Self: ...
     def assign(self, who: str, parameters: Array, given: Array) -> None: ...
     def note_exposure(self) -> None: ...

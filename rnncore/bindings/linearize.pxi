@@ -55,7 +55,10 @@ def vjp(
     engine.take_batch(&seqs, batch)
     set_upstream(engine, &seqs, batch, dy, dhidden, dfinal, dfinal_c)
     set_downstream(engine, &seqs, batch, dx, dh0, dc0)
-    engine.prepare(&plan, &seqs, seqs.count, True, dx is not None, truncate)
+    engine.prepare(
+        &plan, &seqs, seqs.count, True, dx is not None, truncate,
+        dropout_seed is not None,
+    )
     plan.from_outputs = dy is not None
     engine.set_dropout(&plan, dropout_seed)
     engine.run(&plan, &seqs, data_of(grad), threads)
@@ -91,7 +94,8 @@ cdef class Tape:
         engine.take_batch(seqs, batch)
         engine.set_outputs(seqs, batch, y, hidden, final, final_c)
         engine.prepare(
-            plan, seqs, seqs.count, True, seqs.x != NULL, 0, 0, 0, 0, 1, 0, True
+            plan, seqs, seqs.count, True, seqs.x != NULL, 0, dropout_seed is not None, 0, 0, 0, 1,
+            0, True,
         )
         engine.set_dropout(plan, dropout_seed)
         if plan.units_in_lanes or not plan.whole:

@@ -18,6 +18,8 @@ cdef inline void start_layer(
         )
     if layer.origin != NULL:
         trace_origins(plan, layer)
+    if plan.noisy:
+        draw_kept(plan, layer)
 
 
 cdef void forward_segment(

@@ -77,10 +77,11 @@ cdef class Updates:
 
     cdef int make_plan(self, Plan* plan, const Sequences* seqs, Py_ssize_t count) except -1:
         """A plan with memory, for minibatches of up to `count` of the sequences."""
-        self.engine.prepare(plan, seqs, count, True, False, self.truncate, self.activation)
+        self.engine.prepare(
+            plan, seqs, count, True, False, self.truncate, True, self.activation
+        )
         set_out(self.block, plan, seqs)
         plan.parameters = self.optimiser.parameters
-        plan.job.dropout = plan.net.dropout
         return 0
 
     cdef double minibatch(
@@ -91,7 +92,7 @@ cdef class Updates:
         of their losses.  Where that is not finite there is no gradient, and no update."""
         cdef unsigned long long mode
         set_lanes(plan.job.scale, 1 / count)
-        if plan.job.dropout > 0:
+        if plan.job.drawing:
             set_seeds(&plan.job, next_random(random))
         if self.activation > 0:
             set_lanes(plan.job.activation, 2 * self.activation / (
