@@ -53,7 +53,7 @@ from rnncore.spec.network cimport (
     target_size, target_width, zones_out,
 )
 from rnncore.spec.plan cimport (
-    MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, each, goes_back,
+    MAX_LANES, MOST_PASSES, Block, Feed, Job, Layer, Plan, Result, after, before, each, goes_back,
     gradients_at, has_plain_backward, has_state_gradients, index_read, is_scalar, mask_of, memory,
     model_of, most_in_block, needs_mask_first, saved_at, saved_state, set_lanes, set_seeds, slot_of,
     state, sums_gradients, tape_index, top_layer,
@@ -96,6 +96,7 @@ include "sequence/backward.pxi"
 include "sequence/stack.pxi"
 include "sequence/upstream.pxi"
 include "sequence/packing.pxi"
+include "sequence/feedback.pxi"
 include "sequence/block.pxi"
 include "sequence/order.pxi"
 include "sequence/chunks.pxi"
@@ -114,6 +115,7 @@ include "bindings/plain_calls.pxi"
 include "bindings/evaluate.pxi"
 
 include "training/progress.pxi"
+include "training/feedback.pxi"
 include "training/updates.pxi"
 include "training/fit.pxi"
 include "training/steps.pxi"

@@ -126,6 +126,7 @@ cdef class Engine:
         plan.from_hidden = lasting or seqs.dhidden != NULL
         plan.from_final = lasting or seqs.dfinal != NULL
         plan.lasting, plan.pulled = lasting, False
+        plan.feed = NULL
         plan.truncate, plan.job.penalised, plan.term = truncate, activation > 0, term
         plan.models_in_lanes, plan.vectors, plan.groups = vectors > 0, vectors, groups
         plan.most_vectors = most_vectors

@@ -70,6 +70,8 @@ cdef void forward_passes(
             forward_segment(plan, seqs, layer, t0, n)
         if end == plan.passes:
             deliver_steps(plan, seqs, t0, n)
+        if plan.feed != NULL:
+            feed_back(plan, t0)
 
 
 cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:

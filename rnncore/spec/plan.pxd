@@ -165,6 +165,16 @@ cdef struct Block:
     const int64_t* tokens
     real* out_rows
 
+# Inputs that are made on the way forward: of those that were given, and of outputs.
+cdef struct Feed:
+    double forcing            # the probability of a given one
+    uint64_t seed
+    const real* given_x       # (rows, D)
+    const int64_t* given_tokens  # (rows)
+    real* x                   # what is made
+    int64_t* tokens
+    real* outputs             # (K) of one sequence
+
 # What the blocks so far came to.
 cdef struct Result:
     double loss               # sum over the targets that count
@@ -181,6 +191,7 @@ cdef struct Plan:
     bint models_in_lanes      # every lane of a vector is another model
     int groups                # of them: 1, or one for every vector of a row
     int most_vectors          # by which a segment is measured, whatever a block has; 0: by that
+    Feed* feed                # NULL where inputs are those that were given
     bint chunked              # a block is one sequence, chunks of its time in the lanes
     bint noisy                # there is recurrent dropout, or zoneout, at random or on average
     bint backward             # gradients are wanted

@@ -34,6 +34,8 @@ cdef class Updates:
     cdef double activation
     cdef const int64_t[::1] leader  # what the optimiser's points into
     cdef ThreadPool pool
+    cdef bint feeds                # whether inputs are made, by this
+    cdef Feedback feedback
 
     cdef int set_rule(
         self, Engine engine, int rule, double momentum, double alpha, double beta1, double beta2,
@@ -100,6 +102,9 @@ cdef class Updates:
             ))
         memset(self.optimiser.gradient, 0, self.optimiser.vectors * LANES * sizeof(real))
         pack_weights(plan)
+        self.pool.seqs = seqs
+        if self.feeds:
+            self.pool.seqs = self.feedback.make(plan, seqs, first, size, next_random(random))
         self.pool.first, self.pool.count = first, size
         self.pool.work_together()
         if isfinite(plan.result.loss):
