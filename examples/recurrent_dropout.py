@@ -16,7 +16,11 @@ from characters import encoded, text
 import rnncore as rc
 
 STEPS = 50
-NOISE = {"none": {}, "recurrent_dropout=0.3": {"recurrent_dropout": 0.3}, "zoneout=0.1": {"zoneout": 0.1}}
+NOISE = {
+    "none": {},
+    "recurrent_dropout=0.3": {"recurrent_dropout": 0.3},
+    "zoneout=0.1": {"zoneout": 0.1},
+}
 
 
 def histories(x, y, K, hidden, epochs, seed):
@@ -53,7 +57,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hidden", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--most", type=int, default=30_000, help="characters, half of them held out")
+    parser.add_argument("--most", type=int, default=30_000, help="characters, half held out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--figure")
     options = parser.parse_args(argv)

@@ -66,9 +66,9 @@ def load(
     Returns
     -------
     RNN, LSTM or GRU
-        Masking layers say which steps count; a call of the network is told by ``mask=``. ``recurrent_dropout``
-        is the network's where all layers have the same; other dropout and the state of a stateful
-        layer are left behind.
+        Masking layers say which steps count; a call of the network is told by ``mask=``.
+        ``recurrent_dropout`` is the network's where all layers have the same; other dropout and the
+        state of a stateful layer are left behind.
 
     Raises
     ------
@@ -106,8 +106,8 @@ def to_keras(net: Network, *, mask_value: float | None = None) -> Any:
     Parameters
     ----------
     net : RNN, LSTM or GRU
-        Without a skip connection, zoneout and ``trainable_h0``. Its two biases become one where Keras has
-        one.
+        Without a skip connection, zoneout and ``trainable_h0``. Its two biases become one where
+        Keras has one.
     mask_value : float, optional
         With it a Masking layer comes first: steps of which all inputs are that number do not count.
         With ``readout="all"`` Keras repeats its output there, where the network gives zeros.

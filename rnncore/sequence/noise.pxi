@@ -1,10 +1,10 @@
 # Recurrent dropout and zoneout: around a step of any cell, which knows nothing of them.
 #
 #   dropout    W_hh meets m * h_{t-1}, where a unit of m is 0 with probability p, else 1 / (1 - p):
-#              the same m at every step of a sequence (Gal and Ghahramani 2016). What reaches h_t from
-#              h_{t-1} directly, and over a skip connection, is left alone.
-#   zoneout    h_t = (1 - z) * step(h_{t-1}) + z * h_{t-1}, where a unit of z is 1 with probability p,
-#              else 0, drawn anew at every step; and c_t likewise, with a rate and a z of its own
+#              the same m at every step of a sequence (Gal and Ghahramani 2016). What reaches h_t
+#              from h_{t-1} directly, and over a skip connection, is left alone.
+#   zoneout    h_t = (1 - z) * step(h_{t-1}) + z * h_{t-1}, where a unit of z is 1 with probability
+#              p, else 0, drawn anew at every step; and c_t likewise, with a rate and a z of its own
 #              (Krueger et al. 2017). Where nothing is drawn, z is p.
 #
 # Of a step dL/dh_t takes two ways: through the cell, and past it.

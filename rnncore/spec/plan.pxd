@@ -53,7 +53,7 @@ Of the block:
     grad_in (steps, inputs, lanes)    dL/dx_t of a layer, which is grad_out of the one below.
                                       Steps of a segment, or of all where there are two directions
     top     (segment, directions H, lanes)  states of the last layer, side by side
-    through (H, lanes)                of a noisy plan the share of a step in its state, see noise.pxi
+    through (H, lanes)                of a noisy plan the share of a step in its state (noise.pxi)
     aside   (2 H, lanes)              and backwards dL/dh and dL/dc that go past the step
     out     (segment, K, lanes)       logits, overwritten by dL/dlogits
     target  (segment, targets, lanes)  what they should be, see `target_size`

@@ -105,11 +105,12 @@ def fit(
         gradient. An output is in the window of the state that it reads. With ``readout="last"``,
         the gradient is the sum of the terms of the last steps.
     teacher_forcing : float, or function of the epoch, counted from 1
-        The probability with which the input of a step, from the second on, is that of the data. Else
-        it is what the network has put out at the step before: the output itself, or a token drawn
-        from the softmax of the outputs. [4]_ For networks with ``readout="all"``, one direction and
-        as many outputs as inputs: with tokens and "cross_entropy", or numbers and "mse" or "huber".
-        What is fed back is a constant to the gradient. Validation data are given as they are.
+        The probability with which the input of a step, from the second on, is that of the data.
+        Else it is what the network has put out at the step before: the output itself, or a token
+        drawn from the softmax of the outputs. [4]_ For networks with ``readout="all"``, one
+        direction and as many outputs as inputs: with tokens and "cross_entropy", or numbers and
+        "mse" or "huber". What is fed back is a constant to the gradient. Validation data are given
+        as they are.
     validation : float, pair (x, y) or mapping, optional
         The share of the sequences that is held out; or other data, as a pair or as a mapping that
         may also have ``h0``, ``lengths``, ``mask``, ``target_mask`` and ``sample_weight``. The
@@ -125,8 +126,8 @@ def fit(
     shuffle : bool
         Take the sequences in a new random order in every epoch.
     rng : int or numpy.random.Generator, optional
-        For shuffling, dropout, zoneout, what is fed back, and the sequences that are held out. The same seed gives the same
-        fit.
+        For shuffling, dropout, zoneout, what is fed back, and the sequences that are held out. The
+        same seed gives the same fit.
     threads : int, optional
         How many threads share each batch. None: chosen automatically. The result is
         bit-identical for any number of threads.

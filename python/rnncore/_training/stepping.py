@@ -217,7 +217,11 @@ class Trainer(Stepped):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(  # type: ignore[misc]
-            state["net"], state["options"], state["batch_size"], state["threads"], 0,
+            state["net"],
+            state["options"],
+            state["batch_size"],
+            state["threads"],
+            0,
             state["teacher_forcing"],
         )
         self.load_state_dict(state["state"])
