@@ -256,7 +256,8 @@ cdef inline size_t lay_out_tape_of(Plan* plan, Layer* layer, char* base) noexcep
     layer.saved = carve_reals(base, &used, (plan.slots - 1) * plan.saved_size)
     if plan.net.cell.memory:
         layer.memory = carve_reals(base, &used, plan.slots * H)
-    layer.kept = carve_reals(base, &used, H if plan.noisy else 0)
+    if plan.noisy:
+        layer.kept = carve_reals(base, &used, H)
     if s and plan.ragged:
         layer.origin = <int32_t*>carve(base, &used, (plan.slots - 1 + s) * L, sizeof(int32_t))
         if layer.origin != NULL and layer.reverse:
@@ -285,8 +286,9 @@ cdef inline size_t lay_out_room(Plan* plan, char* base) noexcept nogil:
         plan.block.top = carve_reals(
             base, &used, plan.segment * plan.net.directions * plan.h_size
         )
-    plan.block.through = carve_reals(base, &used, plan.h_size if plan.noisy else 0)
-    plan.block.aside = carve_reals(base, &used, 2 * plan.h_size if plan.noisy else 0)
+    if plan.noisy:
+        plan.block.through = carve_reals(base, &used, plan.h_size)
+        plan.block.aside = carve_reals(base, &used, 2 * plan.h_size)
     plan.block.out = carve_reals(base, &used, read * K * L)
     plan.block.target = carve_reals(base, &used, read * K * L)
     plan.block.weight = carve_reals(base, &used, read * plan.weight_rows * L)
