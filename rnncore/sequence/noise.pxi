@@ -10,7 +10,7 @@
 # Of a step dL/dh_t takes two ways: through the cell, and past it.
 
 
-cdef inline void fill(real* rows, real number, Py_ssize_t n) noexcept nogil:
+cdef inline void fill_rows(real* rows, real number, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
         rows[i] = number
@@ -20,7 +20,7 @@ cdef void draw_kept(const Plan* plan, const Layer* layer) noexcept nogil:
     """m of a block's sequences."""
     cdef Py_ssize_t lane
     cdef double share = plan.net.recurrent_dropout
-    fill(layer.kept, 1, plan.h_size)
+    fill_rows(layer.kept, 1, plan.h_size)
     if not plan.job.drawing or least_kept(share) == 0:
         return
     for lane in range(plan.lanes):
@@ -46,9 +46,9 @@ cdef void draw_through(
     """1 - z of step t, of h or of c, into plan.block.through."""
     cdef Py_ssize_t lane
     if not plan.job.drawing:
-        fill(plan.block.through, <real>(1 - share), plan.h_size)
+        fill_rows(plan.block.through, <real>(1 - share), plan.h_size)
         return
-    fill(plan.block.through, 1, plan.h_size)
+    fill_rows(plan.block.through, 1, plan.h_size)
     for lane in range(plan.lanes):
         drop_units(
             coins(coins_of_step(plan, layer, lane, <uint64_t>t), which), share, 1,
