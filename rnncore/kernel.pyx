@@ -44,18 +44,18 @@ from rnncore.products.weights cimport DUAL, OF_LANE, OF_VECTOR, SHARED, Weights,
 from rnncore.simd.lanes cimport (
     LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vgate, vless,
     vload, vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
-    vstore_any, vsum, vtanh, vtranspose,
+    vstore_any, vsub, vsum, vtanh, vtranspose,
 )
 from rnncore.spec.layout cimport (
     bias_sums, carve, carve_reals, choose_block, lay_out_room, lay_out_tape, lay_out_weights,
     most_rows, sum_width, tape_rows,
 )
 from rnncore.spec.network cimport (
-    BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, state_rows, target_size,
-    target_width,
+    BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, is_random, state_rows,
+    target_size, target_width, zones_out,
 )
 from rnncore.spec.plan cimport (
-    MAX_LANES, MOST_PASSES, Block, Job, Layer, Plan, Result, after, before, each, goes_back,
+    MAX_LANES, MOST_PASSES, Block, Feed, Job, Layer, Plan, Result, after, before, each, goes_back,
     gradients_at, has_duals, has_plain_backward, has_state_gradients, index_read, is_scalar,
     mask_of, memory, model_of, most_in_block, needs_mask_first, saved_at, saved_state, set_lanes,
     set_seeds, slot_of, state, sums_gradients, tape_index, top_layer,
@@ -88,6 +88,8 @@ include "sequence/scalar.pxi"
 include "sequence/truncate.pxi"
 include "sequence/products.pxi"
 include "sequence/skip.pxi"
+include "sequence/draws.pxi"
+include "sequence/noise.pxi"
 include "sequence/units_packing.pxi"
 include "sequence/units_forward.pxi"
 include "sequence/units_outputs.pxi"
@@ -97,6 +99,7 @@ include "sequence/backward.pxi"
 include "sequence/stack.pxi"
 include "sequence/upstream.pxi"
 include "sequence/packing.pxi"
+include "sequence/feedback.pxi"
 include "sequence/block.pxi"
 include "sequence/order.pxi"
 include "sequence/chunks.pxi"
@@ -116,6 +119,7 @@ include "bindings/plain_linearize.pxi"
 include "bindings/evaluate.pxi"
 
 include "training/progress.pxi"
+include "training/feedback.pxi"
 include "training/updates.pxi"
 include "training/fit.pxi"
 include "training/steps.pxi"

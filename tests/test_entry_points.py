@@ -20,7 +20,7 @@ PLAIN = {
     "cell": 0, "layers": 1, "bidirectional": False, "skip": 0, "bias": True, "head": True,
     "head_bias": True, "start": False, "every_step": False,
     "before": False, "nonlinearity": 0, "loss": 0,
-    "dropout": 0,
+    "dropout": 0, "recurrent_dropout": 0, "zoneout": 0, "zoneout_c": 0,
 }  # fmt: skip
 SIZE = H * D + H * H + 2 * H + K * H + K
 GIVEN = np.ones(SIZE, np.uint8)

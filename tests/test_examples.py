@@ -217,6 +217,17 @@ def test_characters_are_learnt_and_written(example, capsys):
     assert re.search(r"bits a character at temperature 0.6$", out, re.M)
 
 
+def test_noise_is_compared(example, capsys, tmp_path):
+    pytest.importorskip("matplotlib").use("agg")
+    figure = tmp_path / "figure.png"
+    options = ["--hidden=8", "--epochs=3", "--most=8000", "--figure", str(figure)]
+    found = example("recurrent_dropout").main(options)
+    assert list(found) == ["none", "recurrent_dropout=0.3", "zoneout=0.1"]
+    assert len({history.loss[-1] for history in found.values()}) == 3
+    assert figure.stat().st_size > 0
+    assert re.search(r"^zoneout=0.1( +\d+\.\d+){4}$", capsys.readouterr().out, re.M)
+
+
 def test_sunspots_are_forecast(example, capsys, tmp_path):
     pytest.importorskip("matplotlib").use("agg")
     figure = tmp_path / "figure.png"

@@ -33,6 +33,10 @@ def draw(seed):
     make["readout_bias"] = (None, False, True)[seed % 3]
     if rng.integers(3) == 0:
         make["num_layers"], make["dropout"] = 2, float(rng.choice([0, 0.3]))
+    if seed % 5 < 2:
+        make["recurrent_dropout"] = 0.4
+    if seed % 5 in (1, 2):
+        make["zoneout"] = (0.2, 0.5) if kind is rc.LSTM else 0.3
     if rng.integers(5) == 0:
         make["bidirectional"] = True
     if rng.integers(3) == 0:

@@ -4,7 +4,7 @@ import numpy as np
 import oracle
 import pytest
 from crossed.draw import draw
-from crossed.reference import spec_of
+from crossed.reference import noise_of, spec_of
 from oracle.stack import COMPLEX, joined
 from refusals import unchanged
 
@@ -17,11 +17,11 @@ NUMBERS = [n for n in range(60) if not draw(n).options["bidirectional"]]
 def by_complex_step(net, state, x):
     """The Jacobian (n, n) of a state (states, rows, H), a column at a time."""
     p = {k: v.astype(float).tolist() for k, v in net.parameters().items() if k not in ("h0", "c0")}
-    columns = []
+    spec, columns = spec_of(net) | noise_of(net, None, 0, None), []
     for k in range(state.size):
         moved = state.astype(complex)
         moved.flat[k] += 1e-30j
-        _, met = oracle.stack.forward(p, spec_of(net), [x.tolist()], moved.tolist(), [1], COMPLEX)
+        _, met = oracle.stack.forward(p, spec, [x.tolist()], moved.tolist(), [1], COMPLEX)
         last = [r[3][-1] for runs in met for r in runs]
         if len(state) == 2:
             last = [[s[part] for s in last] for part in range(2)]

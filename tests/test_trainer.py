@@ -54,6 +54,8 @@ def drawn(rng):
     }  # fmt: skip
     if made["num_layers"] == 1:
         made["dropout"] = 0.0
+    if made["dropout"]:
+        made |= {"recurrent_dropout": 0.2, "zoneout": 0.1}
     options = {
         "optimizer": str(rng.choice(RULES)), "lr": 0.01, "rng": int(rng.integers(100)),
         "clip_value": rng.choice([None, 0.1]), "activation": float(rng.choice([0, 0.01])),

@@ -66,8 +66,9 @@ def load(
     Returns
     -------
     RNN, LSTM or GRU
-        Masking layers say which steps count; a call of the network is told by ``mask=``. Dropout
-        and the state of a stateful layer are left behind.
+        Masking layers say which steps count; a call of the network is told by ``mask=``.
+        ``recurrent_dropout`` is the network's where all layers have the same; other dropout and the
+        state of a stateful layer are left behind.
 
     Raises
     ------
@@ -105,8 +106,8 @@ def to_keras(net: Network, *, mask_value: float | None = None) -> Any:
     Parameters
     ----------
     net : RNN, LSTM or GRU
-        Without a skip connection and ``trainable_h0``. Its two biases become one where Keras has
-        one.
+        Without a skip connection, zoneout and ``trainable_h0``. Its two biases become one where
+        Keras has one.
     mask_value : float, optional
         With it a Masking layer comes first: steps of which all inputs are that number do not count.
         With ``readout="all"`` Keras repeats its output there, where the network gives zeros.
@@ -115,7 +116,8 @@ def to_keras(net: Network, *, mask_value: float | None = None) -> Any:
     -------
     keras.Sequential
         Its input is (batch, time, D), its outputs are the y of the network: logits. Between layers
-        are Dropout layers where the network has dropout.
+        are Dropout layers where the network has dropout. ``recurrent_dropout`` is that of the
+        layers, which in a GRU of Keras also drops units of the state that is carried on.
 
     Raises
     ------
@@ -163,7 +165,7 @@ def check_expressible(net: Any) -> None:
             f"net: expected an RNN, LSTM or GRU, got an {name}: Keras has no such layer"
         )
     config = net.config
-    refused = {"skip": (None,), "trainable_h0": (False,), "update": ("n",)}
+    refused = {"skip": (None,), "trainable_h0": (False,), "update": ("n",), "zoneout": (0.0,)}
     for option, known in {**refused, "readout": ("last", "all")}.items():
         if config.get(option, known[0]) not in known:
             expected = " or ".join(repr(value) for value in known)
@@ -178,7 +180,10 @@ def keras_layer(net: Network, k: int, every_step: bool, dtype: str) -> Any:
     config, spec, p = net._model.config, net._model.spec, net._model.parameters
     kind = next(name for name, cls in CLASSES.items() if isinstance(net, cls))
     biased = f"bias_ih_l{k}" in p
-    options = {"use_bias": biased, "return_sequences": every_step, "dtype": dtype}
+    options = {
+        "use_bias": biased, "return_sequences": every_step, "dtype": dtype,
+        "recurrent_dropout": config["recurrent_dropout"],
+    }  # fmt: skip
     if kind != "LSTM":
         names = {ours: theirs for theirs, ours in ACTIVATIONS.items()}
         options["activation"] = names[config["nonlinearity"]]

@@ -58,7 +58,7 @@ def to_model(
     ----------
     net : RNN, LSTM or GRU
         With any number of layers, one direction or both, any read-out, nonlinearity and ``reset``.
-        Dropout does nothing outside a fit and is left out.
+        Dropout, also recurrent, does nothing outside a fit and is left out.
     opset : int
         Of the graph, at least 14.
     lengths : bool
@@ -115,7 +115,10 @@ def check_expressible(net: Any) -> None:
     if name not in ORDERS:
         raise ValueError(f"net: expected an RNN, LSTM or GRU, got an {name}: ONNX has no such node")
     config = net.config
-    for option, known in {"skip": (None,), "update": ("n",), "readout": ("last", "all")}.items():
+    refused = {
+        "skip": (None,), "update": ("n",), "readout": ("last", "all"), "zoneout": (0.0,),
+    }  # fmt: skip
+    for option, known in refused.items():
         if config.get(option, known[0]) not in known:
             expected = " or ".join(repr(value) for value in known)
             raise ValueError(

@@ -24,6 +24,7 @@ cdef class Engine:
         Py_ssize_t outputs, *, int cell, Py_ssize_t layers, bint bidirectional, Py_ssize_t skip,
         bint bias, bint head, bint head_bias, bint start, bint every_step, bint before,
         Nonlinearity nonlinearity, int loss, double dropout,
+        double recurrent_dropout, double zoneout, double zoneout_c,
     ):
         """outputs: K; without a head, the states' width.  skip: s, 0 where there is none.
         start: the first states are parameters, "h0" (and "c0"), one for all sequences."""
@@ -41,7 +42,8 @@ cdef class Engine:
             raise ValueError("before: expected an output for every step, and one direction")
         if not describe_loss(&net.loss, loss) and loss != 0:
             raise ValueError(f"loss: there is no number {loss}")
-        net.dropout = dropout
+        net.dropout, net.recurrent_dropout = dropout, recurrent_dropout
+        net.zoneout, net.zoneout_c = zoneout, zoneout_c if net.cell.memory else 0
         if not 1 <= layers * net.directions <= MOST_PASSES:
             raise ValueError(f"layers: expected up to {MOST_PASSES} in all, got {layers}")
         self.layer_memory = Arena()
@@ -99,13 +101,14 @@ cdef class Engine:
 
     cdef int prepare(
         self, Plan* plan, const Sequences* seqs, Py_ssize_t count, bint backward, bint want_dx,
-        Py_ssize_t truncate=0, double activation=0, Py_ssize_t term=0, int vectors=0, int groups=1,
-        int most_vectors=0, bint lasting=False, bint dual=False,
+        Py_ssize_t truncate=0, bint drawing=False, double activation=0, Py_ssize_t term=0,
+        int vectors=0, int groups=1, int most_vectors=0, bint lasting=False, bint dual=False,
     ) except -1:
         """A plan for blocks of `count` of the sequences, but for its memory.  With `vectors` a
         plan for models in the lanes, in so many groups, and a block of so many vectors; its
         segments are as long as with `most_vectors`.  `lasting`: all tapes are kept, for backward
-        passes from anything.  `dual`: numbers are dual, in float64."""
+        passes from anything.  `drawing`: with dropout and zoneout, from seeds to be set.  `dual`:
+        numbers are dual, in float64."""
         cdef double tape
         cdef Py_ssize_t passes = self.net.layers * self.net.directions
         memset(&plan.job, 0, sizeof(Job))
@@ -123,11 +126,14 @@ cdef class Engine:
         plan.masked = seqs.mask != NULL
         plan.ragged = seqs.length != NULL or plan.masked
         plan.backward = backward
+        plan.job.drawing = drawing and is_random(&self.net)
+        plan.noisy = zones_out(&self.net) or drawing and self.net.recurrent_dropout > 0
         plan.want_dx, plan.want_params, plan.tracing = want_dx, backward, False
         plan.from_outputs = True
         plan.from_hidden = lasting or seqs.dhidden != NULL
         plan.from_final = lasting or seqs.dfinal != NULL
         plan.lasting, plan.pulled = lasting, False
+        plan.feed = NULL
         plan.truncate, plan.job.penalised, plan.term = truncate, activation > 0, term
         plan.models_in_lanes, plan.vectors, plan.groups = vectors > 0, vectors, groups
         plan.most_vectors = most_vectors
@@ -336,7 +342,7 @@ cdef class Engine:
         bint mean=True,
     ):
         """Gradients of the mean or the sum of the losses against the targets.  With a dropout_seed
-        there is dropout; truncate: steps of a truncation window.
+        dropout and zoneout are drawn; truncate: steps of a truncation window.
 
         Returns (loss, gradients by name, faults); the mean is NaN where no target counts.
         """
@@ -348,7 +354,9 @@ cdef class Engine:
         self.set_targets(&seqs, batch, target, classes, weight)
         if mean:
             count = count_targets(&self.net, &seqs, 0, seqs.count)
-        self.prepare(&plan, &seqs, seqs.count, True, False, truncate)
+        self.prepare(
+            &plan, &seqs, seqs.count, True, False, truncate, dropout_seed is not None
+        )
         set_lanes(plan.job.scale, 1 / count if count else 0)
         self.set_dropout(&plan, dropout_seed)
         self.run(&plan, &seqs, data_of(grad), threads)
@@ -359,8 +367,7 @@ cdef class Engine:
         )
 
     cdef int set_dropout(self, Plan* plan, seed) except -1:
-        """None: no dropout."""
+        """None: nothing is drawn."""
         if seed is not None:
-            plan.job.dropout = self.net.dropout
             set_seeds(&plan.job, seed)
         return 0

@@ -57,7 +57,10 @@ def vjp(
     engine.take_batch(&seqs, batch)
     set_upstream(engine, &seqs, batch.rows, dy, dhidden, dfinal, dfinal_c)
     set_downstream(engine, &seqs, batch.rows, dx, dh0, dc0)
-    engine.prepare(&plan, &seqs, seqs.count, True, dx is not None, truncate)
+    engine.prepare(
+        &plan, &seqs, seqs.count, True, dx is not None, truncate,
+        dropout_seed is not None,
+    )
     plan.from_outputs = dy is not None
     engine.set_dropout(&plan, dropout_seed)
     engine.run(&plan, &seqs, data_of(grad), threads)
@@ -109,7 +112,8 @@ cdef class Tape:
         seqs[0] = given[0]
         self.engine, self.kept = engine, kept
         engine.prepare(
-            plan, seqs, seqs.count, True, seqs.x != NULL, 0, 0, 0, 0, 1, 0, True
+            plan, seqs, seqs.count, True, seqs.x != NULL, 0, dropout_seed is not None, 0, 0, 0, 1,
+            0, True,
         )
         engine.set_dropout(plan, dropout_seed)
         if plan.units_in_lanes or not plan.whole:

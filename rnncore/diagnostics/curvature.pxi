@@ -27,7 +27,7 @@ def hvp(
     if mean:
         count = count_targets(&engine.net, &seqs, 0, seqs.count)
     engine.prepare(
-        &plan, &seqs, seqs.count, True, False, 0, 0, 0, 0, 1, 0, False, True
+        &plan, &seqs, seqs.count, True, False, 0, False, 0, 0, 0, 1, 0, False, True
     )
     plan.gauss_newton = gauss_newton
     set_lanes(plan.job.scale, 1 / count if count else 0)

@@ -66,7 +66,7 @@ cdef void jacobians_of(
                 (layer.dh if i < H else layer.dc)[i % H * L + lane] = 1
             if plan.net.skip:
                 memset(skip_dh_at(plan, layer, after(layer, t)), 0, H * L * sizeof(real))
-            cell_back(plan, layer, t, plan.block.da, mask)
+            cell_back(plan.noisy, plan, layer, t, t, plan.block.da, mask)
             for lane in range(plan.block.used):
                 row = out + ((t * plan.block.used + lane) * S + i) * S
                 for j in range(S):

@@ -22,22 +22,25 @@ cdef class PerSample:
     cdef real* gradient       # (size, width)
     cdef bint mean
 
-    cdef int prepare(self, Py_ssize_t truncate) except -1:
+    cdef int prepare(self, Py_ssize_t truncate, bint drawing) except -1:
         """Choose how many at a time, from their number alone, and set out the memory."""
         cdef Network* net = &self.engine.net
         cdef int most = 1, groups = 1
         cdef size_t used = 0
         self.width, self.size = 1, net.size
-        self.engine.prepare(&self.plan, &self.seqs, self.seqs.count, True, False, truncate)
+        self.engine.prepare(
+            &self.plan, &self.seqs, self.seqs.count, True, False, truncate, drawing
+        )
         if self.plan.units_in_lanes or net.hidden > MOST_UNITS:
-            self.engine.prepare(&self.plan, &self.seqs, 1, True, False, truncate)
+            self.engine.prepare(&self.plan, &self.seqs, 1, True, False, truncate, drawing)
         else:
             if can_be_grouped(net):
                 most = most_vectors(net.hidden)
             while groups < most and groups * LANES < self.seqs.count:
                 groups *= 2
             self.engine.prepare(
-                &self.plan, &self.seqs, 1, True, False, truncate, 0, 0, groups, groups, most
+                &self.plan, &self.seqs, 1, True, False, truncate, drawing, 0, 0, groups, groups,
+                most,
             )
             self.width = groups * LANES
             used = <size_t>(self.size * self.width) * sizeof(real)
@@ -143,7 +146,7 @@ def per_sample(
     engine.set_targets(seqs, batch, target, classes, weight)
     rows = reals("grads", &grads[0, 0], grads.shape, seqs.count, engine.net.size)
     expect_shape("losses", sums, sizeof(double), losses.shape, [seqs.count, -1])
-    call.prepare(truncate)
+    call.prepare(truncate, dropout_seed is not None)
     engine.set_dropout(&call.plan, dropout_seed)
     engine.begin_reading()
     with nogil:

@@ -37,7 +37,7 @@ def terms(
         engine.set_targets(&seqs, batch, target, classes, weight)
     else:
         seqs.dy = reals("dy", &dy[0, 0], dy.shape, engine.outputs_of(batch), engine.net.outputs)
-    engine.prepare(&plan, &seqs, count, True, False, 0, 0, engine.net.size)
+    engine.prepare(&plan, &seqs, count, True, False, 0, False, 0, engine.net.size)
     sums = &squares[0, 0, 0]
     expect_shape("squares", sums, sizeof(double), squares.shape, [passes, n + 1, 3, -1])
     set_lanes(plan.job.scale, scale)
@@ -83,7 +83,7 @@ def jacobians(
     if engine.net.skip:
         numbers_skip = &out_skip[0, 0, 0, 0]
         expect_shape("out_skip", numbers_skip, sizeof(real), out_skip.shape, [n, count, S, S, -1])
-    engine.prepare(&plan, &seqs, count, True, False, 0, 0, engine.net.size)
+    engine.prepare(&plan, &seqs, count, True, False, 0, False, 0, engine.net.size)
     plan.parameters = &engine.flat[0]
     set_out(arena, &plan, &seqs)
     if count > plan.lanes:

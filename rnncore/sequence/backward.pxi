@@ -30,20 +30,25 @@ cdef void gate_back(
 
 
 cdef inline void cell_back(
-    const Plan* plan, const Layer* layer, Py_ssize_t at, real* da, const real* mask,
+    bint noisy, const Plan* plan, const Layer* layer, Py_ssize_t at, Py_ssize_t t, real* da,
+    const real* mask,
 ) noexcept nogil:
-    """dL/da of the step at that tape index into da, and layer.dh (and dc) from after it to before
-    it; where steps are masked, mask says which count."""
+    """dL/da of step t, at that tape index, into da, and layer.dh (and dc) from after it to before
+    it; where steps are masked, mask says which count.  noisy, a literal: plan.noisy."""
     cdef Py_ssize_t H = plan.net.hidden
-    cdef bint onto = mask != NULL or plan.net.cell.carries
+    cdef bint onto = noisy or mask != NULL or plan.net.cell.carries
     cdef const real* recurrent = da + plan.net.cell.apart * H * plan.lanes
+    if noisy:
+        part_zoned(plan, layer, t, mask)
     plan.net.cell.backward(plan.h_size, saved_at(plan, layer, at), layer.dh, layer.dc, da)
+    if mask != NULL and not plan.net.cell.carries:
+        clear_carried(plan, layer.dh, mask)
+    if noisy:
+        set_direct_aside(plan, layer, mask != NULL or plan.net.cell.carries)
     if plan.net.cell.gate != NULL:
         gate_back(plan, layer, at, da)
     if plan.net.skip:
         skip_backward(plan, layer, da, at)
-    if mask != NULL and not plan.net.cell.carries:
-        clear_carried(plan, layer.dh, mask)
     # dL/dh_{t-1} = W_hh^T dL/da_t, and what reaches h_{t-1} directly
     if plan.units_in_lanes:
         units_back(plan, layer, da)
@@ -52,6 +57,8 @@ cdef inline void cell_back(
         plan, layer.dh, layer.back_weight, plan.no_bias, recurrent, H,
         gates_of_state(&plan.net.cell) * H, onto,
     )
+    if noisy:
+        rejoin(plan, layer)
 
 
 cdef inline void keep_gradient(
@@ -139,11 +146,11 @@ cdef inline const real* gradients_above(
     )
 
 
-cdef void steps_back(
-    const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
+cdef inline void steps_back_of(
+    bint noisy, const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """dL/da_t into plan.block.da for steps t0 .. t0 + n, and layer.dh from after them to before
-    them."""
+    them.  noisy, a literal: plan.noisy."""
     cdef Py_ssize_t first = tape_index(plan, t0), t, k, free = 0
     cdef const real* grad_out = gradients_above(plan, layer, t0)
     cdef bint out = (
@@ -169,7 +176,9 @@ cdef void steps_back(
         if layer.trace != NULL:
             keep_gradient(plan, layer, after(layer, first + t))
         mask = mask_of(plan, t0) + t * plan.lanes if plan.masked else NULL
-        cell_back(plan, layer, first + t, plan.block.da + t * plan.a_size, mask)
+        cell_back(
+            noisy, plan, layer, first + t, t0 + t, plan.block.da + t * plan.a_size, mask
+        )
         if plan.truncate:
             truncate_after(plan, layer, t0 + t)
         if out and plan.net.before:   # the output is in the window of the state it reads
@@ -177,6 +186,22 @@ cdef void steps_back(
     if free > 0:
         unpark(plan, layer, t0 + free - 1)
     scalar_backward(plan, layer, saved_at(plan, layer, first), free)
+
+
+cdef void noisy_steps_back(
+    const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    """Apart, so that the other case is compiled as if there were no such thing."""
+    steps_back_of(True, plan, layer, t0, n)
+
+
+cdef void steps_back(
+    const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    if plan.noisy:
+        noisy_steps_back(plan, layer, t0, n)
+    else:
+        steps_back_of(False, plan, layer, t0, n)
 
 
 cdef inline void out_to_state(

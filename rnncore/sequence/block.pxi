@@ -18,6 +18,8 @@ cdef inline void start_layer(
         )
     if layer.origin != NULL:
         trace_origins(plan, layer)
+    if plan.noisy:
+        draw_kept(plan, layer)
 
 
 cdef void forward_segment(
@@ -68,6 +70,8 @@ cdef void forward_passes(
             forward_segment(plan, seqs, layer, t0, n)
         if end == plan.passes:
             deliver_steps(plan, seqs, t0, n)
+        if plan.feed != NULL:
+            feed_back(plan, t0)
 
 
 cdef void forward_block(Plan* plan, const Sequences* seqs) noexcept nogil:

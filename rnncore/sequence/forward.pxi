@@ -102,6 +102,20 @@ cdef inline void carry_step(
                 other = vset1(0)      # which does not change
 
 
+cdef void noisy_steps(
+    const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    """`forward_steps` with recurrent dropout and zoneout."""
+    cdef Py_ssize_t first = tape_index(plan, t0), t, i
+    for t in range(n):
+        i = n - 1 - t if layer.reverse else t
+        keep_share(plan, layer, before(layer, first + i))
+        cell_forward(plan, layer, first + i, i)
+        zone_out(plan, layer, first + i, t0 + i)
+        if t0 + i >= plan.block.masked_from:
+            carry_step(plan, layer, first + i)
+
+
 cdef void forward_steps(
     const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
@@ -109,6 +123,9 @@ cdef void forward_steps(
     cdef Py_ssize_t first = tape_index(plan, t0), t = 0, i
     if plan.units_in_lanes:
         units_forward(plan, layer, first, n)
+        return
+    if plan.noisy:
+        noisy_steps(plan, layer, t0, n)
         return
     if is_scalar(plan) and not layer.reverse:
         t = max(0, min(n, plan.block.masked_from - t0))  # steps at which every lane counts

@@ -244,11 +244,11 @@ cdef void gather_tokens(
     cdef int32_t* token = plan.block.token + tape_index(plan, t0) * plan.lanes
     cdef Py_ssize_t given = plan.weights.given, packed = plan.weights.packed
     cdef const real* column = plan.parameters + layer.weight_ih * given
-    cdef Py_ssize_t t, i, row, lane, part, H = plan.net.hidden, step = plan.gate_rows
+    cdef Py_ssize_t t, i, row, lane, part, H = plan.net.hidden, step = plan.a_size
     cdef real* a = plan.block.gates
     cdef int64_t number
     if plan.net.cell.plain:
-        a, step = state(plan, layer, after(layer, tape_index(plan, t0))), layer.rows
+        a, step = state(plan, layer, after(layer, tape_index(plan, t0))), layer.slot_size
     for t in range(n):
         for lane in range(plan.lanes):
             number = 0
@@ -264,7 +264,7 @@ cdef void gather_tokens(
         for t in range(n):
             for lane in range(plan.lanes):
                 part = lane // LANES if plan.dual else lane % packed
-                a[(t * step + row) * plan.lanes + lane] = (
+                a[t * step + row * plan.lanes + lane] = (
                     layer.step_bias[row * packed + part] + column[
                         token[t * plan.lanes + lane] * given + lane % given
                         + part * plan.weights.change
@@ -282,7 +282,7 @@ cdef void gather_inputs(
     else:
         gather_rows(
             plan, seqs.x, plan.net.inputs, plan.block.start, t0, n, mask_of(plan, t0),
-            slot_of(plan, layer, before(layer, tape_index(plan, t0))), layer.rows * plan.lanes,
+            slot_of(plan, layer, before(layer, tape_index(plan, t0))), layer.slot_size,
         )
 
 

@@ -44,7 +44,7 @@ cdef inline Py_ssize_t origin_of(
 cdef void gather_skip(const Plan* plan, const Layer* layer, Py_ssize_t t) noexcept nogil:
     """h_{t-s} to where the step reads it."""
     cdef Py_ssize_t size = plan.net.hidden * plan.lanes
-    cdef real* target = state(plan, layer, before(layer, t)) + size
+    cdef real* target = slot_of(plan, layer, before(layer, t)) + layer.x_size + size
     if plan.ragged:
         collect(plan, layer, t, target)
     else:
@@ -70,7 +70,8 @@ cdef void deliver_history(
     """The states before the last that the steps to come would need."""
     cdef Py_ssize_t s = plan.net.skip, T = plan.block.time, k
     # No step has come from this slot: the rows that it would have read are free as scratch.
-    cdef real* room = state(plan, layer, 0 if layer.reverse else T) + plan.net.hidden * plan.lanes
+    cdef real* room = slot_of(plan, layer, 0 if layer.reverse else T) + layer.x_size
+    room += plan.net.hidden * plan.lanes
     for k in range(1, s):
         if plan.ragged:
             collect(plan, layer, k - s if layer.reverse else T + s - 1 - k, room)

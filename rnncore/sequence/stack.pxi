@@ -1,62 +1,6 @@
 # Between the layers of a stack: what one puts out is the next one's input, and dL/dx_t of the
 # next is dL/dh_t of the one below.
 
-cdef enum:
-    COINS = 4                 # decisions from one random number, of 16 bits each
-
-
-cdef inline uint64_t coins(uint64_t seed, uint64_t which) noexcept nogil:
-    """The `which`-th random number of a seed, independent of the others."""
-    seed += which * 0x9E3779B97F4A7C15ULL
-    return next_random(&seed)
-
-
-cdef inline uint64_t number_of(const Plan* plan, Py_ssize_t lane) noexcept nogil:
-    """By which dropout knows a lane's sequence: its number in the call, in a population among those
-    of its model."""
-    cdef Py_ssize_t model = model_of(plan, lane) if plan.models_in_lanes else 0, i
-    if plan.job.numbers[model] == NULL:
-        return <uint64_t>plan.block.sequence[lane]
-    i = plan.block.first
-    if plan.models_in_lanes:
-        i += lane // (plan.groups * LANES)
-    elif lane < plan.block.used:
-        i += lane
-    return <uint64_t>plan.job.numbers[model][i] if i < plan.job.counts[model] else 0
-
-
-cdef void drop_out(
-    const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n, real* rows,
-    Py_ssize_t step,
-) noexcept nogil:
-    """Each of the layer's outputs at steps t0 .. t0 + n, rows (H, lanes) every `step` reals, by 0
-    with probability p, else by 1 / (1 - p) (Srivastava et al. 2014); or their gradients, alike.
-
-    What is dropped depends on the seed, the sequence, the step and the unit alone: not on where
-    the sequence is, nor on who asks how often.
-    """
-    cdef Py_ssize_t H = plan.net.hidden, t, lane, i
-    cdef uint64_t of_step, draw = 0, least = <uint64_t>(plan.job.dropout * 65536 + 0.5)
-    cdef real scale
-    if least == 0:
-        return
-    least = min(least, <uint64_t>65535)
-    scale = <real>(65536 / <double>(65536 - least))
-    for lane in range(plan.lanes):
-        for t in range(n):
-            of_step = plan.job.dropout_seed[model_of(plan, lane)]
-            of_step = coins(of_step, number_of(plan, lane))
-            of_step = coins(coins(of_step, <uint64_t>(t0 + t)), <uint64_t>layer.state_row)
-            for i in range(H):
-                if i % COINS == 0:
-                    draw = coins(of_step, <uint64_t>i)
-                if draw & 65535 < least:
-                    rows[t * step + i * plan.lanes + lane] = 0
-                else:
-                    rows[t * step + i * plan.lanes + lane] *= scale
-                draw >>= 16
-
-
 cdef void inherit_inputs(
     const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:

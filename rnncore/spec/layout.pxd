@@ -32,6 +32,7 @@ cdef inline Py_ssize_t tape_rows(const Plan* plan) noexcept nogil:
     for i in range(plan.passes):
         rows += plan.layers[i].rows + plan.saved_rows
         rows += plan.net.hidden * (plan.net.cell.memory + (plan.backward and plan.net.skip > 0))
+        rows += plan.net.hidden * plan.noisy
     return rows
 
 
@@ -118,7 +119,7 @@ cdef inline bint suits_units(const Plan* plan, Py_ssize_t count) noexcept nogil:
     are sequences."""
     if is_scalar(plan) or plan.masked or plan.net.skip or plan.term or plan.dual:
         return False
-    if plan.net.dropout > 0:
+    if plan.net.dropout > 0 or plan.noisy:
         return False
     if 16 <= plan.net.hidden <= 64:
         return count <= min(MOST_ALONE, LANES // 2)
@@ -134,6 +135,9 @@ cdef inline void choose_sizes(Plan* plan) noexcept nogil:
     for i in range(plan.passes):
         layer = &plan.layers[i]
         layer.x_size, layer.slot_size = layer.input_rows * L, layer.rows * L
+        layer.h_at = layer.x_size
+        if plan.noisy:
+            layer.h_at, layer.slot_size = layer.slot_size, layer.slot_size + H * L
         layer.grad_size = layer.inputs * L
     if not plan.units_in_lanes:
         return
@@ -142,7 +146,7 @@ cdef inline void choose_sizes(Plan* plan) noexcept nogil:
     plan.saved_size = P * plan.net.cell.saved if plan.backward else 0
     for i in range(plan.passes):
         layer = &plan.layers[i]
-        layer.x_size, layer.slot_size = 0, P     # x_t is read where it is
+        layer.x_size, layer.h_at, layer.slot_size = 0, 0, P     # x_t is read where it is
         layer.grad_size = plan.net.directions * P if layer.number else padded(layer.inputs)
 
 
@@ -255,6 +259,8 @@ cdef inline size_t lay_out_tape_of(Plan* plan, Layer* layer, char* base) noexcep
     layer.saved = carve_reals(base, &used, (plan.slots - 1) * plan.saved_size)
     if plan.net.cell.memory:
         layer.memory = carve_reals(base, &used, plan.slots * H)
+    if plan.noisy:
+        layer.kept = carve_reals(base, &used, H)
     if s and plan.ragged:
         layer.origin = <int32_t*>carve(base, &used, (plan.slots - 1 + s) * L, sizeof(int32_t))
         if layer.origin != NULL and layer.reverse:
@@ -283,6 +289,9 @@ cdef inline size_t lay_out_room(Plan* plan, char* base) noexcept nogil:
         plan.block.top = carve_reals(
             base, &used, plan.segment * plan.net.directions * plan.h_size
         )
+    if plan.noisy:
+        plan.block.through = carve_reals(base, &used, plan.h_size)
+        plan.block.aside = carve_reals(base, &used, 2 * plan.h_size)
     plan.block.out = carve_reals(base, &used, read * K * L)
     plan.block.target = carve_reals(base, &used, read * K * L)
     plan.block.weight = carve_reals(base, &used, read * plan.weight_rows * L)

@@ -31,6 +31,8 @@ cdef struct Network:
     Nonlinearity nonlinearity
     Loss loss
     double dropout            # share of a layer's outputs that the next one does not see
+    double recurrent_dropout  # share of h_{t-1} that W_hh does not see
+    double zoneout, zoneout_c  # shares of h_t and of c_t that stay as they were
     Py_ssize_t size           # number of parameters
     # Where the head starts in the flat vector, and the first states h and c.
     Py_ssize_t head_weight, head_bias, h0, c0
@@ -70,6 +72,16 @@ cdef struct Sequences:
 cdef inline Py_ssize_t history(const Network* net) noexcept nogil:
     """States that a layer's next step may need: the last one, with a skip connection s."""
     return max(1, net.skip)
+
+
+cdef inline bint zones_out(const Network* net) noexcept nogil:
+    """Whether a part of the state stays as it was, at random or on average."""
+    return net.zoneout > 0 or net.zoneout_c > 0
+
+
+cdef inline bint is_random(const Network* net) noexcept nogil:
+    """Whether anything is drawn in training."""
+    return net.dropout > 0 or net.recurrent_dropout > 0 or zones_out(net)
 
 
 cdef inline Py_ssize_t state_rows(const Network* net) noexcept nogil:

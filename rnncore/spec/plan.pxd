@@ -25,12 +25,15 @@ Of every layer, in every direction:
                                       holds [x_t ; h_{t+1}], the state after step t is in slot t.
                                       x_t: what the layer below puts out.  With a skip
                                       connection, [x_t ; h_{t-1} ; h_{t-s}], and slots before
-                                      the first for the states before the start
+                                      the first for the states before the start.  Where the plan
+                                      is noisy, [x_t ; m h_{t-1} ; h_{t-s} ; h_{t-1}], m = kept
     starts  (segments, 2 H, lanes)    where it is not kept whole: the state (and c) before
                                       each segment, from which its steps are taken again
     saved   (slots - 1, saved, lanes)  what the backward step needs to know of the forward one:
                                       f'(a_t), or the factors listed with the cell
     memory  (slots, H, lanes)         c_{t-1} of a cell that has it
+    kept    (H, lanes)                of a noisy plan what h_{t-1} is multiplied by where it enters
+                                      W_hh, at every step
     dh      (H, lanes)                dL/dh_t
     dc      (H, lanes)                dL/dc_t
     parked_dh, parked_dc  (H, lanes)  gradients at the ends of shorter sequences, see `unpark`
@@ -54,6 +57,8 @@ Of the block:
     grad_in (steps, inputs, lanes)    dL/dx_t of a layer, which is grad_out of the one below.
                                       Steps of a segment, or of all where there are two directions
     top     (segment, directions H, lanes)  states of the last layer, side by side
+    through (H, lanes)                of a noisy plan the share of a step in its state (noise.pxi)
+    aside   (2 H, lanes)              and backwards dL/dh and dL/dc that go past the step
     out     (segment, K, lanes)       logits, overwritten by dL/dlogits
     target  (segment, targets, lanes)  what they should be, see `target_size`
     weight  (segment, weight_rows, lanes)  1 where that target counts, or its weight
@@ -80,7 +85,8 @@ cdef struct Layer:
     Py_ssize_t inputs         # D, or what the layer below puts out
     Py_ssize_t input_rows     # rows of the tape that x_t takes: none for tokens
     Py_ssize_t rows           # input_rows + H, + H for a skip connection
-    Py_ssize_t x_size         # reals that x_t takes in a slot, after which h is
+    Py_ssize_t x_size         # reals that x_t takes in a slot, after which what meets W_hh is
+    Py_ssize_t h_at           # reals before h in a slot
     Py_ssize_t slot_size      # reals of a slot
     Py_ssize_t grad_size      # reals of dL/dx_t
     Py_ssize_t state_row      # which row of the states is its last one
@@ -105,6 +111,7 @@ cdef struct Layer:
     real* starts
     real* saved
     real* memory
+    real* kept
     real* dh
     real* dc
     real* parked_dh
@@ -122,8 +129,8 @@ cdef struct Job:
     real scale[MAX_LANES]     # 1 / targets that count, or 1 / the sum of their weights
     bint penalised            # whether there is a penalty on the states
     real activation[MAX_LANES]  # dL/dh_t has this times h_t from it
-    double dropout            # 0 where none is wanted
-    uint64_t dropout_seed[MAX_LANES]  # of each model
+    bint drawing              # whether dropout and zoneout are drawn; else as on average
+    uint64_t dropout_seed[MAX_LANES]  # of each model, for that
     # In a population: each model's sequences of this minibatch, and their numbers among those that
     # it has. NULL: a sequence has one number only.
     const int64_t* sequences[MAX_LANES]
@@ -150,6 +157,8 @@ cdef struct Block:
     real* grad_out
     real* grad_in
     real* top
+    real* through
+    real* aside
     real* out
     real* target
     real* weight
@@ -159,6 +168,16 @@ cdef struct Block:
     const real* x
     const int64_t* tokens
     real* out_rows
+
+# Inputs that are made on the way forward: of those that were given, and of outputs.
+cdef struct Feed:
+    double forcing            # the probability of a given one
+    uint64_t seed
+    const real* given_x       # (rows, D)
+    const int64_t* given_tokens  # (rows)
+    real* x                   # what is made
+    int64_t* tokens
+    real* outputs             # (K) of one sequence
 
 # What the blocks so far came to.
 cdef struct Result:
@@ -178,7 +197,9 @@ cdef struct Plan:
     bint gauss_newton         # as if outputs were linear in the parameters
     int groups                # of them: 1, or one for every vector of a row
     int most_vectors          # by which a segment is measured, whatever a block has; 0: by that
+    Feed* feed                # NULL where inputs are those that were given
     bint chunked              # a block is one sequence, chunks of its time in the lanes
+    bint noisy                # there is recurrent dropout, or zoneout, at random or on average
     bint backward             # gradients are wanted
     bint whole                # the tape is kept whole
     bint want_dx
@@ -219,7 +240,8 @@ cdef struct Plan:
 cdef inline bint is_scalar(const Plan* plan) noexcept nogil:
     """Whether the loops for one unit apply."""
     return (
-        plan.net.hidden == 1 and plan.net.cell.plain and plan.net.skip == 0 and not plan.dual
+        plan.net.hidden == 1 and plan.net.cell.plain and plan.net.skip == 0 and not plan.noisy
+        and not plan.dual
     )
 
 
@@ -315,13 +337,13 @@ cdef inline Py_ssize_t index_read(
 
 
 cdef inline real* slot_of(const Plan* plan, const Layer* layer, Py_ssize_t slot) noexcept nogil:
-    """The rows of a slot: [x_t ; h_{t-1}]."""
+    """The rows of a slot, which the products of a step read: [x_t ; h_{t-1}]."""
     return layer.tape + slot * layer.slot_size
 
 
 cdef inline real* state(const Plan* plan, const Layer* layer, Py_ssize_t slot) noexcept nogil:
     """The rows of h in a slot."""
-    return slot_of(plan, layer, slot) + layer.x_size
+    return slot_of(plan, layer, slot) + layer.h_at
 
 
 cdef inline real* memory(const Plan* plan, const Layer* layer, Py_ssize_t slot) noexcept nogil:

@@ -5,32 +5,6 @@ cdef struct Draws:
     uint64_t* seeds            # (n) the random numbers of each stream; NULL: the likeliest class
 
 
-cdef Py_ssize_t draw(
-    const real* z, Py_ssize_t K, double temperature, uint64_t* seed, double* log_probability,
-) noexcept nogil:
-    """A class from softmax(z / temperature), or without a seed the likeliest, the first of equals;
-    -1 where z is not finite."""
-    cdef Py_ssize_t k, chosen = 0
-    cdef double top, total = 0, below = 0, level
-    for k in range(K):
-        if not isfinite(z[k]):
-            return -1
-        if z[k] > z[chosen]:
-            chosen = k
-    top = z[chosen]
-    for k in range(K):
-        total += exp((z[k] - top) / temperature)
-    if seed != NULL:
-        level = (next_random(seed) >> 11) * (1.0 / (1ULL << 53)) * total
-        for k in range(K):
-            below += exp((z[k] - top) / temperature)
-            if level < below:
-                chosen = k
-                break
-    log_probability[0] = (z[chosen] - top) / temperature - log(total)
-    return chosen
-
-
 cdef bint draw_all(
     const real* y, Py_ssize_t n, Py_ssize_t K, const Draws* draws, int64_t* tokens,
     double* log_probabilities, Py_ssize_t stride,

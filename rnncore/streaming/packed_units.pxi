@@ -46,6 +46,7 @@ cdef class PackedUnits:
     cdef real* last_h
     cdef real* skip_h
     cdef real* last_c
+    cdef real* old_c           # where a share of c stays as it was, the same while c_t is formed
     cdef Py_ssize_t chunk      # steps, or streams, worked on at a time
 
     def __cinit__(self, Engine engine not None):
@@ -93,6 +94,7 @@ cdef class PackedUnits:
         self.last_h = carve_reals(base, &used, self.chunk * H)
         self.skip_h = carve_reals(base, &used, self.chunk * H if self.net.skip else 0)
         self.last_c = carve_reals(base, &used, self.chunk * H if self.net.cell.memory else 0)
+        self.old_c = carve_reals(base, &used, self.chunk * H if zones_out(&self.net) else 0)
         return used
 
     cdef int refresh(self, Engine engine, bint tokens) except -1:

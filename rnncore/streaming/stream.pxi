@@ -136,24 +136,51 @@ cdef class Units(PackedUnits):
 
     cdef void recur(self, const UnitsLayer* layer, Py_ssize_t n) noexcept nogil:
         """The loop over time: from W_ih x_t + b_ih + b_hh to h_t."""
-        cdef Py_ssize_t H = self.net.hidden, width = padded(H), vectors = width // LANES, _t
-        cdef const real* w = layer.state_weight
-        cdef const real* b = layer.bias
+        cdef Py_ssize_t width = padded(self.net.hidden), _t
         cdef real* h = layer.h
+        if zones_out(&self.net):
+            self.recur_zoned(layer, n)
+            return
         if not self.net.skip:
             recur_units(
-                &self.net, w, n, h, width, self.a, 0 if self.net.cell.plain else self.width,
-                layer.c, 0, NULL, 0,
+                &self.net, layer.state_weight, n, h, width, self.a,
+                0 if self.net.cell.plain else self.width, layer.c, 0, NULL, 0,
             )
             return
         for _t in range(n):
-            product(h + width, width, H, w, b, h, width, H, 1, True)
-            product(
-                h + width, width, H, layer.skip_weight, b, h - (self.net.skip - 1) * width,
-                width, H, 1, True,
-            )
-            elman_units(self.net.nonlinearity, vectors, h + width, NULL)
+            self.skip_step(layer, h)
             h += width
+
+    cdef inline void skip_step(self, const UnitsLayer* layer, real* h) noexcept nogil:
+        """From h_{t-1}, and h_{t-s} before it, to h_t after it, with a skip connection."""
+        cdef Py_ssize_t H = self.net.hidden, P = padded(H)
+        cdef const real* b = layer.bias
+        product(h + P, P, H, layer.state_weight, b, h, P, H, 1, True)
+        product(
+            h + P, P, H, layer.skip_weight, b, h - (self.net.skip - 1) * P, P, H, 1, True,
+        )
+        elman_units(self.net.nonlinearity, P // LANES, h + P, NULL)
+
+    cdef void recur_zoned(self, const UnitsLayer* layer, Py_ssize_t n) noexcept nogil:
+        """The same, where a share of every state stays as it was."""
+        cdef Py_ssize_t P = padded(self.net.hidden), _t
+        cdef real* h = layer.h
+        cdef real* a = self.a
+        for _t in range(n):
+            if self.net.cell.memory:
+                memcpy(self.old_c, layer.c, P * sizeof(real))
+            if self.net.skip:
+                self.skip_step(layer, h)
+            else:
+                recur_units(
+                    &self.net, layer.state_weight, 1, h, P, a, 0, layer.c, 0, NULL, 0,
+                )
+            mix_evenly(h + P, h, self.net.zoneout, P)
+            if self.net.cell.memory:
+                mix_evenly(layer.c, self.old_c, self.net.zoneout_c, P)
+            h += P
+            if not self.net.cell.plain:
+                a += self.width
 
     cdef void read_out(self, const real* before, real* y, Py_ssize_t n) noexcept nogil:
         """y_t = W_y h_t + b_y for n steps, or from the states before them; the states themselves
@@ -229,6 +256,8 @@ cdef class Units(PackedUnits):
         cdef real* c = self.last_c
         if not self.net.cell.plain:
             add_recurrent(&self.net, w, self.last_h, P, a, self.width, NULL, n)
+            if self.net.zoneout_c > 0:
+                memcpy(self.old_c, c, n * P * sizeof(real))
             for k in range(n):
                 self.net.cell.forward(
                     self.net.nonlinearity, P, a + k * self.width, self.last_h + k * P, c + k * P,
@@ -239,6 +268,10 @@ cdef class Units(PackedUnits):
             if self.net.skip:
                 product(h, P, H, layer.skip_weight, b, self.skip_h, P, H, n, True)
             elman_units(self.net.nonlinearity, n * P // LANES, h, NULL)
+        if self.net.zoneout > 0:
+            mix_evenly(h, self.last_h, self.net.zoneout, n * P)
+        if self.net.zoneout_c > 0:
+            mix_evenly(c, self.old_c, self.net.zoneout_c, n * P)
 
     cdef void scatter(
         self, Py_ssize_t i, const State* state, Py_ssize_t first, Py_ssize_t n,

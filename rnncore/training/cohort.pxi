@@ -111,17 +111,16 @@ cdef class Cohort:
         self.aim()
         self.seqs = self.all.data.seqs
         engine.prepare(
-            &self.plan, &self.seqs, like.batch_size, True, False, self.all.truncate,
+            &self.plan, &self.seqs, like.batch_size, True, False, self.all.truncate, True,
             self.all.penalised, 0, train, self.groups, most,
         )
         set_out(self.block, &self.plan, &self.seqs)
         self.plan.parameters = self.parameters
-        self.plan.job.dropout = self.plan.net.dropout
         if self.all.validated:
             self.held_seqs = self.all.held_data.seqs
             engine.prepare(
-                &self.held_plan, &self.held_seqs, like.held_count, False, False, 0, 0, 0, held,
-                self.groups,
+                &self.held_plan, &self.held_seqs, like.held_count, False, False, 0, False, 0, 0,
+                held, self.groups,
             )
             set_out(self.held_block, &self.held_plan, &self.held_seqs)
             self.held_plan.parameters = self.parameters
@@ -263,7 +262,7 @@ cdef class Cohort:
             found = True
             self.counted[lane] += count
             job.scale[lane] = <real>(1 / count)
-            if job.dropout > 0:
+            if job.drawing:
                 job.dropout_seed[lane] = next_random(&member.now.random)
             if self.all.penalised:
                 counted = sum_over(self.all.data.steps, job.sequences[lane], job.counts[lane])

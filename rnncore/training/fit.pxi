@@ -103,9 +103,11 @@ cdef class Trainer(Updates):
         self.keys.fit(self.batch_size * sizeof(int64_t))
         self.best = self.spare
 
-    def run(self, double[:, ::1] records not None, threads=1):
+    def run(
+        self, double[:, ::1] records not None, threads=1, const double[::1] forcing=None,
+    ):
         """As many epochs as there are records, (epochs, COLUMNS); of each the learning rate is
-        read.
+        read.  forcing (epochs), see `Feed`.
 
         Returns how many were finished: fewer where the loss or a parameter was no longer
         finite, where numbers of the batch were changed into impossible ones meanwhile, or where
@@ -119,7 +121,11 @@ cdef class Trainer(Updates):
         self.engine.take_batch(&seqs, self.batch)
         self.engine.set_targets(&seqs, self.batch, self.target, self.classes, self.weight)
         self.make_plan(&plan, &seqs, self.batch_size)
-        seqs.order = self.sequences
+        seqs.order, self.feeds = self.sequences, forcing is not None
+        if self.feeds:
+            expect("forcing", forcing.shape[0], records.shape[0])
+            self.feedback = Feedback()
+            self.feedback.prepare(self.engine, &seqs, self.batch_size, 1)
         pool.plan, pool.seqs, pool.grad = &plan, &seqs, self.optimiser.gradient
         pool.count = self.batch_size
         self.pool = pool
@@ -128,7 +134,7 @@ cdef class Trainer(Updates):
             pool.divide()
             pool.call_helpers(threads, BATCH_WORTH_SHARING)
             with nogil:
-                finished = self.epochs(&plan, &seqs, &self.engine.flat[0], records)
+                finished = self.epochs(&plan, &seqs, &self.engine.flat[0], records, forcing)
         finally:
             pool.dismiss()
             self.engine.end_writing()
@@ -193,6 +199,7 @@ cdef class Trainer(Updates):
 
     cdef Py_ssize_t epochs(
         self, Plan* plan, const Sequences* seqs, real* flat, double[:, ::1] records,
+        const double[::1] forcing,
     ) except -1 nogil:
         cdef Optimiser* o = &self.optimiser
         cdef Py_ssize_t epoch, size = plan.net.size * sizeof(real)
@@ -206,6 +213,8 @@ cdef class Trainer(Updates):
                 &self.plateau, &self.now, records[epoch, RATE]
             )
             set_coefficients(o)
+            if self.feeds:
+                self.feedback.feed.forcing = forcing[epoch]
             if self.shuffled:
                 shuffle(self.sequences, self.count, &self.now.random)
             records[epoch, LOSS] = self.epoch(plan, seqs, &records[epoch, NORM])

@@ -70,6 +70,7 @@ cdef class StepTrainer(SteppedUpdates):
 
     cdef Py_ssize_t batch_size     # sequences that blocks are laid out for at least
     cdef public uint64_t random    # numbers to come, which dropout goes by
+    cdef public double forcing     # the probability of a given input, see `Feed`
 
     def __cinit__(
         self, Engine engine not None, Py_ssize_t batch_size, *,
@@ -83,7 +84,7 @@ cdef class StepTrainer(SteppedUpdates):
             engine, rule, momentum, alpha, beta1, beta2, eps, clip_norm, clip_value, decay, l1,
             free, leader, activation, truncate,
         )
-        self.batch_size, self.random = batch_size, seed
+        self.batch_size, self.random, self.forcing = batch_size, seed, 1
         self.rate = rate
 
     def plain_step(self, x, y, lengths, threads):
@@ -122,6 +123,10 @@ cdef class StepTrainer(SteppedUpdates):
         self.engine.begin_writing("step")
         try:
             self.make_plan(&plan, seqs, planned)
+            self.feeds = self.forcing < 1
+            if self.feeds:
+                self.feedback = Feedback()
+                self.feedback.prepare(self.engine, seqs, planned, self.forcing)
             # Helpers that come late look at the pool that they were asked to help.
             if self.pool is None or groups_of(&plan, planned, seqs.time) > 1:
                 self.pool = ThreadPool()

@@ -34,6 +34,8 @@ cdef class Updates:
     cdef double activation
     cdef const int64_t[::1] leader  # what the optimiser's points into
     cdef ThreadPool pool
+    cdef bint feeds                # whether inputs are made, by this
+    cdef Feedback feedback
 
     cdef int set_rule(
         self, Engine engine, int rule, double momentum, double alpha, double beta1, double beta2,
@@ -77,10 +79,11 @@ cdef class Updates:
 
     cdef int make_plan(self, Plan* plan, const Sequences* seqs, Py_ssize_t count) except -1:
         """A plan with memory, for minibatches of up to `count` of the sequences."""
-        self.engine.prepare(plan, seqs, count, True, False, self.truncate, self.activation)
+        self.engine.prepare(
+            plan, seqs, count, True, False, self.truncate, True, self.activation
+        )
         set_out(self.block, plan, seqs)
         plan.parameters = self.optimiser.parameters
-        plan.job.dropout = plan.net.dropout
         return 0
 
     cdef double minibatch(
@@ -91,7 +94,7 @@ cdef class Updates:
         of their losses.  Where that is not finite there is no gradient, and no update."""
         cdef unsigned long long mode
         set_lanes(plan.job.scale, 1 / count)
-        if plan.job.dropout > 0:
+        if plan.job.drawing:
             set_seeds(&plan.job, next_random(random))
         if self.activation > 0:
             set_lanes(plan.job.activation, 2 * self.activation / (
@@ -99,6 +102,9 @@ cdef class Updates:
             ))
         memset(self.optimiser.gradient, 0, self.optimiser.vectors * LANES * sizeof(real))
         pack_weights(plan)
+        self.pool.seqs = seqs
+        if self.feeds:
+            self.pool.seqs = self.feedback.make(plan, seqs, first, size, next_random(random))
         self.pool.first, self.pool.count = first, size
         self.pool.work_together()
         if isfinite(plan.result.loss):

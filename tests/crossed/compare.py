@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from crossed.draw import is_random
 from crossed.reference import Reference
 
 #: Largest deviation, relative to the largest entry of a gradient in all of its blocks (sums that
@@ -49,6 +50,7 @@ def answers(example, dtype):
         result |= {f"grad {name}": values for name, values in grads.items()}
         if example.rng is None:
             result["loss of grad"] = value
+        if not is_random(example.options):
             result |= fitted(example, net, x, y, options | of_targets)
     return result
 
@@ -93,11 +95,13 @@ def expected(example):
     scale = 1 / count if example.reduction == "mean" else 1
     result["loss"] = scale * losses.sum()
     result["losses"] = losses[..., 0] if losses.shape[-1] == 1 else losses
-    if seed is not None:  # what the loss is with dropout, the oracle does not say
+    if seed is not None:  # what the loss is in training, the oracle does not say
         return result
     grads = reference.gradients(scale * slopes, example.truncate, seed)
     result |= {f"grad {k}": v for k, v in grads.items() if k not in ("x", "h0 of call")}
     result["loss of grad"] = result["loss"]
+    if is_random(example.options):
+        return result
     result["update"] = (1 / count / scale) * np.concatenate(
         [grads[name].ravel() for name in net.parameters()]
     )

@@ -33,7 +33,7 @@ class Example:
     as_nan: bool  # it is passed as NaN in y
     sample_weight: np.ndarray | None  # (B,), (B, T) or as y
     truncate: int | None
-    rng: int | None  # for dropout
+    rng: int | None  # for dropout and zoneout
     threads: int
     reduction: str
     shown: dict[str, Any] = field(default_factory=dict)
@@ -197,16 +197,34 @@ def draw(number: int) -> Example:
     if target_mask is not None and target_mask.ndim > len(leading):
         target_mask = target_mask[..., : y.shape[-1]]
     y = softened(np.random.default_rng([number, 44]), options, width, y)
+    options |= noise(np.random.default_rng([number, 45]), cell)
+    drawing = is_random(options) and not ("dropout" not in options and number % 3 == 0)
     return Example(
         number, cell, (D, H, K), options, flat, rows, tokens, lengths, mask,
         ragged.startswith("list"), h0, y,
         rng.standard_normal((*leading, width)).astype(np.float32), target_mask, one_in(3),
-        sample_weight, truncate, int(rng.integers(2**31)) if options.get("dropout") else None,
+        sample_weight, truncate, int(rng.integers(2**31)) if drawing else None,
         int(pick(1, 2, 3)), pick("mean", "sum"),
         {"B": B, "T": T, "ragged": ragged, "tokens": tokens is not None, "h0": h0 is not None,
          "target_mask": target_mask is not None, "truncate": truncate,
          "sample_weight": sample_weight is not None},
     )  # fmt: skip
+
+
+def noise(rng, cell):
+    """Of some examples recurrent dropout, zoneout, or both."""
+    options = {}
+    if rng.integers(4) == 0:
+        options["recurrent_dropout"] = float(rng.choice([0.1, 0.5]))
+    if rng.integers(4) == 0:
+        options["zoneout"] = float(rng.choice([0.2, 0.6]))
+        if cell == "LSTM" and rng.integers(2):
+            options["zoneout"] = ((0.0, 0.5), (0.3, 0.0), (0.1, 0.7))[rng.integers(3)]
+    return options
+
+
+def is_random(options):
+    return any(options.get(name) for name in ("dropout", "recurrent_dropout", "zoneout"))
 
 
 def softened(rng, options, width, y):

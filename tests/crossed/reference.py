@@ -3,6 +3,7 @@
 import numpy as np
 import oracle
 from oracle.stack import COMPLEX, REAL, joined, suffixes
+from rnncore._model.configuration import zoneout_of
 from states import carried
 
 MASK = (1 << 64) - 1
@@ -20,25 +21,49 @@ def coins(seed, which):
     return next_random((seed + which * 0x9E3779B97F4A7C15) & MASK)
 
 
-def factors(net, seed, sequence, steps):
-    """What dropout multiplies outputs by, as `oracle.stack` asks for it: `steps` are the numbers
-    of the counted steps. Which unit is dropped is a hash of all this, documented nowhere but
-    in the core: the test is that nothing else depends on it."""
-    share = net.config["dropout"]
+EVERY_STEP, OF_H, OF_C = 1 << 62, 1 << 62, (1 << 62) + 1
+
+
+def drawn(share, draw, units):
+    """Which units are among a share."""
     least = min(int(share * 65536 + 0.5), 65535)
-    kept = 65536 / (65536 - least)
+    return [coins(draw, i // 4 * 4) >> (16 * (i % 4)) & 65535 < least for i in range(units)]
+
+
+def dropped(share, draw, units):
+    """What the units are multiplied by."""
+    kept = 65536 / (65536 - min(int(share * 65536 + 0.5), 65535))
+    return [0.0 if out else kept for out in drawn(share, draw, units)]
+
+
+def noise_of(net, seed, sequence, steps):
+    """What dropout and zoneout do, as `oracle.stack` asks for it: `steps` are the numbers of the
+    counted steps; without a seed, what they do on average. Which unit is drawn is a hash of all
+    this, documented nowhere but in the core: the test is that nothing else depends on it."""
+    form, H, config = net._model.spec, net.hidden_size, net.config
     order = [s for layer in suffixes(spec_of(net)) for s in layer]
+    rates = zoneout_of(config)[: form.states]
 
-    def of_step(suffix, k):
-        row = order.index(suffix) * net._model.spec.history
-        draw = coins(coins(coins(seed, sequence), int(steps[k])), row)
-        result = []
-        for i in range(net.hidden_size):
-            bits = coins(draw, i // 4 * 4) >> (16 * (i % 4)) & 65535
-            result.append(0.0 if bits < least else kept)
-        return result
+    def number(suffix, t):
+        row = order.index(suffix) * form.history
+        return coins(coins(coins(seed, sequence), int(t)), row)
 
-    return of_step
+    def stays(suffix, k):
+        if seed is None:
+            return [[rate] * H for rate in rates]
+        draw = number(suffix, steps[k])
+        pairs = zip(rates, (OF_H, OF_C), strict=False)
+        return [[float(out) for out in drawn(p, coins(draw, which), H)] for p, which in pairs]
+
+    noise = {"zoneout": stays} if any(rates) else {}
+    if seed is None:
+        return noise
+    if config["dropout"]:
+        noise["dropout"] = lambda s, k: dropped(config["dropout"], number(s, steps[k]), H)
+    if config["recurrent_dropout"]:
+        share = config["recurrent_dropout"]
+        noise["recurrent"] = lambda s: dropped(share, number(s, EVERY_STEP), H)
+    return noise
 
 
 def spec_of(net):
@@ -99,8 +124,9 @@ class Reference:
         for b in range(B):
             first, counts = self.states(b), self.counts[b]
             x = example.rows[b].astype(float).tolist()
+            full = spec | noise_of(self.net, None, b, None)
             _, met = oracle.stack.forward(
-                self.parameters, spec, x, first, counts.tolist(), self.functions
+                self.parameters, full, x, first, counts.tolist(), self.functions
             )
             hidden[b] = carried(counts, [[s[0] for s in r[3]] for r in met[-1]])
             rows = [r[3][-1] for runs in met for r in runs]
@@ -166,8 +192,7 @@ class Reference:
         for b in range(B):
             counts = self.counts[b]
             spec = spec_of(self.net) | {"truncate": truncate}
-            if seed is not None:
-                spec["dropout"] = factors(self.net, seed, b, counts.nonzero()[0])
+            spec |= noise_of(self.net, seed, b, counts.nonzero()[0])
             targets = {T: dy[b].tolist()}
             if form.every_step:
                 targets = {t + 1: dy[b, t].tolist() for t in range(T) if counts[t]}

@@ -16,6 +16,11 @@ The state before the first step is in the first step's window.
 
 Dropout (spec["dropout"], a function of a layer's suffix and of the number of a counted step, from
 0) gives what each of the layer's outputs is multiplied by on its way to the next layer.
+
+Recurrent dropout (spec["recurrent"], a function of a layer's suffix) gives what each unit of
+h_{t-1} is multiplied by where W_hh meets it, at every step: its column of W_hh, that is. Zoneout
+(spec["zoneout"], a function of a suffix and of the number of a counted step, from 0) gives the
+shares, unit by unit, of h and of c that stay as they were before the step.
 """
 
 import cmath
@@ -61,6 +66,15 @@ def of_layer(p, suffix):
     }
 
 
+def dropping(p, spec, suffix):
+    """With the columns of W_hh, or of its gradient, multiplied by what recurrent dropout says."""
+    if not spec.get("recurrent"):
+        return p
+    kept = spec["recurrent"](suffix)
+    rows = [[w * m for w, m in zip(row, kept, strict=True)] for row in p["weight_hh_l0"]]
+    return p | {"weight_hh_l0": rows}
+
+
 def elman(p, x_t, state, functions, f):
     a = plus(times(p["weight_ih_l0"], x_t), times(p["weight_hh_l0"], state[0]))
     if "bias_ih_l0" in p:
@@ -87,30 +101,53 @@ def leaves_window(spec, t, steps):
     return bool(k) and t > 0 and (steps - 1 - t) // k != (steps - t) // k
 
 
-def run(p, spec, xs, state, functions):
+def stepped(p, spec, x_t, old, functions):
+    """The cell's next state, a list, and what the gates did."""
+    if spec["cell"] == "RNN":
+        return elman(p, x_t, old, functions, spec["nonlinearity"])
+    step = CELLS[spec["cell"]][0]
+    f = functions["f"][spec["nonlinearity"] or "tanh"]
+    new, used = step(p, x_t, tuple(old), functions["s"], f)
+    return list(new), used
+
+
+def mixed(shares, new, old):
+    return [(1 - s) * n + s * o for s, n, o in zip(shares, new, old, strict=True)]
+
+
+def zoned(spec, suffix, t, steps):
+    """The shares of each vector of the state that stay as they were at the t-th step of a way."""
+    k = steps - 1 - t if suffix.endswith("_reverse") else t
+    return spec["zoneout"](suffix, k) if spec.get("zoneout") else []
+
+
+def run(p, spec, suffix, xs, state, functions):
     """States after every step, the first one before them, and what the gates did."""
     states, gates = [state], []
     for t, x_t in enumerate(xs):
         old = states[-1]
         if leaves_window(spec, t, len(xs)):  # to complex steps, a constant has no imaginary part
             old = [[v.real for v in vector] for vector in old]
-        if spec["cell"] == "RNN":
-            new, used = elman(p, x_t, old, functions, spec["nonlinearity"])
-        else:
-            step = CELLS[spec["cell"]][0]
-            f = functions["f"][spec["nonlinearity"] or "tanh"]
-            new, used = step(p, x_t, tuple(old), functions["s"], f)
-        states.append(list(new))
+        new, used = stepped(p, spec, x_t, old, functions)
+        for part, shares in enumerate(zoned(spec, suffix, t, len(xs))):
+            new[part] = mixed(shares, new[part], old[part])
+        states.append(new)
         gates.append(used)
     return states, gates
 
 
-def run_back(p, spec, xs, states, gates, slopes, dstate):
+def run_back(p, spec, suffix, xs, states, gates, slopes, dstate):
     """Gradients of the parameters, of xs and of the first state, from dL/dh_t and dL/d(last)."""
     grads, dxs = {name: zeros_like(v) for name, v in p.items()}, []
     for t in range(len(xs) - 1, -1, -1):
         old, new = states[t], states[t + 1]
         dstate = [plus(dstate[0], slopes[t]), *dstate[1:]]
+        if spec.get("zoneout"):  # what the cell itself came to
+            new, _ = stepped(p, spec, xs[t], old, REAL)
+        stayed = []
+        for part, shares in enumerate(zoned(spec, suffix, t, len(xs))):
+            stayed.append([s * d for s, d in zip(shares, dstate[part], strict=True)])
+            dstate[part] = [(1 - s) * d for s, d in zip(shares, dstate[part], strict=True)]
         if spec["cell"] == "RNN":
             of_x, dstate = elman_back(p, new, dstate, spec["nonlinearity"])
             of_h = of_x
@@ -130,6 +167,8 @@ def run_back(p, spec, xs, states, gates, slopes, dstate):
             grads["bias_ih_l0"] = plus(grads["bias_ih_l0"], of_x)
             grads["bias_hh_l0"] = plus(grads["bias_hh_l0"], of_h)
         dxs.insert(0, transposed_times(p["weight_ih_l0"], of_x))
+        for part, d in enumerate(stayed):
+            dstate[part] = plus(dstate[part], d)
         if leaves_window(spec, t, len(xs)):
             dstate = zeros_like(dstate)
     return grads, dxs, dstate
@@ -153,8 +192,8 @@ def forward(p, spec, x, states, counts, functions):
         for suffix in layer:
             way = slice(None, None, -1 if suffix.endswith("_reverse") else 1)
             xs = outputs[way]
-            q = of_layer(p, suffix)
-            runs.append((suffix, q, xs, *run(q, spec, xs, firsts.pop(0), functions)))
+            q = dropping(of_layer(p, suffix), spec, suffix)
+            runs.append((suffix, q, xs, *run(q, spec, suffix, xs, firsts.pop(0), functions)))
         met.append(runs)
         hs = [[s[0] for s in r[3][1:]] for r in runs]
         hs = [h[::-1] if r[0].endswith("_reverse") else h for h, r in zip(hs, runs, strict=True)]
@@ -226,7 +265,8 @@ def loss_and_grad(parameters, spec, x, states, counts, loss, targets, functions=
             way = slice(None, None, -1 if suffix.endswith("_reverse") else 1)
             mine = [s[d * H : (d + 1) * H] for s in slopes][way]
             dstate = [last[d * H : (d + 1) * H], *(zeros_like(v) for v in found[0][1:])]
-            g, dxs, dfirst = run_back(q, spec, xs, found, gates, mine, dstate)
+            g, dxs, dfirst = run_back(q, spec, suffix, xs, found, gates, mine, dstate)
+            g = dropping(g, spec, suffix)
             dfirst = [plus(dfirst[0], of_first[d * H : (d + 1) * H]), *dfirst[1:]]
             for name, value in g.items():
                 grads[name.removesuffix("_l0") + suffix] = value

@@ -116,7 +116,8 @@ def loss_and_grad(
     x, y, h0, lengths, mask, threads, target_mask, sample_weight
         As for `loss`.
     rng : int or numpy.random.Generator, optional
-        With it, dropout between layers acts as in `fit`, drawn from it; without, there is none.
+        With it, dropout and zoneout act as in `fit`, drawn from it; without, there is no dropout,
+        and zoneout is what it is on average.
     truncate : int, optional
         Truncated BPTT, as in `fit`: gradients stay within windows of so many steps.
     reduction : {"mean", "sum"}
@@ -169,7 +170,7 @@ def loss_and_grad(
 
 
 def dropout_seed(rng: int | np.random.Generator | None) -> int | None:
-    """The core's seed for dropout, where None is no dropout."""
+    """The core's seed for dropout and zoneout; None: nothing is drawn."""
     return None if rng is None else check.seed("rng", rng)
 
 

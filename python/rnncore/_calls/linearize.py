@@ -200,7 +200,7 @@ def linearize(
     x, h0, lengths, mask, threads
         See the notes of `rnncore.RNN`.
     rng
-        As for `loss_and_grad`: with it, dropout between layers acts, in the outputs too.
+        As for `loss_and_grad`: with it, dropout and zoneout act, in the outputs too.
     hidden : bool
         Whether ``out.hidden`` is wanted. Without, it is None, and the call takes less time.
 

@@ -11,6 +11,7 @@ from rnncore._calls.running import forward
 from rnncore._data.inputs import Inputs
 from rnncore._diagnostics import summaries
 from rnncore._model.cells import CANDIDATES
+from rnncore._model.configuration import zoneout_of
 from rnncore._model.model import HasModel, Model
 from rnncore._types import Array
 
@@ -214,9 +215,10 @@ def gates_of(
     if cell.next_memory is None:
         return gates, None
     cells, c = np.empty(h.shape), first[1].astype(np.float64)
+    kept = zoneout_of(layer.config)[1]
     for t in range(h.shape[1]):
         new = cell.next_memory({name: values[:, t] for name, values in gates.items()}, c)
-        c = np.where(counted[:, t, None], new, c)
+        c = np.where(counted[:, t, None], kept * c + (1 - kept) * new, c)
         cells[:, t] = c
     return gates, cells
 

@@ -24,6 +24,11 @@ def model_of(net: Any) -> Model:
             "net: expected a network with bidirectional=False; with True, a step would have to "
             "know those that follow"
         )
+    if model.config["zoneout"]:
+        raise ValueError(
+            f"net: expected a network with zoneout=0.0, got {model.config['zoneout']!r}: exported "
+            "steps do not mix a state with the one before"
+        )
     model.check_finite()
     return model
 

@@ -27,6 +27,7 @@ class Layer:
     weights: list[tuple[Array, Array, Array | None]]
     options: dict[str, Any] = field(default_factory=dict)
     every_step: bool = True
+    recurrent_dropout: float = 0.0
 
     @property
     def form(self) -> dict[str, Any]:
@@ -56,12 +57,14 @@ def network_of(layers: list[Layer], head: Head | None, readout: str, loss: str |
                 )
     kernel, recurrent, _ = first.weights[0]
     biased = any(layer.weights[0][2] is not None for layer in layers)
+    shares = {layer.recurrent_dropout for layer in layers}
     own = None if head is None or (head.bias is not None) == biased else head.bias is not None
     net = CLASSES[first.kind](
         len(kernel), len(recurrent), None if head is None else len(head.weight),
         num_layers=len(layers), bidirectional=len(first.weights) == 2, readout=readout, loss=loss,
         bias=biased, readout_bias=own,
-        dtype=kernel.dtype, seed=0, **first.options,
+        dtype=kernel.dtype, seed=0, recurrent_dropout=shares.pop() if len(shares) == 1 else 0.0,
+        **first.options,
     )  # fmt: skip
     values = {name: np.zeros(shape) for name, shape in net._model.shapes.items()}
     for k, layer in enumerate(layers):

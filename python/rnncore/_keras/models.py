@@ -68,7 +68,7 @@ def layer_of(layer: Any) -> Layer:
             refuse(layer, "go_backwards=False", "True")
         return Layer(
             layer.name, type(layer).__name__, [weights_of(layer)], options_of(layer),
-            layer.return_sequences,
+            layer.return_sequences, share_of(layer),
         )  # fmt: skip
     if layer.merge_mode != "concat":
         refuse(layer, "merge_mode='concat'", repr(layer.merge_mode))
@@ -79,7 +79,15 @@ def layer_of(layer: Any) -> Layer:
     if [one.go_backwards for one in both] != [False, True]:
         refuse(layer, "a forward and a backward layer", "other directions")
     weights = [weights_of(one) for one in both]
-    return Layer(layer.name, kinds[0], weights, options[0], both[0].return_sequences)
+    every_step, shares = both[0].return_sequences, {share_of(one) for one in both}
+    share = shares.pop() if len(shares) == 1 else 0.0
+    return Layer(layer.name, kinds[0], weights, options[0], every_step, share)
+
+
+def share_of(layer: Any) -> float:
+    """Its recurrent dropout: of 1, Keras drops nothing."""
+    share = float(layer.cell.recurrent_dropout)
+    return share if share < 1 else 0.0
 
 
 def weights_of(layer: Any) -> tuple[Array, Array, Array | None]:

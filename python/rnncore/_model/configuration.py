@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def checked(cell: Cell, given: dict[str, Any]) -> dict[str, Any]:
         "output_size": None if outputs is None else check.whole("output_size", outputs, 1),
         **cell.options(given),
         **checked_layers(given),
+        **checked_noise(cell, given),
         "bias": check.flag("bias", given["bias"]),
         "readout_bias": checked_readout_bias(given),
         "readout": checked_readout(given),
@@ -82,6 +84,34 @@ def checked_layers(given: dict[str, Any]) -> dict[str, Any]:
         "dropout": dropout,
         "trainable_h0": check.flag("trainable_h0", given["trainable_h0"]),
     }
+
+
+def checked_noise(cell: Cell, given: dict[str, Any]) -> dict[str, Any]:
+    """What is drawn at the steps of a layer, during a fit."""
+    share = given.get("recurrent_dropout", 0.0)  # which older pickles lack, as the next
+    return {
+        "recurrent_dropout": check.number("recurrent_dropout", share, 0, 1, above=False),
+        "zoneout": checked_zoneout(cell, given.get("zoneout", 0.0)),
+    }
+
+
+def checked_zoneout(cell: Cell, given: Any) -> float | tuple[float, float]:
+    """The rate of h, or where c has another the rates of both."""
+    if not isinstance(given, tuple | list):
+        return check.number("zoneout", given, 0, 1, above=False)
+    if cell.states != 2 or len(given) != 2:
+        expected = "a number, or a pair (h, c)" if cell.states == 2 else "a number"
+        raise ValueError(f"zoneout: expected {expected}, got {check.shown(given)}")
+    of_h, of_c = (
+        check.number(f"zoneout[{k}]", rate, 0, 1, above=False) for k, rate in enumerate(given)
+    )
+    return of_h if of_h == of_c else (of_h, of_c)
+
+
+def zoneout_of(config: Mapping[str, Any]) -> tuple[float, float]:
+    """The rates of h and of c."""
+    rate = config["zoneout"]
+    return rate if isinstance(rate, tuple) else (rate, rate)
 
 
 def check_outputs(loss: Loss, outputs: int, config: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from rnncore._checks import arguments as check
 from rnncore._model import parameters
 from rnncore._model.cells import Cell
+from rnncore._model.configuration import zoneout_of
 from rnncore._model.parameters import Shapes
 from rnncore._model.spec import Spec, spec_of
 from rnncore._types import Array
@@ -86,6 +87,9 @@ class Model:
             nonlinearity=spec.core.NONLINEARITIES[config.get("nonlinearity", "tanh")],
             loss=0 if spec.loss is None else spec.loss.number,
             dropout=config["dropout"],
+            recurrent_dropout=config["recurrent_dropout"],
+            zoneout=zoneout_of(config)[0],
+            zoneout_c=zoneout_of(config)[1],
         )
         return engine
 

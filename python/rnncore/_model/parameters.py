@@ -17,7 +17,7 @@ Shapes = dict[str, tuple[int, ...]]
 #: Values of arguments that the configuration in an older file may lack.
 DEFAULTS = {
     "num_layers": 1, "bidirectional": False, "dropout": 0.0, "trainable_h0": False, "skip": None,
-    "readout_bias": None,
+    "readout_bias": None, "recurrent_dropout": 0.0, "zoneout": 0.0,
 }  # fmt: skip
 
 

@@ -32,8 +32,11 @@ class LSTM(Network):
     ----------
     input_size, hidden_size, output_size, num_layers, bidirectional, dropout, bias, readout, loss
         As for `rnncore.RNN`.
-    readout_bias, dtype, trainable_h0
+    readout_bias, dtype, trainable_h0, recurrent_dropout
         As for `rnncore.RNN`.
+    zoneout : float or pair of float
+        As for `rnncore.RNN`; the probability of h and of c, each of which is drawn for itself, or a
+        pair (h, c) of them. h_t is formed of the new c_t, before a part of that stays as it was.
     init, init_scale
         As for `rnncore.RNN`.
     forget_bias : float, optional

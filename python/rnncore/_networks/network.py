@@ -39,6 +39,8 @@ class Common(TypedDict, total=False):
     num_layers: int
     bidirectional: bool
     dropout: float
+    recurrent_dropout: float
+    zoneout: float | tuple[float, float]
     bias: bool
     readout_bias: bool | None
     readout: str
@@ -110,6 +112,8 @@ class Network:
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
         bias: bool = True,
         readout_bias: bool | None = None,
         readout: str = "last",
@@ -124,6 +128,7 @@ class Network:
         config = {
             "input_size": input_size, "hidden_size": hidden_size, "output_size": output_size,
             "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout,
+            "recurrent_dropout": recurrent_dropout, "zoneout": zoneout,
             "trainable_h0": trainable_h0, "bias": bias, "readout_bias": readout_bias,
             "readout": readout, "loss": loss, "dtype": dtype, **_of_cell,
         }  # fmt: skip

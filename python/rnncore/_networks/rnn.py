@@ -50,6 +50,16 @@ class RNN(Network):
     dropout : float
         During a fit, the share of a layer's outputs that are zero for the next layer. The others
         are multiplied by 1 / (1 - dropout).
+    recurrent_dropout : float
+        During a fit, the share of the units of h_{t-1} that are zero where W_hh meets them, the
+        same ones at every step of a sequence [5]_. The others are multiplied by
+        1 / (1 - recurrent_dropout). A skip connection, and what a gated cell carries on of its
+        state, are left alone.
+    zoneout : float
+        During a fit, the probability with which a unit stays as it was at a step,
+        h_t = h_{t-1} [6]_, drawn for every unit and step. Otherwise, wherever the network is run,
+        every unit does so by that share: h_t is zoneout h_{t-1} + (1 - zoneout) times what it
+        would be without.
     bias : bool
         Whether the recurrent layers have biases.
     readout_bias : bool, optional
@@ -127,6 +137,10 @@ class RNN(Network):
        rectified linear units", arXiv:1504.00941 (2015).
     .. [4] T. Lin, B. G. Horne, P. Tino and C. L. Giles, "Learning long-term dependencies in NARX
        recurrent neural networks", IEEE Transactions on Neural Networks 7 (1996) 1329-1338.
+    .. [5] Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent
+       neural networks", NeurIPS 2016.
+    .. [6] D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden
+       activations", ICLR 2017.
 
     Examples
     --------

@@ -13,6 +13,7 @@ from rnncore._checks import arguments as check
 from rnncore._data.inputs import Inputs
 from rnncore._data.splits import data_of
 from rnncore._model.model import HasModel
+from rnncore._training.forcing import share_settings, shares_of
 from rnncore._training.history import History
 from rnncore._training.loop import Fit
 from rnncore._training.options import checked_options
@@ -40,6 +41,7 @@ def fit(
     tie: Mapping[str, Any] | None = None,
     activation: float = 0.0,
     truncate: int | None = None,
+    teacher_forcing: float | Callable[[int], float] = 1.0,
     h0: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
@@ -102,6 +104,13 @@ def fit(
         state before the first step, so a window as long as the sequence gives the whole
         gradient. An output is in the window of the state that it reads. With ``readout="last"``,
         the gradient is the sum of the terms of the last steps.
+    teacher_forcing : float, or function of the epoch, counted from 1
+        The probability with which the input of a step, from the second on, is that of the data.
+        Else it is what the network has put out at the step before: the output itself, or a token
+        drawn from the softmax of the outputs. [4]_ For networks with ``readout="all"``, one
+        direction and as many outputs as inputs: with tokens and "cross_entropy", or numbers and
+        "mse" or "huber". What is fed back is a constant to the gradient. Validation data are given
+        as they are.
     validation : float, pair (x, y) or mapping, optional
         The share of the sequences that is held out; or other data, as a pair or as a mapping that
         may also have ``h0``, ``lengths``, ``mask``, ``target_mask`` and ``sample_weight``. The
@@ -117,8 +126,8 @@ def fit(
     shuffle : bool
         Take the sequences in a new random order in every epoch.
     rng : int or numpy.random.Generator, optional
-        For shuffling, dropout and the sequences that are held out. The same seed gives the same
-        fit.
+        For shuffling, dropout, zoneout, what is fed back, and the sequences that are held out. The
+        same seed gives the same fit.
     threads : int, optional
         How many threads share each batch. None: chosen automatically. The result is
         bit-identical for any number of threads.
@@ -159,6 +168,8 @@ def fit(
     .. [1] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
     .. [2] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     .. [3] X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
+    .. [4] S. Bengio, O. Vinyals, N. Jaitly and N. Shazeer, "Scheduled sampling for sequence
+       prediction with recurrent neural networks", NeurIPS 2015.
 
     Examples
     --------
@@ -181,5 +192,9 @@ def fit(
         truncate=truncate, patience=patience, shuffle=shuffle, threads=threads, progress=progress,
         callback=callback, checkpoint=checkpoint,
     )  # fmt: skip
+    options = options._replace(
+        shares=shares_of(teacher_forcing, model, inputs),
+        settings=options.settings | share_settings(teacher_forcing),
+    )
     seed = check.seed("rng", rng)
     return Fit(model, data, validation, validation_split, options, seed).run()

@@ -169,7 +169,9 @@ class Fit:
         records = self.records
         part = records.next(count)
         part[:, RATE] = self.options.rates(records.count + 1, count)
-        finished = self.trainer.run(part, self.options.threads)
+        shares = self.options.shares
+        forcing = None if shares is None else shares(records.count + 1, count)
+        finished = self.trainer.run(part, self.options.threads, forcing)
         records.count += finished
         if finished < count and not self.trainer.impatient:
             self.explain()

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnncore._checks import arguments as check
 from rnncore._model.model import Model
+from rnncore._training.forcing import Shares
 from rnncore._training.ties import (
     Ties,
     check_equal,
@@ -35,6 +36,7 @@ class Options(NamedTuple):
     progress: bool
     callback: Callable[[int, float], object] | None
     checkpoint: str | None
+    shares: Shares | None = None  # of given inputs, see `rnncore._training.forcing`
 
 
 def checked_options(

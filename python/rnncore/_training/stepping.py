@@ -13,6 +13,7 @@ from rnncore._checks import arguments as check
 from rnncore._data import outputs
 from rnncore._data.inputs import Inputs
 from rnncore._model.model import HasModel
+from rnncore._training.forcing import check_expressible, check_network, checked_share
 from rnncore._training.options import checked_options
 from rnncore._types import Array
 
@@ -69,7 +70,7 @@ class Trainer(Stepped):
 
     def __init__(
         self, net: HasModel, options: dict[str, Any], batch_size: int | None, threads: int | None,
-        rng: int | np.random.Generator | None,
+        rng: int | np.random.Generator | None, teacher_forcing: float = 1.0,
     ) -> None:  # fmt: skip
         self.net, self._options = net, options
         model = net._model
@@ -83,6 +84,19 @@ class Trainer(Stepped):
             model.engine, self._batch_size, seed=check.seed("rng", rng), rate=options["lr"],
             **{name: value for name, value in checked.trainer.items() if name not in OF_A_FIT},
         )  # fmt: skip
+        self.teacher_forcing = teacher_forcing
+
+    @property
+    def teacher_forcing(self) -> float:
+        """The probability of given inputs in the steps to come."""
+        return self._core.forcing
+
+    @teacher_forcing.setter
+    def teacher_forcing(self, share: float) -> None:
+        share = checked_share("teacher_forcing", share)
+        if share < 1:
+            check_network(self.net._model, share)
+        self._core.forcing = share
 
     def step(
         self,
@@ -127,10 +141,13 @@ class Trainer(Stepped):
         True
         """
         core, model, loss = self._core, self.net._model, None
-        if h0 is None and mask is None and target_mask is None and sample_weight is None:
+        forced = self.teacher_forcing == 1
+        if forced and h0 is mask is target_mask is sample_weight is None:
             loss = core.plain_step(x, y, lengths, self._threads)
         if loss is None:
             inputs = Inputs(model.spec, x, h0, lengths, mask)
+            if not forced:
+                check_expressible(model, inputs, self.teacher_forcing)
             targets = outputs.targets(inputs, y, target_mask, sample_weight)
             loss, faults = core.step(
                 inputs.batch, *outputs.for_core(inputs, targets), self._threads
@@ -195,11 +212,17 @@ class Trainer(Stepped):
         return {
             "net": self.net, "options": self._options, "batch_size": self._batch_size or None,
             "threads": self._threads, "state": self.state_dict(),
+            "teacher_forcing": self.teacher_forcing,
         }  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(  # type: ignore[misc]
-            state["net"], state["options"], state["batch_size"], state["threads"], 0
+            state["net"],
+            state["options"],
+            state["batch_size"],
+            state["threads"],
+            0,
+            state["teacher_forcing"],
         )
         self.load_state_dict(state["state"])
 
@@ -267,6 +290,7 @@ def trainer(
     tie: Mapping[str, Any] | None = None,
     activation: float = 0.0,
     truncate: int | None = None,
+    teacher_forcing: float = 1.0,
     batch_size: int | None = None,
     rng: int | np.random.Generator | None = None,
     threads: int | None = None,
@@ -275,7 +299,7 @@ def trainer(
 
     ``trainer.step(x, y)`` makes the update that `fit` makes of that minibatch: the same bits, as
     steps over the minibatches of the data in order have those of ``fit(shuffle=False)``, as long as
-    there is no dropout, which goes by a sequence's place in what is passed. It remembers what the
+    nothing is drawn, as dropout is by a sequence's place in what is passed. It remembers what the
     update rule remembers, and may go on any time.
 
     Parameters
@@ -286,12 +310,14 @@ def trainer(
         As for `fit`.
     tie, activation, truncate
         As for `fit`.
+    teacher_forcing : float
+        As for `fit`. ``trainer.teacher_forcing`` may be changed between steps.
     batch_size : int, optional
         How many sequences a minibatch usually has. A sum over the sequences of a smaller one is
         then formed as `fit` forms that of an epoch's last minibatch, which only matters for its
         last bits.
     rng : int or numpy.random.Generator, optional
-        For dropout.
+        For dropout, zoneout, and what is fed back.
     threads : int, optional
         As for `fit`.
 
@@ -327,4 +353,4 @@ def trainer(
         "clip_value": clip_value, "weight_decay": weight_decay, "l1": l1, "freeze": freeze,
         "tie": tie, "activation": activation, "truncate": truncate,
     }  # fmt: skip
-    return Trainer(self, options, batch_size, threads, rng)
+    return Trainer(self, options, batch_size, threads, rng, teacher_forcing)
