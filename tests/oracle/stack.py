@@ -136,14 +136,14 @@ def run(p, spec, suffix, xs, state, functions):
     return states, gates
 
 
-def run_back(p, spec, suffix, xs, states, gates, slopes, dstate):
+def run_back(p, spec, suffix, xs, states, gates, slopes, dstate, functions):
     """Gradients of the parameters, of xs and of the first state, from dL/dh_t and dL/d(last)."""
     grads, dxs = {name: zeros_like(v) for name, v in p.items()}, []
     for t in range(len(xs) - 1, -1, -1):
         old, new = states[t], states[t + 1]
         dstate = [plus(dstate[0], slopes[t]), *dstate[1:]]
         if spec.get("zoneout"):  # what the cell itself came to
-            new, _ = stepped(p, spec, xs[t], old, REAL)
+            new, _ = stepped(p, spec, xs[t], old, functions)
         stayed = []
         for part, shares in enumerate(zoned(spec, suffix, t, len(xs))):
             stayed.append([s * d for s, d in zip(shares, dstate[part], strict=True)])
@@ -265,7 +265,7 @@ def loss_and_grad(parameters, spec, x, states, counts, loss, targets, functions=
             way = slice(None, None, -1 if suffix.endswith("_reverse") else 1)
             mine = [s[d * H : (d + 1) * H] for s in slopes][way]
             dstate = [last[d * H : (d + 1) * H], *(zeros_like(v) for v in found[0][1:])]
-            g, dxs, dfirst = run_back(q, spec, suffix, xs, found, gates, mine, dstate)
+            g, dxs, dfirst = run_back(q, spec, suffix, xs, found, gates, mine, dstate, functions)
             g = dropping(g, spec, suffix)
             dfirst = [plus(dfirst[0], of_first[d * H : (d + 1) * H]), *dfirst[1:]]
             for name, value in g.items():
