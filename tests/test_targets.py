@@ -155,7 +155,7 @@ def test_missing_classes(build):
 @pytest.mark.parametrize(("given", "text"), [
     ({"target_mask": np.ones((5, 5))}, r"target_mask: expected \(5, 6\) or \(5, 6, 2\), got"),
     ({"target_mask": np.full((5, 6), 2)}, "target_mask: expected booleans"),
-    ({"target_mask": "missing"}, "target_mask: expected one of 'nan', got 'missing'"),
+    ({"target_mask": "missing"}, "target_mask: expected 'nan', got 'missing'"),
     ({"target_mask": np.zeros((5, 6))}, "y: expected at least one target that counts, got none"),
     ({"reduction": "average"}, "reduction: expected one of 'mean', 'sum', 'none', got 'average'"),
 ])  # fmt: skip

@@ -35,8 +35,10 @@ class LSTM(Network):
     readout_bias, dtype, trainable_h0, recurrent_dropout
         As for `rnncore.RNN`.
     zoneout : float or pair of float
-        As for `rnncore.RNN`; the probability of h and of c, each of which is drawn for itself, or a
-        pair (h, c) of them. h_t is formed of the new c_t, before a part of that stays as it was.
+        During a fit, the probability with which a unit of h, and one of c, stays as it was at a
+        step; each is drawn for itself, and a pair has a probability for h and one for c. h_t is
+        formed of the new c_t, before a part of that stays as it was. Otherwise, wherever the
+        network is run, every unit does so by that share.
     init, init_scale
         As for `rnncore.RNN`.
     forget_bias : float, optional
