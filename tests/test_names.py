@@ -1,6 +1,7 @@
 """Names that other libraries have for losses and the rest: the error says what is meant here."""
 
 from functools import partial
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -75,9 +76,27 @@ def test_synonyms_are_of_names_that_exist():
         "dtype": _configuration.DTYPES,
         "init": _initial.NAMES, "nonlinearity": _rnn.NONLINEARITIES,
         "optimizer": _builds.core("float32").OPTIMISERS,
+        "argument": {
+            name for cls in (rc.RNN, rc.LSTM, rc.GRU, rc.MGU) for name in signature(cls).parameters
+        },
     }  # fmt: skip
     for argument, table in _synonyms.SYNONYMS.items():
         assert set(table) - {""} <= set(known[argument])
         others = [_synonyms.normalised(name) for names in table.values() for name in names.split()]
         assert len(set(others)) == len(others)
         assert set(others).isdisjoint(map(_synonyms.normalised, filter(None, known[argument])))
+
+
+@pytest.mark.parametrize(
+    ("cell", "name", "end"),
+    [
+        ("GRU", "units", "; did you mean 'hidden_size'?"), ("LSTM", "activation", ""),
+        ("RNN", "activation", "; did you mean 'nonlinearity'?"), ("RNN", "batch_first", ""),
+        ("MGU", "bidirectionl", "; did you mean 'bidirectional'?"), ("GRU", "skip", ""),
+        ("LSTM", "n_layers", "; did you mean 'num_layers'?"),
+    ],
+)  # fmt: skip
+def test_an_argument_that_a_network_does_not_have(cell, name, end):
+    with pytest.raises(TypeError) as error:
+        getattr(rc, cell)(3, 4, **{name: 2})
+    assert str(error.value) == f"{cell}: there is no argument {name!r}{end}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from inspect import signature
 from operator import index
 from typing import Any
 
@@ -25,6 +26,14 @@ def choice(name: str, value: Any, known: Iterable[str | None]) -> Any:
     names = [k for k in known if k is not None]
     end = "" if value is None else hint(name, value, names)
     raise ValueError(f"{name}: expected {one_of(known)}, got {shown(value)}{end}")
+
+
+def no_argument(cls: type, name: str) -> TypeError:
+    """The error for an argument that a class does not have, with the closest of those it has."""
+    from rnncore._checks.synonyms import hint
+
+    end = hint("argument", name, list(signature(cls).parameters))
+    return TypeError(f"{cls.__name__}: there is no argument {name!r}{end}")
 
 
 def one_of(known: Iterable[str | None]) -> str:

@@ -55,6 +55,21 @@ SYNONYMS = {
         "": "rprop adagrad adadelta adamax nadam radam sparse_adam asgd lbfgs ftrl lamb "
         "adafactor muon",
     },
+    "argument": {
+        "input_size": "input_dim in_features n_features num_features features n_inputs",
+        "hidden_size": "units hidden n_units num_units n_hidden num_hidden hidden_units hidden_dim",
+        "output_size": "output_dim out_features n_outputs num_outputs n_classes num_classes",
+        "nonlinearity": "activation",
+        "num_layers": "layers n_layers depth",
+        "bias": "use_bias",
+        "readout": "return_sequences",
+        "loss": "criterion",
+        "init": "kernel_initializer initializer weight_init",
+        "dtype": "precision",
+        "forget_bias": "unit_forget_bias",
+        "seed": "random_state rng",
+        "": "batch_first return_state stateful proj_size device batch_size lr epochs optimizer",
+    },
     "dtype": {"": "float16 bfloat16 half float128 longdouble"},
 }
 
@@ -83,7 +98,7 @@ def meant(argument: str, value: str, names: Sequence[str]) -> str:
     for name, others in SYNONYMS.get(argument, {}).items():
         table |= {normalised(other): name for other in others.split()}
     if wanted in table:
-        return table[wanted]
+        return table[wanted] if table[wanted] in names else ""
     return "".join(get_close_matches(value.lower(), names, n=1, cutoff=0.7))
 
 

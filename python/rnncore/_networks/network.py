@@ -124,7 +124,10 @@ class Network:
         trainable_h0: bool = False,
         seed: int | np.random.Generator | None = None,
         _of_cell: Mapping[str, Any] = MappingProxyType({}),
+        **unknown: Any,
     ) -> None:
+        for name in unknown:
+            raise check.no_argument(type(self), name)
         config = {
             "input_size": input_size, "hidden_size": hidden_size, "output_size": output_size,
             "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout,
