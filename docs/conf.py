@@ -109,5 +109,11 @@ def to_pages(app, name, source):
     source[0] = re.sub(pattern, rf"]({up}gallery/\1.rst", source[0])
 
 
+def without_fields(app, what, name, obj, skip, options):
+    """Fields of named tuples are listed under "Attributes", in sentences."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
 def setup(app):
     app.connect("source-read", to_pages)
+    app.connect("autodoc-skip-member", without_fields)
