@@ -99,7 +99,8 @@ def recorded() -> dict[str, list[str]]:
     """The lines of every module in the file, which is under headings in brackets."""
     parts = re.split(r"^\[(.+)\]\n", FILE.read_text("utf-8"), flags=re.M)[1:]
     return {
-        name: lines.split("\n")[:-2] for name, lines in zip(parts[::2], parts[1::2], strict=True)
+        name: lines.split() and lines.strip().split("\n")
+        for name, lines in zip(parts[::2], parts[1::2], strict=True)
     }
 
 
@@ -113,7 +114,7 @@ def main() -> None:
             found = before.get(name, [])
             print(f"{name}: as it was, since {package} is not installed", file=sys.stderr)
         lines += [f"[{name}]", *found, ""]
-    FILE.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    FILE.write_text("\n".join(lines), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
