@@ -60,7 +60,7 @@ from rnncore.spec.plan cimport (
     mask_of, memory, model_of, most_in_block, needs_mask_first, saved_at, saved_state, set_lanes,
     set_seeds, slot_of, state, sums_gradients, tape_index, top_layer,
 )
-from rnncore.platform.random cimport next_random, shuffle
+from rnncore.platform.random cimport next_random, shuffle, uniform
 
 from _thread import start_new_thread
 from queue import SimpleQueue

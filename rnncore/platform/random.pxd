@@ -1,4 +1,4 @@
-"""Random permutations: SplitMix64 (Steele, Lea and Flood 2014) and Fisher-Yates."""
+"""Random numbers and permutations: SplitMix64 (Steele, Lea and Flood 2014) and Fisher-Yates."""
 
 from libc.stdint cimport int64_t, uint64_t
 
@@ -10,6 +10,11 @@ cdef inline uint64_t next_random(uint64_t* state) noexcept nogil:
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL
     return z ^ (z >> 31)
+
+
+cdef inline double uniform(uint64_t draw) noexcept nogil:
+    """From 0 up to 1, without it."""
+    return (draw >> 11) * (1.0 / (1ULL << 53))
 
 
 cdef inline uint64_t random_below(uint64_t* state, uint64_t n) noexcept nogil:

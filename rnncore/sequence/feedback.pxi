@@ -19,7 +19,7 @@ cdef Py_ssize_t draw(
     for k in range(K):
         total += exp((z[k] - top) / temperature)
     if seed != NULL:
-        level = (next_random(seed) >> 11) * (1.0 / (1ULL << 53)) * total
+        level = uniform(next_random(seed)) * total
         for k in range(K):
             below += exp((z[k] - top) / temperature)
             if level < below:
@@ -27,11 +27,6 @@ cdef Py_ssize_t draw(
                 break
     log_probability[0] = (z[chosen] - top) / temperature - log(total)
     return chosen
-
-
-cdef inline double uniform(uint64_t draw) noexcept nogil:
-    """From 0 up to 1, without it."""
-    return (draw >> 11) * (1.0 / (1ULL << 53))
 
 
 cdef int64_t token_of(const Plan* plan, Py_ssize_t lane, uint64_t seed) noexcept nogil:

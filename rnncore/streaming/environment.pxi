@@ -25,7 +25,7 @@ cdef Py_ssize_t pick(const double* p, Py_ssize_t n, uint64_t* seed) noexcept nog
     cdef double total = 0, below = 0, level
     for k in range(n):
         total += p[k]
-    level = (next_random(seed) >> 11) * (1.0 / (1ULL << 53)) * total
+    level = uniform(next_random(seed)) * total
     for k in range(n - 1):
         below += p[k]
         if level < below:
