@@ -7,22 +7,19 @@ import pickle
 import numpy as np
 import oracle
 import pytest
-from crossed.reference import coins, next_random, noise_of, spec_of
+from crossed.reference import coins, noise_of, spec_of
 from oracle.stack import REAL
+from randomness import GOLDEN, next_random, unit_of
 from states import same
 
 import rnncore as rc
 
-D, GOLDEN = 3, 0x9E3779B97F4A7C15
+D = 3
 KINDS = [
     ("RNN", {}), ("RNN", {"skip": 2}), ("LSTM", {"num_layers": 2}), ("GRU", {}),
     ("GRU", {"reset": "before", "num_layers": 2, "dropout": 0.3}), ("MGU", {"zoneout": 0.3}),
     ("LSTM", {"recurrent_dropout": 0.4, "zoneout": (0.2, 0.4)}), ("GRU", {"trainable_h0": True}),
 ]  # fmt: skip
-
-
-def uniform(number):
-    return (number >> 11) * 2.0**-53
 
 
 def seeds_of(rng, drawing):
@@ -69,12 +66,12 @@ class Reference:
         x = x.copy()
         for t in range(1, len(x)):
             draws = coins(coins(seed, b), t)
-            if uniform(draws) < forcing:
+            if unit_of(draws) < forcing:
                 continue
             y = self.output(b, x[:t])
             if self.net.config["loss"] == "cross_entropy":
                 p = np.exp(y - y.max())
-                level = uniform(next_random(coins(draws, 1))) * p.sum()
+                level = unit_of(next_random(coins(draws, 1))) * p.sum()
                 y = np.eye(D)[int((np.cumsum(p) <= level).sum())]
             x[t] = y
         return x

@@ -3,22 +3,13 @@
 import numpy as np
 import oracle
 from oracle.stack import COMPLEX, REAL, joined, suffixes
+from randomness import GOLDEN, MASK, next_random
 from rnncore._model.configuration import zoneout_of
 from states import carried
 
-MASK = (1 << 64) - 1
-
-
-def next_random(state):
-    """SplitMix64 (Steele, Lea and Flood 2014)."""
-    z = state = (state + 0x9E3779B97F4A7C15) & MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
-    return z ^ (z >> 31)
-
 
 def coins(seed, which):
-    return next_random((seed + which * 0x9E3779B97F4A7C15) & MASK)
+    return next_random((seed + which * GOLDEN) & MASK)
 
 
 EVERY_STEP, OF_H, OF_C = 1 << 62, 1 << 62, (1 << 62) + 1
