@@ -16,6 +16,7 @@ import numpy as np
 
 from rnncore._bench import results, timing
 from rnncore._bench.grid import CELLS
+from rnncore._bench.race import TOLERANCE
 from rnncore._networks.network import Network
 from rnncore._runtime import builds
 from rnncore._types import Array, State
@@ -26,7 +27,6 @@ Call = Callable[[], Any]
 PERCENTILES = (50.0, 99.0, 99.9)
 #: Bins of the histogram in the document: so many for a factor of 10.
 BINS = 10
-TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
 STREAMS, STEPS = 64, 100
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rnncore._calls.generate import PIECE
 from rnncore._calls.streaming import arrays_of
 from rnncore._checks import arguments as check
 from rnncore._dynamics.choices import chooses, probabilities
@@ -17,9 +18,6 @@ from rnncore._types import Array, State
 
 #: ``environment(choices, trial, rng)`` returns the inputs of the next trial, (sessions, D).
 Environment = Callable[[Array, int, np.random.Generator], Any]
-
-#: Multiply-adds of a call of the core, between which Ctrl-C is noticed: some tenths of a second.
-PIECE = 10**9
 
 
 class Simulation(NamedTuple):
@@ -212,7 +210,8 @@ def by_table(
     if len(p) not in (1, trials):
         check.same_shape("probabilities", p, (trials, *p.shape[1:]))
     (sessions, D), choices = x.shape, len(rows)
-    state, spare = net.streams(sessions).state, net.streams(sessions).state
+    streams = net.streams(sessions)
+    state, spare = streams.state, streams.state  # a copy each
     y = np.empty((sessions, net._model.spec.outputs), net.dtype)
     seeds: Array = generator.integers(2**63, size=(sessions,)).astype(np.uint64)
     seen = np.empty((sessions, trials, D), net.dtype)
