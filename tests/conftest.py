@@ -33,11 +33,22 @@ def poisoned(function):
 np.empty, np.empty_like = poisoned(np.empty), poisoned(np.empty_like)
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--share", type=selection.share, metavar="K/N", default=(1, 1),
+        help="of the exhaustive cases every N-th alone, from the K-th on",
+    )  # fmt: skip
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(config, items):
     config.stash[selection.COLLECTED] = list(items)
     for item in list(selection.left_out(items)):
         item.add_marker("exhaustive")
+    others = set(selection.other_shares(items, *config.getoption("share")))
+    if others:
+        config.hook.pytest_deselected(items=list(others))
+        items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture(params=_builds.available())

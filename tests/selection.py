@@ -37,6 +37,24 @@ def left_out(items):
             yield from thinned(cases.values())
 
 
+def share(text):
+    """(k, n) of "k/n", the k-th of n shares."""
+    k, n = map(int, text.split("/"))
+    if not 1 <= k <= n:
+        raise ValueError(text)
+    return k, n
+
+
+def other_shares(items, k, n):
+    """The exhaustive items that are not in share k of n. A case is in one share with all builds and
+    precisions, for which the oracle is asked once."""
+    left = [item for item in items if item.get_closest_marker("exhaustive")]
+    number = {}
+    for item in left:
+        number.setdefault((function(item), case(item)), len(number))
+    return [item for item in left if number[function(item), case(item)] % n != k - 1]
+
+
 def thinned(cases):
     """Of each case, as {crossing: item}, all items but one."""
     met = Counter()

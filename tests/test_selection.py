@@ -4,6 +4,7 @@ from itertools import product
 from types import SimpleNamespace
 
 import pytest
+import selection
 from cases import Case
 from selection import COLLECTED, MANY, case, crossing, function, left_out, options, params
 
@@ -79,6 +80,30 @@ def test_others_are_kept_whole(lists):
 def test_one_item_asked_for_by_its_name_is_run():
     (item, *_) = items_of(build=BUILDS, dtype=DTYPES, case=CASES)
     assert not list(left_out([item]))
+
+
+def test_shares_are_the_whole():
+    """Every exhaustive item is in one share, with those of its case; others are in all."""
+    items = [
+        SimpleNamespace(**vars(item), get_closest_marker=lambda _, i=i: i % 3 or None)
+        for i, item in enumerate(items_of(build=BUILDS, dtype=DTYPES, case=CASES))
+    ]
+    seen = {}
+    for k in range(1, 5):
+        dropped = {id(item) for item in selection.other_shares(items, k, 4)}
+        for item in items:
+            if id(item) not in dropped:
+                seen.setdefault(id(item), []).append(k)
+    assert all(len(seen[id(item)]) == (1 if i % 3 else 4) for i, item in enumerate(items))
+    of_case = {}
+    for item in items[1:]:
+        if item.get_closest_marker("exhaustive"):
+            of_case.setdefault(case(item), set()).update(seen[id(item)])
+    assert all(len(shares) == 1 for shares in of_case.values())
+    assert selection.share("2/4") == (2, 4)
+    for wrong in ("0/4", "5/4", "a/4"):
+        with pytest.raises(ValueError, match=r"0/4|5/4|'a'"):
+            selection.share(wrong)
 
 
 def test_what_this_run_leaves_out_is_met_elsewhere(request):
