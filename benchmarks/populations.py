@@ -1,9 +1,10 @@
-"""Many tiny networks at once, beside jax and beside one network after another: two tables.
+"""Many tiny networks at once, beside jax and beside one network after another, and sent to other
+processes: three tables.
 
     python -m pip install '.[peers]'
     python benchmarks/populations.py
 
-Everything it does is in ``rnncore._bench.populations``.
+Everything it does is in ``populations`` and ``executors`` of ``rnncore._bench``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ os.environ["XLA_FLAGS"] = (
     + os.environ.get("XLA_FLAGS", "")
 )
 
-from rnncore._bench import populations
+from rnncore._bench import executors, populations
 
 
 def main(line: Sequence[str] | None = None) -> None:
@@ -29,9 +30,11 @@ def main(line: Sequence[str] | None = None) -> None:
     if args.quick:
         populations.compare(populations.QUICK, 1, 0.001, steps=3)
         populations.whole_fits(9, 10, 8, folds=1)
+        executors.overheads(9, 10, 8, rounds=1)
     else:
         populations.compare(populations.ROWS, args.rounds, 0.05)
         populations.whole_fits(165, 89, 64, folds=3)
+        executors.overheads(660, 89, 64, rounds=3)
 
 
 if __name__ == "__main__":

@@ -128,3 +128,12 @@ def test_the_other_benchmarks_run(name, tables, capsys):
     assert len(lines) == 2 + len(suite.QUICK)
     lines = suite.whole_fits(3, 10, 4, 1) if "whole_fits" in tables else suite.pulls((4,), 1, 1e-4)
     assert all(line.startswith("|") for line in lines)
+
+
+def test_overheads_of_executors_are_measured(capsys):
+    """The losses of both fits are compared there."""
+    from rnncore._bench import executors
+
+    lines = executors.overheads(3, 10, 4, rounds=1)
+    assert lines[2].startswith("| ProcessPoolExecutor | ")
+    assert " | 1 | " in lines[2]

@@ -133,44 +133,72 @@ def compare(rows: tuple[Row, ...], rounds: int, at_least: float, steps: int = ST
     return lines
 
 
+#: Of a whole fit.
+FIT: dict[str, Any] = {"epochs": 200, "patience": 20, "batch_size": 16, "lr": 0.01}
+MAKE = {"loss": "cross_entropy", "readout": "all"}
+
+
+class Blocks(NamedTuple):
+    """Sequences to fit to, and those whose loss decides when to stop: x (B, T, 3), y (B, T)."""
+
+    x: Array
+    y: Array
+    train: Array
+    held: Array
+
+    @property
+    def parts(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """x and y of either."""
+        train, held = self.train, self.held
+        return (self.x[train], self.y[train]), (self.x[held], self.y[held])
+
+
+def blocks_of(blocks: int, trials: int, seed: int) -> Blocks:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((blocks, trials, 3)).astype(np.float32)
+    y = x[:, :, 0] + 0.5 * np.roll(x[:, :, 1], 1, axis=1) + rng.normal(0, 1, x.shape[:2]) > 0
+    order = rng.permutation(blocks)
+    return Blocks(x, y.astype(np.int64), order[blocks // 5 :], order[: blocks // 5])
+
+
 def whole_fits(members: int, blocks: int, trials: int, folds: int) -> list[str]:
-    """Whole fits with early stopping, as a population and one after another, fold by fold."""
-    lines = ["| whole fits | rnncore, s | two threads, times faster | fit of each, times |",
-             "|---|---|---|---|"]  # fmt: skip
+    """Whole fits with early stopping: as a population, one network after another, and by jax.vmap
+    (the first fold alone, which takes minutes)."""
+    lines = ["| whole fits | rnncore, s | two threads, times faster | fit of each, times "
+             "| jax.vmap, times |", "|---|---|---|---|---|"]  # fmt: skip
     for H in (2, 4):
-        spent = np.array([whole_fit(H, members, blocks, trials, seed) for seed in range(folds)])
+        data = [blocks_of(blocks, trials, seed) for seed in range(folds)]
+        spent = np.array([whole_fit(H, members, fold) for fold in data])
+        by_jax = whole_fit_by_jax(H, members, data[0])
         one, two, each = np.median(spent, axis=0)
         lines.append(
             f"| {members} GRU {H}, {blocks} blocks of {trials} | {one:.2f} | {one / two:.2f} "
-            f"| {each / one:.2f} |"
+            f"| {each / one:.2f} | {'' if by_jax is None else f'{by_jax / spent[0, 0]:.0f}'} |"
         )
         print(lines[-1], flush=True)
     return lines
 
 
-def whole_fit(H: int, members: int, blocks: int, trials: int, seed: int) -> tuple[float, ...]:
+def population(H: int, members: int) -> rc.Population:
+    return rc.Population(rc.GRU, members, 3, H, 2, seed=range(members), **MAKE)
+
+
+def whole_fit(H: int, members: int, data: Blocks) -> tuple[float, ...]:
     """Seconds with one thread, with two, and of a loop over `fit`; the losses are compared."""
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((blocks, trials, 3)).astype(np.float32)
-    y = x[:, :, 0] + 0.5 * np.roll(x[:, :, 1], 1, axis=1) + rng.normal(0, 1, x.shape[:2]) > 0
-    y = y.astype(np.int64)
-    order = rng.permutation(blocks)
-    train, held = order[blocks // 5 :], order[: blocks // 5]
-    make = {"loss": "cross_entropy", "readout": "all"}
-    options: dict[str, Any] = {
-        "epochs": 200, "patience": 20, "batch_size": 16, "lr": 0.01, "optimizer": "adamw", "rng": 0,
-    }  # fmt: skip
     spent = []
     for threads in (1, 2):
-        pop = rc.Population(rc.GRU, members, 3, H, 2, seed=range(members), **make)
+        pop = population(H, members)
         begun = perf_counter()
-        history = pop.fit(x, y, train=train, validation=held, threads=threads, **options)
+        history = pop.fit(
+            data.x, data.y, train=data.train, validation=data.held, threads=threads,
+            optimizer="adamw", rng=0, **FIT,
+        )  # fmt: skip
         spent.append(perf_counter() - begun)
     begun = perf_counter()
-    data = x[train], y[train]
+    train, held = data.parts
     found = [
-        rc.GRU(3, H, 2, seed=m, **make).fit(  # type: ignore[arg-type]
-            *data, validation=(x[held], y[held]), threads=1, **options
+        rc.GRU(3, H, 2, seed=m, **MAKE).fit(  # type: ignore[arg-type]
+            *train, validation=held, threads=1, optimizer="adamw", rng=0, **FIT
         )
         for m in range(members)
     ]
@@ -179,3 +207,25 @@ def whole_fit(H: int, members: int, blocks: int, trials: int, seed: int) -> tupl
     if not np.allclose(first, history.loss[0], rtol=TOLERANCE):
         raise RuntimeError("whole fits: the losses of the first epoch differ")
     return tuple(spent)
+
+
+def whole_fit_by_jax(H: int, members: int, data: Blocks) -> float | None:
+    """Seconds without compiling; None without jax. The order of the minibatches is another one, so
+    it is the mean of the members' best losses that is compared."""
+    pop = population(H, members)
+    train, held = data.parts
+    call = jax_populations.whole_fit(pop.parameters(), train, held, **FIT)
+    if call is None:
+        return None
+    begun = perf_counter()
+    best, epochs = call()
+    spent = perf_counter() - begun
+    history = pop.fit(
+        data.x, data.y, train=data.train, validation=data.held, optimizer="adamw", rng=0, **FIT
+    )
+    assert history.validation is not None
+    expected = np.nanmin(history.validation, axis=0).mean()
+    if not abs(best.mean() / expected - 1) < 0.02:
+        raise RuntimeError(f"whole fits: jax's best losses are {best.mean()}, not {expected}")
+    print(f"jax.vmap, GRU {H}: {spent:.1f} s for {epochs} epochs", flush=True)
+    return spent

@@ -97,6 +97,33 @@ def losses_in_lanes(jax: Any, kind: str, loss: str) -> Callable[..., Any]:
     return mean
 
 
+def optimised(jax: Any, gradient: Any, parameters: dict[str, Array], lr: float) -> Any:
+    """(step, state): ``state, losses = step(state, x, y)`` is a step of AdamW, compiled; the first
+    of a state are the parameters."""
+    jnp = jax.numpy
+
+    def step(state: Any, x: Any, y: Any) -> Any:
+        p, m, v, n = state
+        losses, g = gradient(p, x, y)
+        n = n + 1
+        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
+        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
+        a, b = lr / (1 - 0.9**n), 1 / jnp.sqrt(1 - 0.999**n)
+        p = jax.tree.map(lambda p, m, v: p - a * m / (jnp.sqrt(v) * b + 1e-8), p, m, v)
+        return (p, m, v, n), losses
+
+    p = {name: jnp.asarray(values) for name, values in parameters.items()}
+    zeros = jax.tree.map(jnp.zeros_like, p)
+    return jax.jit(step), (p, zeros, zeros, jnp.zeros((), p["bias_hh_l0"].dtype))
+
+
+def mapped(jax: Any, kind: str, loss: str) -> tuple[Any, Any]:
+    """The losses of all members, (members,), and these with their gradients, by `jax.vmap`."""
+    one = losses_of(jax, kind, loss)
+    axes = (0, None, None)
+    return jax.vmap(one, in_axes=axes), jax.vmap(jax.value_and_grad(one), in_axes=axes)
+
+
 def steps(
     kind: str, loss: str, parameters: dict[str, Array], x: Array, y: Array, lr: float
 ) -> dict[str, Step]:
@@ -105,42 +132,79 @@ def steps(
         import jax
     except ImportError:
         return {}
-    jnp = jax.numpy
-    one, in_lanes = losses_of(jax, kind, loss), losses_in_lanes(jax, kind, loss)
-    mapped = jax.vmap(jax.value_and_grad(one), in_axes=(0, None, None))
-    together = jax.grad(in_lanes, has_aux=True)
-
-    def by_map(p: Any, x: Any, y: Any) -> Any:
-        return mapped(p, x, y)
+    together = jax.grad(losses_in_lanes(jax, kind, loss), has_aux=True)
 
     def by_lanes(p: Any, x: Any, y: Any) -> Any:
         slopes, means = together(p, x, y)
         return means, slopes
 
     def stepping(gradient: Any, moved: Callable[[Array], Array]) -> Step:
-        def step(state: Any, x: Any, y: Any) -> Any:
-            p, m, v, n = state
-            losses, g = gradient(p, x, y)
-            n = n + 1
-            m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
-            v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
-            a, b = lr / (1 - 0.9**n), 1 / jnp.sqrt(1 - 0.999**n)
-            p = jax.tree.map(lambda p, m, v: p - a * m / (jnp.sqrt(v) * b + 1e-8), p, m, v)
-            return (p, m, v, n), losses
-
-        compiled = jax.jit(step)
-        p = {name: jnp.asarray(moved(values)) for name, values in parameters.items()}
-        zeros = jax.tree.map(jnp.zeros_like, p)
-        state = [(p, zeros, zeros, jnp.asarray(0.0, x.dtype))]
-        given = jnp.asarray(x), jnp.asarray(y)
+        values = {name: moved(values) for name, values in parameters.items()}
+        step, state = optimised(jax, gradient, values, lr)
+        given = jax.numpy.asarray(x), jax.numpy.asarray(y)
 
         def call() -> Array:
-            state[0], losses = compiled(state[0], *given)
+            nonlocal state
+            state, losses = step(state, *given)
             return np.asarray(losses)
 
         return call
 
     return {
-        "jax.vmap": stepping(by_map, lambda values: values),
+        "jax.vmap": stepping(mapped(jax, kind, loss)[1], lambda values: values),
         "jax, members in the last axis": stepping(by_lanes, lambda v: np.moveaxis(v, 0, -1)),
     }
+
+
+def whole_fit(
+    parameters: dict[str, Array],
+    train: tuple[Array, Array],
+    held: tuple[Array, Array],
+    epochs: int,
+    patience: int,
+    batch_size: int,
+    lr: float,
+) -> Callable[[], tuple[Array, int]] | None:
+    """A fit of all GRUs by `jax.vmap`, which returns each member's best validation loss, and how
+    many epochs it took until each had been without a better one for `patience` epochs: a member
+    cannot leave before. Compiled beforehand; None without jax."""
+    try:
+        import jax
+    except ImportError:
+        return None
+    losses, gradient = mapped(jax, "GRU", "cross_entropy")
+    step, first = optimised(jax, gradient, parameters, lr)
+    losses = jax.jit(losses)
+
+    def where(better: Any, new: Any, old: Any) -> Any:
+        def of(new: Any, old: Any) -> Any:
+            return jax.numpy.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+        return jax.tree.map(of, new, old)
+
+    chosen = jax.jit(where)
+    x, y = train
+    for size in (batch_size, len(x) % batch_size):
+        if size:
+            step(first, x[:size], y[:size])
+    losses(first[0], *held)
+
+    def call() -> tuple[Array, int]:
+        rng, state, kept, epoch = np.random.default_rng(0), first, first[0], 0
+        members = len(kept["bias_hh_l0"])
+        lowest, since = np.full(members, np.inf), np.zeros(members, int)
+        while epoch < epochs and (since < patience).any():
+            epoch += 1
+            order = rng.permutation(len(x))
+            for at in range(0, len(x), batch_size):
+                part = order[at : at + batch_size]
+                state, _ = step(state, x[part], y[part])
+            now = np.asarray(losses(state[0], *held))
+            better = (now < lowest) & (since < patience)
+            kept = chosen(better, state[0], kept)
+            lowest = np.where(better, now, lowest)
+            since = np.where(better, 0, since + (since < patience))
+        jax.block_until_ready(kept)
+        return lowest, epoch
+
+    return call
