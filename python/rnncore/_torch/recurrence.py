@@ -34,20 +34,19 @@ class Rows:
         self.where = torch.from_numpy(offset[step] + of_sequence)
 
     def from_torch(self, data: torch.Tensor) -> Array:
-        """As rows, (rows, features)."""
+        """(B, T, features), or of a packed sequence (rows, features)."""
         if self.where is not None:
             data = data.index_select(0, self.where)
         elif self.swapped:
             data = data.transpose(0, 1)
         result: Array = data.contiguous().numpy()
-        return result.reshape(-1, result.shape[-1])
+        return result
 
-    def to_torch(self, rows: Array) -> torch.Tensor:
-        """As PyTorch has them."""
-        tensor = torch.from_numpy(rows)
+    def to_torch(self, values: Array) -> torch.Tensor:
+        """As PyTorch has what `from_torch` gives."""
+        tensor = torch.from_numpy(values)
         if self.where is not None:
             return torch.empty_like(tensor).index_copy_(0, self.where, tensor)
-        tensor = tensor.view(self.count, self.time, -1)
         return tensor.transpose(0, 1).contiguous() if self.swapped else tensor
 
 
@@ -96,28 +95,54 @@ def run(
     layer: Any, rows: Rows, data: torch.Tensor, states: tuple[torch.Tensor, ...], keep: bool
 ) -> tuple[tuple[torch.Tensor, ...], Any]:
     """The layer's outputs and last states; and its tape, with `keep`."""
-    model = layer._network._model
+    model, seed = layer._network._model, None
+    if layer.training and layer.dropout and layer.num_layers > 1:
+        seed = int(torch.randint(2**62, ()))
+    x = rows.from_torch(data.detach())
+    first = [state_rows(state) for state in states]
+    done = None
+    if rows.where is None and seed is None:
+        core, engine, h0 = model.spec.core, model.engine, of_parts(first)
+        if keep:
+            done = core.plain_linearize(engine, x, h0, None, None, None, threads(), False)
+        else:
+            done = core.plain_forward(engine, x, h0, None, None, threads(), True), None
+            done = done if done[0] is not None else None
+    if done is None:
+        done, faults = run_in_rows(model, rows, x, first, keep, seed)
+        if faults:
+            refuse_not_finite(input=data, **dict(zip(("hx", "cx"), states, strict=False)))
+    (y, _, final), tape = done
+    last = final if isinstance(final, tuple) else (final,)
+    return (rows.to_torch(y), *map(state_tensor, last)), tape
+
+
+def run_in_rows(
+    model: Any, rows: Rows, x: Array, states: list[Array], keep: bool, seed: int | None
+) -> Any:
+    """((y, None, last states), tape), faults: of packed sequences too, and with dropout."""
     core, spec = model.spec.core, model.spec
     batch = core.Batch(
-        rows.count, rows.time, rows.from_torch(data.detach()), None, rows.start, rows.length,
-        rows.order, None, *(state_rows(state) for state in states),
+        rows.count, rows.time, x.reshape(-1, x.shape[-1]), None, rows.start, rows.length,
+        rows.order, None, *states,
     )  # fmt: skip
     y = np.empty((batch.rows, spec.width), spec.dtype)
     shape = (rows.count, spec.state_rows, spec.hidden_size)
     last = [np.empty(shape, spec.dtype) for _ in range(spec.states)]
     final = (last[0], last[1] if spec.states == 2 else None)
-    seed = tape = None
-    if layer.training and layer.dropout and layer.num_layers > 1:
-        seed = int(torch.randint(2**62, ()))
+    tape = None
     if keep or seed is not None:
         tape = core.Tape(model.engine, batch, y, None, *final, threads=threads(), dropout_seed=seed)
         faults = tape.faults
     else:
         faults = model.engine.forward(batch, y, None, *final, threads())
-    if faults:
-        refuse_not_finite(input=data, **dict(zip(("hx", "cx"), states, strict=False)))
-    finals = (torch.from_numpy(s).transpose(0, 1).contiguous() for s in last)
-    return (rows.to_torch(y), *finals), tape
+    y = y.reshape(*x.shape[:-1], -1)
+    return ((y, None, of_parts(last)), tape), faults
+
+
+def of_parts(parts: list[Array]) -> Any:
+    """A state, if there is one, as rnncore has it: an array, of an LSTM a pair."""
+    return tuple(parts) if len(parts) > 1 else parts[0] if parts else None
 
 
 def threads() -> int | None:
@@ -127,36 +152,61 @@ def threads() -> int | None:
 
 def gradients(ctx: Any, dy: Any, *dlast: Any) -> list[torch.Tensor | None]:
     """With respect to the input, and to each of the states and weights."""
-    spec, rows, given = ctx.spec, ctx.rows, ctx.given
+    spec, rows, given, tape = ctx.spec, ctx.rows, ctx.given, ctx.tape
     wants_x, wants_rest = ctx.needs_input_grad[2], ctx.needs_input_grad[4:]
-    shape = (rows.count, spec.state_rows, spec.hidden_size)
-    upstream: list[Array | None] = [None if dy is None else rows.from_torch(dy), None]
+    params = any(wants_rest[given:])
+    upstream = None if dy is None else rows.from_torch(dy)
     dfinal = [None if d is None else state_rows(d) for d in dlast]
     if any(d is not None for d in dfinal):
+        shape = (rows.count, spec.state_rows, spec.hidden_size)
         dfinal = [np.zeros(shape, spec.dtype) if d is None else d for d in dfinal]
-    upstream += dfinal if spec.states == 2 else [dfinal[0], None]
-    dx = np.empty((ctx.tape.rows, spec.input_size), spec.dtype) if wants_x else None
-    dstates = [np.empty(shape, spec.dtype) for _ in range(given)]
-    grads, faults = ctx.tape.pull(
-        *upstream, dx, *dstates, *[None] * (2 - given),
-        threads=threads(), params=any(wants_rest[given:]),
-    )  # fmt: skip
-    if faults:
-        refuse_not_finite(**{"gradient of the output": dy}, **{
-            f"gradient of {name}": d for name, d in zip(("h_n", "c_n"), dlast, strict=False)
-        })  # fmt: skip
-    found = [torch.from_numpy(d).transpose(0, 1).contiguous() for d in dstates]
-    found += [None] * len(wants_rest[given:]) if grads is None else [
+    found = None
+    if rows.where is None:
+        final = None if dfinal[0] is None else of_parts(dfinal)  # type: ignore[arg-type]
+        found = spec.core.plain_pull(tape, upstream, None, final, threads(), wants_x, params)
+    if found is None:
+        found, faults = pull_in_rows(ctx, upstream, dfinal, wants_x, params)
+        if faults:
+            refuse_not_finite(**{"gradient of the output": dy}, **{
+                f"gradient of {name}": d for name, d in zip(("h_n", "c_n"), dlast, strict=False)
+            })  # fmt: skip
+    grads, dx, dstates = found
+    parts = dstates if isinstance(dstates, tuple) else (dstates,)
+    result = [state_tensor(d) for d in parts[:given]]
+    result += [None] * len(wants_rest[given:]) if grads is None else [
         torch.from_numpy(g) if wanted else None
         for g, wanted in zip(grads.values(), wants_rest[given:], strict=True)
     ]  # fmt: skip
-    return [None if dx is None else rows.to_torch(dx), *found]
+    return [rows.to_torch(dx) if wants_x else None, *result]
+
+
+def pull_in_rows(
+    ctx: Any, dy: Array | None, dfinal: list[Array | None], wants_x: bool, params: bool
+) -> Any:
+    """(gradients by name, dx, gradients of states), faults: of packed sequences too."""
+    spec, tape = ctx.spec, ctx.tape
+    dx = np.empty((tape.rows, spec.input_size), spec.dtype) if wants_x else None
+    shape = (ctx.rows.count, spec.state_rows, spec.hidden_size)
+    dstates = [np.empty(shape, spec.dtype) for _ in range(spec.states)]
+    pad = [None] * (2 - spec.states)
+    grads, faults = tape.pull(
+        None if dy is None else dy.reshape(-1, spec.width), None, *dfinal, *pad, dx, *dstates, *pad,
+        threads=threads(), params=params,
+    )  # fmt: skip
+    if dx is not None and ctx.rows.where is None:
+        dx = dx.reshape(ctx.rows.count, ctx.rows.time, -1)
+    return (grads, dx, tuple(dstates)), faults
 
 
 def state_rows(state: torch.Tensor) -> Array:
     """(layers times directions, B, H) as the core has it, (B, layers times directions, H)."""
     result: Array = state.detach().transpose(0, 1).contiguous().numpy()
     return result
+
+
+def state_tensor(state: Array) -> torch.Tensor:
+    """The same the other way round."""
+    return torch.from_numpy(state).transpose(0, 1).contiguous()
 
 
 def refuse_not_finite(**tensors: torch.Tensor | None) -> None:
