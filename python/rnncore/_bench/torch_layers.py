@@ -2,8 +2,10 @@
 
 A row is one step of training: forward pass, a linear head, the loss, backward pass, fused Adam.
 Both begin with the same parameters, and the losses of the first steps are compared. Of the row's
-time, ``head alone`` is what the loop takes without the recurrent layer. A second table has
-`net.linearize` and one pull beside `net.loss_and_grad`.
+time, ``all but the layer`` is what the loop takes with constant numbers in the place of the layer's
+states and gradients. ``At most`` is how many times faster the loop could be if the layer took no
+longer than `net.loss_and_grad` of the same network. A second table has `net.linearize` and one pull
+beside `net.loss_and_grad`.
 """
 
 from __future__ import annotations
@@ -45,33 +47,47 @@ ROWS = (
 QUICK = (Row("GRU", 4, 2, 4, 5), Row("LSTM", 3, 2, 4, 5, packed=True))
 
 
-def training_step(make: Any, row: Row) -> Callable[[], float]:
-    """A call that makes one step and returns the loss before it."""
+def training_step(make: Any, row: Row, without: bool = False) -> Callable[[], float]:
+    """A call that makes one step and returns the loss before it; without the layer's own work, but
+    with the optimiser's for its parameters."""
     import torch
     from torch.nn.utils.rnn import pack_padded_sequence
 
     torch.manual_seed(0)
-    layer = None if make is None else make(row.D, row.H, batch_first=True)
+    layer = make(row.D, row.H, batch_first=True)
     head = torch.nn.Linear(row.H, 1)
     x, y = torch.randn(row.B, row.T, row.D), torch.randn(row.B, 1)
     lengths = torch.randint(row.T // 2, row.T + 1, (row.B,))
     given = pack_padded_sequence(x, lengths, True, enforce_sorted=False) if row.packed else x
-    parameters = [*([] if layer is None else layer.parameters()), *head.parameters()]
-    optimiser = torch.optim.Adam(parameters, lr=0.001, fused=True)
-    features = torch.randn(row.B, row.H)
+    own = list(layer.parameters())
+    optimiser = torch.optim.Adam([*own, *head.parameters()], lr=0.001, fused=True)
+    features = torch.randn(row.B, row.H, requires_grad=True)
+    constant = [torch.zeros_like(parameter) for parameter in own]
 
     def call() -> float:
         optimiser.zero_grad()
         h = features
-        if layer is not None:
+        if not without:
             _, last = layer(given)
             h = last[0][-1] if isinstance(last, tuple) else last[-1]
         loss = torch.nn.functional.mse_loss(head(h), y)
         loss.backward()
+        if without:
+            for parameter, gradient in zip(own, constant, strict=True):
+                parameter.grad = gradient
         optimiser.step()
         return float(loss.detach())
 
     return call
+
+
+def core_alone(row: Row) -> Callable[[], object]:
+    """A call that computes loss and gradients of the network that the layer has inside."""
+    net = getattr(rc, row.kind)(row.D, row.H, 1, loss="mse", seed=0)
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((row.B, row.T, row.D), np.float32), np.zeros((row.B, 1), np.float32)
+    lengths = rng.integers(row.T // 2, row.T + 1, row.B) if row.packed else None
+    return lambda: net.loss_and_grad(x, y, lengths=lengths, threads=1)
 
 
 def compare(rows: tuple[Row, ...], rounds: int, at_least: float) -> list[str]:
@@ -81,22 +97,25 @@ def compare(rows: tuple[Row, ...], rounds: int, at_least: float) -> list[str]:
     from rnncore import torch as layers
 
     torch.set_num_threads(1)
-    lines = ["| layer, D, B, T | rnncore.torch, us | torch.nn, times | head alone, us |",
-             "|---|---|---|---|"]  # fmt: skip
+    lines = ["| layer, D, B, T | rnncore.torch, us | torch.nn, times | at most "
+             "| all but the layer, us |", "|---|---|---|---|---|"]  # fmt: skip
     print("\n".join(lines))
     for row in rows:
-        calls = {
-            "ours": training_step(getattr(layers, row.kind), row),
-            "theirs": training_step(getattr(torch.nn, row.kind), row),
-            "head": training_step(None, row),
-        }
-        first = np.array([[calls[name]() for _ in range(5)] for name in ("ours", "theirs")])
+        own, other = getattr(layers, row.kind), getattr(torch.nn, row.kind)
+        steps = {"ours": training_step(own, row), "theirs": training_step(other, row)}
+        first = np.array([[call() for _ in range(5)] for call in steps.values()])
         if not np.allclose(first[0], first[1], rtol=TOLERANCE):
             raise RuntimeError(f"{row.label}: the losses of the first steps differ: {first}")
+        calls: dict[str, Callable[[], object]] = {
+            **steps, "rest": training_step(own, row, without=True), "core": core_alone(row),
+        }  # fmt: skip
         with timing.pinned():
             found = timing.in_turns(calls, rounds, at_least)
-        ours, theirs, head = (found[name].median for name in ("ours", "theirs", "head"))
-        lines.append(f"| {row.label} | {1e6 * ours:.0f} | {theirs / ours:.1f} | {1e6 * head:.0f} |")
+        ours, theirs, rest, core = (found[name].median for name in calls)
+        lines.append(
+            f"| {row.label} | {1e6 * ours:.0f} | {theirs / ours:.1f} "
+            f"| {theirs / (rest + core):.1f} | {1e6 * rest:.0f} |"
+        )
         print(lines[-1], flush=True)
     return lines
 
