@@ -118,16 +118,21 @@ def test_a_wrong_peer_does_not_enter(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "tables"), [("populations", ("compare", "whole_fits")), ("torch_layers", ("compare",))]
+    ("name", "needs", "more"),
+    [
+        ("populations", "jax", lambda suite: suite.whole_fits(3, 10, 4, 1)),
+        ("torch_layers", "torch", lambda suite: suite.pulls((4,), 1, 1e-4)),
+        ("fits", "torch", lambda suite: []),
+        ("fits", "jax", lambda suite: []),
+    ],
 )
-def test_the_other_benchmarks_run(name, tables, capsys):
-    """On tiny rows; both raise an error where the losses of the contestants differ."""
-    pytest.importorskip({"populations": "jax", "torch_layers": "torch"}[name])
+def test_the_other_benchmarks_run(name, needs, more, capsys):
+    """On tiny rows; all raise an error where the losses of the contestants differ."""
+    pytest.importorskip(needs)
     suite = import_module(f"rnncore._bench.{name}")
     lines = suite.compare(suite.QUICK, 1, 1e-4)
     assert len(lines) == 2 + len(suite.QUICK)
-    lines = suite.whole_fits(3, 10, 4, 1) if "whole_fits" in tables else suite.pulls((4,), 1, 1e-4)
-    assert all(line.startswith("|") for line in lines)
+    assert all(line.startswith("|") for line in more(suite))
 
 
 def test_overheads_of_executors_are_measured(capsys):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from statistics import median
 from time import perf_counter
 
@@ -23,7 +24,8 @@ from rnncore._types import Array
 
 @contextmanager
 def processes() -> Iterator[Executor]:
-    with ProcessPoolExecutor(1) as executor:
+    # Not by a fork, which those who have threads, as jax has, do not survive.
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
         yield executor
 
 

@@ -16,16 +16,20 @@ from rnncore._types import Array
 Step = Callable[[], Array]
 
 
-def losses_of(jax: Any, kind: str, loss: str) -> Callable[..., Any]:
-    """The mean loss of one network on x (B, T, D), y (B,) or (B, T)."""
+def losses_of(jax: Any, kind: str, loss: str, tokens: bool = False) -> Callable[..., Any]:
+    """The mean loss of one network on x (B, T, D), or tokens (B, T), and y (B,) or (B, T)."""
     jnp = jax.numpy
 
+    def of_x(p: Any, x: Any) -> Any:
+        w = p["weight_ih_l0"].T
+        return w[x] if tokens else x @ w
+
     def rnn(p: Any, h: Any, x: Any) -> Any:
-        a = x @ p["weight_ih_l0"].T + p["bias_ih_l0"] + h @ p["weight_hh_l0"].T + p["bias_hh_l0"]
+        a = of_x(p, x) + p["bias_ih_l0"] + h @ p["weight_hh_l0"].T + p["bias_hh_l0"]
         return jnp.tanh(a)
 
     def gru(p: Any, h: Any, x: Any) -> Any:
-        r_x, z_x, n_x = jnp.split(x @ p["weight_ih_l0"].T + p["bias_ih_l0"], 3, axis=-1)
+        r_x, z_x, n_x = jnp.split(of_x(p, x) + p["bias_ih_l0"], 3, axis=-1)
         r_h, z_h, n_h = jnp.split(h @ p["weight_hh_l0"].T + p["bias_hh_l0"], 3, axis=-1)
         r, z = jax.nn.sigmoid(r_x + r_h), jax.nn.sigmoid(z_x + z_h)
         return (1 - z) * jnp.tanh(n_x + r * n_h) + z * h
@@ -37,7 +41,8 @@ def losses_of(jax: Any, kind: str, loss: str) -> Callable[..., Any]:
             h = cell(p, h, x_t)
             return h, h if loss == "cross_entropy" else None
 
-        start = jnp.zeros((x.shape[0], p["weight_hh_l0"].shape[-1]), x.dtype)
+        weight = p["weight_hh_l0"]
+        start = jnp.zeros((x.shape[0], weight.shape[-1]), weight.dtype)
         h, states = jax.lax.scan(step, start, jnp.swapaxes(x, 0, 1))
         if loss == "bce":
             z = (h @ p["head.weight"].T + p["head.bias"])[:, 0]
