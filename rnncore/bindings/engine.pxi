@@ -11,7 +11,7 @@ cdef class Engine:
     cdef Layer* layers           # (layers times directions) where their parameters are
     cdef real[::1] flat
     cdef dict views
-    cdef Arena arena             # of the last call, for the next; None while one uses it
+    cdef CallMemory memory       # of the last call, for the next; None while one uses it
     # Calls that read the parameters just now; -1: one writes. See `users_of`.
     cdef shared_int readers
     # Whether what was made of the parameters is still valid: for every change that the core
@@ -145,48 +145,75 @@ cdef class Engine:
         return 0
 
     cdef int run(self, Plan* plan, Sequences* seqs, real* grad, object threads) except -1:
-        cdef Arena arena = self.take_arena()
-        set_out(arena, plan, seqs)
-        self.run_in(plan, seqs, grad, threads)
-        self.leave_arena(arena)
+        cdef CallMemory memory = self.take_memory()
+        memory.set_out(plan, seqs)
+        self.run_in(memory, plan, seqs, grad, threads)
+        self.leave_memory(memory)
         return 0
 
-    cdef int run_in(self, Plan* plan, Sequences* seqs, real* grad, object threads) except -1:
+    cdef int run_in(
+        self, CallMemory memory, Plan* plan, Sequences* seqs, real* grad, object threads,
+    ) except -1:
         """In memory that is set out."""
         if not plan.dual:        # else they are the caller's
             plan.parameters = &self.flat[0]
         if groups_of(plan, seqs.count, seqs.time) == 1:
-            return self.run_alone(plan, seqs, grad)
-        return self.run_shared(plan, seqs, grad, threads)
+            return self.run_alone(memory, plan, seqs, grad)
+        return self.run_shared(memory, plan, seqs, grad, threads)
 
-    cdef Arena take_arena(self):
-        cdef Arena arena = self.swap_arena(None)
-        return Arena() if arena is None else arena
+    cdef CallMemory take_memory(self):
+        cdef CallMemory memory = self.swap_memory(None)
+        return CallMemory() if memory is None else memory
 
-    cdef void leave_arena(self, Arena arena):
-        if arena.size <= KEEP_BYTES:
-            self.swap_arena(arena)
+    cdef void leave_memory(self, CallMemory memory):
+        if memory.size + memory.weights.size <= KEEP_BYTES:
+            self.swap_memory(memory)
 
-    cdef Arena swap_arena(self, Arena arena):
-        """Take the arena and leave another, or None, as one act: two threads must never have
+    cdef CallMemory swap_memory(self, CallMemory memory):
+        """Take the memory and leave another, or None, as one act: two threads must never have
         the same.  (Where there is a GIL, it sees to that.)"""
-        cdef Arena taken
+        cdef CallMemory taken
         with cython.critical_section(self):
-            taken, self.arena = self.arena, arena
+            taken, self.memory = self.memory, memory
         return taken
 
-    cdef int run_alone(self, Plan* plan, Sequences* seqs, real* grad) except -1:
+    cdef inline bint has_changed(
+        self, Py_ssize_t version, const real* copy, const real* now, Py_ssize_t n,
+    ) noexcept nogil:
+        """Whether parameters are no longer those of `copy`, made of that version."""
+        if version != self.version:
+            return True
+        return shared_read(&self.exposed) and memcmp(copy, now, n * sizeof(real)) != 0
+
+    cdef void pack(self, CallMemory memory, Plan* plan) noexcept nogil:
+        """Pack the weights, where they are not there already."""
+        cdef const real* parameters = plan.parameters
+        cdef Py_ssize_t n = self.net.size
+        if plan.pulled:
+            return
+        if plan.dual:            # of the caller, who has not had the same ones before
+            pack_weights(plan)
+            memory.version = -1
+        elif self.has_changed(memory.version, memory.copy, parameters, n):
+            memcpy(memory.copy, parameters, n * sizeof(real))
+            plan.parameters = memory.copy    # whatever others write meanwhile
+            pack_weights(plan)
+            plan.parameters = parameters
+            memory.version = self.version
+
+    cdef int run_alone(
+        self, CallMemory memory, Plan* plan, Sequences* seqs, real* grad,
+    ) except -1:
         self.begin_reading()
         with nogil:
-            if not plan.pulled:
-                pack_weights(plan)
+            self.pack(memory, plan)
             work(plan, seqs, 0, seqs.count, grad)
             # Before waiting for the GIL: the thread that has it may be about to fit.
             self.end_reading()
         return 0
 
     cdef int run_shared(
-        self, Plan* plan, Sequences* seqs, real* grad, object threads,
+        self, CallMemory memory, Plan* plan, Sequences* seqs, real* grad, object threads,
     ) except -1:
         cdef ThreadPool pool = ThreadPool()
         pool.plan, pool.seqs, pool.grad = plan, seqs, grad
@@ -199,8 +226,7 @@ cdef class Engine:
             self.end_reading()
             raise
         with nogil:
-            if not plan.pulled:
-                pack_weights(plan)
+            self.pack(memory, plan)
             pool.work_together()
             pool.dismiss()
             self.end_reading()

@@ -78,7 +78,7 @@ cdef class Tape:
     cdef object kept                  # what seqs points into
     cdef Plan plan
     cdef Sequences seqs
-    cdef Arena arena
+    cdef CallMemory memory
     cdef cnp.ndarray parameters, x    # copies; of x or the tokens, where they are read again
     cdef shared_int busy
     cdef readonly int faults
@@ -107,7 +107,7 @@ cdef class Tape:
         """Run forward over the sequences, which point into what is to be kept."""
         cdef Plan* plan = &self.plan
         cdef Sequences* seqs = &self.seqs
-        if self.arena is not None:
+        if self.memory is not None:
             raise RuntimeError("a tape is of one forward pass")
         seqs[0] = given[0]
         self.engine, self.kept = engine, kept
@@ -118,19 +118,19 @@ cdef class Tape:
         engine.set_dropout(plan, dropout_seed)
         if plan.units_in_lanes or not plan.whole:
             self.keep_input(rows)
-        self.arena = engine.take_arena()
-        set_out(self.arena, plan, seqs)
+        self.memory = engine.take_memory()
+        self.memory.set_out(plan, seqs)
         self.parameters = new_array(1, [engine.net.size])
         memcpy(data_of(self.parameters), &engine.flat[0], engine.net.size * sizeof(real))
-        engine.run_in(plan, seqs, NULL, threads)
+        engine.run_in(self.memory, plan, seqs, NULL, threads)
         self.faults = plan.result.faults
         seqs.y = seqs.hidden = seqs.final = seqs.final_c = NULL
         self.rows = rows
         return 0
 
     def __dealloc__(self):
-        if self.arena is not None:
-            self.engine.leave_arena(self.arena)
+        if self.memory is not None:
+            self.engine.leave_memory(self.memory)
 
     cdef int keep_input(self, Py_ssize_t rows) except -1:
         """A copy of x or of the tokens, which the caller may change meanwhile."""
@@ -180,7 +180,7 @@ cdef class Tape:
             plan.from_outputs, plan.from_hidden = seqs.dy != NULL, seqs.dhidden != NULL
             plan.from_final = seqs.dfinal != NULL
             plan.result.faults = 0
-            engine.run_in(plan, seqs, data_of(grad), threads)
+            engine.run_in(self.memory, plan, seqs, data_of(grad), threads)
             faults[0] = plan.result.faults
         finally:
             shared_write(&self.busy, 0)

@@ -4,15 +4,6 @@ cdef enum:
     STREAM_BYTES = 16384       # of states worked on at a time: half of a first-level cache
 
 
-cdef bint changed(
-    Engine engine, Py_ssize_t version, const real* copy, const real* now, Py_ssize_t n,
-) noexcept:
-    """Whether parameters are no longer those of `copy`, made of that version."""
-    if version != engine.version:
-        return True
-    return shared_read(&engine.exposed) and memcmp(copy, now, n * sizeof(real)) != 0
-
-
 cdef struct UnitsLayer:
     real* input_weight         # (inputs, a) W_ih
     real* state_weight         # (gates H, H) W_hh
@@ -102,7 +93,9 @@ cdef class PackedUnits:
         cdef const real* inputs = self.flat
         cdef const real* rest = self.flat + self.n_inputs
         cdef Py_ssize_t n_inputs = self.n_inputs, n_rest = self.net.size - self.n_inputs
-        if not tokens and changed(engine, self.inputs_version, self.inputs_copy, inputs, n_inputs):
+        if not tokens and engine.has_changed(
+            self.inputs_version, self.inputs_copy, inputs, n_inputs
+        ):
             self.inputs.fit(self.lay_out_inputs(NULL))
             self.lay_out_inputs(self.inputs.base)
             memcpy(self.inputs_copy, inputs, n_inputs * sizeof(real))
@@ -111,7 +104,7 @@ cdef class PackedUnits:
                 self.net.inputs,
             )
             self.inputs_version = engine.version
-        if changed(engine, self.rest_version, self.rest_copy, rest, n_rest):
+        if engine.has_changed(self.rest_version, self.rest_copy, rest, n_rest):
             self.rest.fit(self.lay_out_rest(NULL))
             self.lay_out_rest(self.rest.base)
             memset(self.rest.base, 0, self.rest.size)
