@@ -20,6 +20,16 @@ LANES_INLINE vreal polynomial(vreal z, const real *tail, int terms)
     return sum;
 }
 
+/* The same by pairs of terms, given z^2: as many operations, in a chain half as long. */
+LANES_INLINE vreal polynomial_of_pairs(vreal z, vreal square, const real *tail, int terms)
+{
+    int i = terms - 2;
+    vreal sum = vset1(tail[terms - 1]);
+    if (i % 2 == 0) sum = vfma(sum, z, vset1(tail[i--]));
+    for (; i > 0; i -= 2) sum = vfma(sum, square, vfma(vset1(tail[i]), z, vset1(tail[i - 1])));
+    return sum;
+}
+
 /* ln 2 in two parts; the first has so few digits that n times it is exact. */
 #ifdef RNN_DOUBLE
 #define LN2_HIGH ((real)6.93147180369123816490e-01)
@@ -57,7 +67,9 @@ LANES_INLINE vreal exp_reduced(vreal x, vreal *n)
     vreal high = vfma(k, vset1(-LN2_HIGH), x); /* no rounding */
     vreal r = vfma(k, vset1(-LN2_LOW), high);
     vreal lost = vfma(k, vset1(-LN2_LOW), vsub(high, r));
-    return vadd(r, vfma(vmul(r, r), POLYNOMIAL(r, EXP_TAIL), lost));
+    vreal square = vmul(r, r);
+    vreal p = polynomial_of_pairs(r, square, EXP_TAIL, (int)(sizeof(EXP_TAIL) / sizeof(real)));
+    return vadd(r, vfma(square, p, lost));
 }
 
 /* 2^-n for n + ROUND_MAGIC */
