@@ -35,7 +35,7 @@ from rnncore.platform.atomics cimport (
     users_of, watch_forks,
 )
 from rnncore.products.lanes_of_sequences cimport (
-    CHUNK, affine, contract, lanes_to_rows, outer_sum, pack, row_sums,
+    CHUNK, affine, contract, lanes_to_rows, outer_sum, pack, pack_with, row_sums,
 )
 from rnncore.products.lanes_of_units cimport (
     affine_units, pack_blocks, pack_units, padded, units_tile,
@@ -51,8 +51,8 @@ from rnncore.spec.layout cimport (
     most_rows, sum_width, tape_rows,
 )
 from rnncore.spec.network cimport (
-    BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, is_random, state_rows,
-    target_size, target_width, zones_out,
+    BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, is_random, matrices,
+    state_rows, target_size, target_width, zones_out,
 )
 from rnncore.spec.plan cimport (
     MAX_LANES, MOST_PASSES, Block, Feed, Job, Layer, Plan, Result, after, before, each, goes_back,
@@ -90,6 +90,7 @@ include "sequence/products.pxi"
 include "sequence/skip.pxi"
 include "sequence/draws.pxi"
 include "sequence/noise.pxi"
+include "sequence/switching.pxi"
 include "sequence/units_packing.pxi"
 include "sequence/units_forward.pxi"
 include "sequence/units_outputs.pxi"

@@ -263,6 +263,7 @@ def fixed_points(net: Network, x: npt.ArrayLike, starts: Any = 256, **options: A
 def checked_inputs(net: Network, inputs: Any, units: int) -> Array:
     """The inputs as rows; the network has so many units, and one logit."""
     chooses(net)
+    net._model.check_not_switching("net")
     config = net.config
     if (
         (net.hidden_size, config["num_layers"], config["bidirectional"]) != (units, 1, False)

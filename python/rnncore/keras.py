@@ -165,7 +165,10 @@ def check_expressible(net: Any) -> None:
             f"net: expected an RNN, LSTM or GRU, got an {name}: Keras has no such layer"
         )
     config = net.config
-    refused = {"skip": (None,), "trainable_h0": (False,), "update": ("n",), "zoneout": (0.0,)}
+    refused = {
+        "skip": (None,), "trainable_h0": (False,), "update": ("n",), "zoneout": (0.0,),
+        "switching": (False,),
+    }  # fmt: skip
     for option, known in {**refused, "readout": ("last", "all")}.items():
         if config.get(option, known[0]) not in known:
             expected = " or ".join(repr(value) for value in known)

@@ -117,6 +117,7 @@ def check_expressible(net: Any) -> None:
     config = net.config
     refused = {
         "skip": (None,), "update": ("n",), "readout": ("last", "all"), "zoneout": (0.0,),
+        "switching": (False,),
     }  # fmt: skip
     for option, known in refused.items():
         if config.get(option, known[0]) not in known:

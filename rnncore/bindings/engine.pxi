@@ -22,7 +22,7 @@ cdef class Engine:
     def __cinit__(
         self, real[::1] flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
         Py_ssize_t outputs, *, int cell, Py_ssize_t layers, bint bidirectional, Py_ssize_t skip,
-        bint bias, bint head, bint head_bias, bint start, bint every_step, bint before,
+        bint switching, bint bias, bint head, bint head_bias, bint start, bint every_step, bint before,
         Nonlinearity nonlinearity, int loss, double dropout,
         double recurrent_dropout, double zoneout, double zoneout_c,
     ):
@@ -35,6 +35,9 @@ cdef class Engine:
         net.gates = gates_of(&net.cell)
         net.inputs, net.hidden, net.outputs = inputs, hidden, outputs
         net.layers, net.directions, net.skip = layers, 2 if bidirectional else 1, skip
+        net.switching, net.has_stream = switching, not bidirectional and not switching
+        if switching and (net.cell.gate != NULL or skip or layers > 1 or bidirectional):
+            raise ValueError("switching: expected one layer of a cell that has one product of h")
         net.has_bias, net.has_head, net.has_start = bias, head, start
         net.has_head_bias = head and head_bias
         net.every_step, net.before, net.nonlinearity = every_step, before, nonlinearity
@@ -70,10 +73,10 @@ cdef class Engine:
             layer.inputs = wide if layer.number else net.inputs
             layer.state_row = i * history(net)
             layer.weight_ih = self.take(rows * layer.inputs)
-            layer.weight_hh = self.take(rows * H)
+            layer.weight_hh = self.take(matrices(net) * rows * H)
             layer.weight_skip = self.take(H * H if net.skip else 0)
             layer.bias_ih = self.take(rows if net.has_bias else 0)
-            layer.bias_hh = self.take(rows if net.has_bias else 0)
+            layer.bias_hh = self.take(matrices(net) * rows if net.has_bias else 0)
         net.head_weight = self.take(net.outputs * wide if net.has_head else 0)
         net.head_bias = self.take(net.outputs if net.has_head_bias else 0)
         net.h0 = self.take(passes * H if net.has_start else 0)
@@ -92,6 +95,8 @@ cdef class Engine:
         """The sequences of a batch, which must be of this network's sizes."""
         seqs[0] = batch.seqs
         if seqs.x != NULL:
+            if self.net.switching:
+                raise ValueError("x: expected tokens with switching")
             reals("x", &batch.x[0, 0], batch.x.shape, batch.rows, self.net.inputs)
         if batch.h0 is not None:
             seqs.h0 = states("h0", &batch.h0[0, 0, 0], batch.h0.shape, seqs.count, &self.net)
@@ -127,7 +132,8 @@ cdef class Engine:
         plan.ragged = seqs.length != NULL or plan.masked
         plan.backward = backward
         plan.job.drawing = drawing and is_random(&self.net)
-        plan.noisy = zones_out(&self.net) or drawing and self.net.recurrent_dropout > 0
+        plan.noisy = self.net.switching or zones_out(&self.net)
+        plan.noisy = plan.noisy or drawing and self.net.recurrent_dropout > 0
         plan.want_dx, plan.want_params, plan.tracing = want_dx, backward, False
         plan.from_outputs = True
         plan.from_hidden = lasting or seqs.dhidden != NULL

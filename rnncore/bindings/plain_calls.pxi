@@ -18,7 +18,7 @@ cdef object take_plain(Engine engine, Sequences* seqs, x, h0, lengths):
     them.  None where any of them is anything else."""
     cdef cnp.npy_intp* shape
     cdef State first
-    if not is_plain(x) or cnp.PyArray_NDIM(x) != 3:
+    if not is_plain(x) or cnp.PyArray_NDIM(x) != 3 or engine.net.switching:
         return None
     shape = cnp.PyArray_DIMS(x)
     if shape[0] < 1 or shape[1] < 1 or shape[2] != engine.net.inputs:

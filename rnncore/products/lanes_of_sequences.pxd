@@ -40,14 +40,27 @@ cdef inline void pack(
     const real* matrix, Py_ssize_t n_out, Py_ssize_t n_in,
     Py_ssize_t out_stride, Py_ssize_t in_stride,
 ) noexcept nogil:
+    pack_with(
+        False, of, packed, columns, first, vectors, matrix, n_out, n_in, out_stride, in_stride
+    )
+
+
+cdef inline void pack_with(
+    bint onto, Weights of, real* packed, Py_ssize_t columns, Py_ssize_t first, int vectors,
+    const real* matrix, Py_ssize_t n_out, Py_ssize_t n_in,
+    Py_ssize_t out_stride, Py_ssize_t in_stride,
+) noexcept nogil:
     """Copy matrix[i * out_stride + j * in_stride] into columns first.. of `packed`,
     the (n_out, columns) matrix in the order in which the tiles of `affine` read it:
     panel after panel of columns, in each tile after tile of rows, in each of these
-    column after column.  What is counted here are weights, of as many reals as `of` says."""
+    column after column.  What is counted here are weights, of as many reals as `of` says.
+    onto, a literal: whether they are added to what is there."""
     cdef Py_ssize_t most = PANEL // vectors, i = 0, _j, k, rows, panel, width, column, end
     cdef Py_ssize_t given = of.given, size = of.packed, g
     cdef const real* entry
     cdef real* tile
+    cdef real* at
+    cdef vreal weight
     while i < n_out:
         rows = tile_rows(n_out - i, vectors)
         column = first
@@ -60,18 +73,21 @@ cdef inline void pack(
             for _j in range(end - column):
                 for k in range(rows):
                     if size == 1:
-                        tile[k] = entry[k * out_stride]
+                        tile[k] = entry[k * out_stride] + (tile[k] if onto else 0)
                         continue
                     if of.change:
-                        tile[2 * k] = entry[k * out_stride]
-                        tile[2 * k + 1] = entry[k * out_stride + of.change]
+                        tile[2 * k] = entry[k * out_stride] + (tile[2 * k] if onto else 0)
+                        tile[2 * k + 1] = entry[k * out_stride + of.change] + (
+                            tile[2 * k + 1] if onto else 0
+                        )
                         continue
                     for g in range(size // LANES):
-                        vstore(
-                            tile + k * size + g * LANES,
+                        at = tile + k * size + g * LANES
+                        weight = (
                             vload(entry + k * out_stride * given + g * LANES) if given > 1
-                            else vset1(entry[k * out_stride]),
+                            else vset1(entry[k * out_stride])
                         )
+                        vstore(at, vadd(vload(at), weight) if onto else weight)
                 tile += rows * size
                 entry += in_stride * given
             column = end

@@ -53,10 +53,13 @@ cdef inline void cell_back(
     if plan.units_in_lanes:
         units_back(plan, layer, da)
         return
-    weigh(
-        plan, layer.dh, layer.back_weight, plan.no_bias, recurrent, H,
-        gates_of_state(&plan.net.cell) * H, onto,
-    )
+    if noisy and plan.net.switching:
+        switch_back(plan, layer, at, recurrent)
+    else:
+        weigh(
+            plan, layer.dh, layer.back_weight, plan.no_bias, recurrent, H,
+            gates_of_state(&plan.net.cell) * H, onto,
+        )
     if noisy:
         rejoin(plan, layer)
 
@@ -307,13 +310,21 @@ cdef void narrow_gradient(
     """The same where a row of dW is too short for vectors of its own."""
     cdef Py_ssize_t H = plan.net.hidden, D = layer.inputs, width = plan.a_size
     cdef Py_ssize_t step = layer.slot_size, gate = 0, n_gates = plan.net.cell.shared
-    cdef Py_ssize_t h_step = step
+    cdef Py_ssize_t h_step = step, k
     cdef const real* h = u + layer.x_size
+    cdef const real* da
     while gate < plan.net.gates:   # first those whose products are added, then the others
-        add_outer_sum(
-            plan, n, grad, layer.weight_hh + gate * H * H, H, n_gates * H, H,
-            plan.block.da + state_block(&plan.net.cell, gate) * H * plan.lanes, width, h, h_step,
-        )
+        da = plan.block.da + state_block(&plan.net.cell, gate) * H * plan.lanes
+        for k in range(matrices(&plan.net)):
+            add_outer_sum(
+                plan, n, grad, layer.weight_hh + (k * plan.net.gates + gate) * H * H, H,
+                n_gates * H, H, da, width, h + k * plan.h_size, h_step,
+            )
+        if plan.net.switching and plan.net.has_bias:
+            add_outer_sum(
+                plan, n, grad, layer.bias_hh + gate * H, plan.net.gates * H, D, n_gates * H, u,
+                step, da, width,
+            )
         if not layer.tokens:
             add_outer_sum(
                 plan, n, grad, layer.weight_ih + gate * H * D, D, n_gates * H, D,
@@ -362,6 +373,8 @@ cdef void finish_gradient(const Plan* plan, const Layer* layer, real* grad) noex
                 entry(plan, grad, layer.bias_ih + i)[lane] += (
                     layer.grad_bias[of_input * given + lane]
                 )
+                if plan.net.switching:
+                    continue
                 entry(plan, grad, layer.bias_hh + i)[lane] += (
                     layer.grad_bias[of_state * given + lane]
                 )

@@ -13,7 +13,7 @@ cdef inline void products_of(
     cdef Py_ssize_t H = plan.net.hidden, L = plan.lanes
     cdef Py_ssize_t apart = plan.net.cell.apart * H, shared = plan.net.cell.shared * H
     cdef const real* bias = layer.step_bias
-    cdef const real* h = u + layer.input_rows * L
+    cdef const real* h = u + layer.apart_at
     if apart and not layer.tokens:
         weigh_by(
             of_lanes, plan, a, layer.apart_input_weight, bias, u, apart,
@@ -29,7 +29,7 @@ cdef inline void products_of(
     if apart:
         weigh_by(
             of_lanes, plan, a + (apart + shared) * L, layer.apart_state_weight,
-            bias + (apart + shared) * plan.weights.packed, h, apart, H, False,
+            bias + (apart + shared) * plan.weights.packed, h, apart, layer.apart_rows, False,
         )
 
 
@@ -105,11 +105,14 @@ cdef inline void carry_step(
 cdef void noisy_steps(
     const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """`forward_steps` with recurrent dropout and zoneout."""
+    """`forward_steps` with recurrent dropout and zoneout, or of a switching network."""
     cdef Py_ssize_t first = tape_index(plan, t0), t, i
     for t in range(n):
         i = n - 1 - t if layer.reverse else t
-        keep_share(plan, layer, before(layer, first + i))
+        if plan.net.switching:
+            switch_state(plan, layer, before(layer, first + i))
+        else:
+            keep_share(plan, layer, before(layer, first + i))
         cell_forward(plan, layer, first + i, i)
         zone_out(plan, layer, first + i, t0 + i)
         if t0 + i >= plan.block.masked_from:

@@ -236,19 +236,13 @@ cdef void scatter_rows(
 
 
 cdef void gather_tokens(
-    Plan* plan, const Layer* layer, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
+    Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """Token numbers into lanes, and b_ih + b_hh + W_ih onehot(x_t) = b + a column of W_ih
-    to where a_t will be: the gates, or of an Elman cell the rows of h_t."""
+    """Token numbers into lanes."""
     cdef const real* mask = mask_of(plan, t0)
     cdef int32_t* token = plan.block.token + tape_index(plan, t0) * plan.lanes
-    cdef Py_ssize_t given = plan.weights.given, packed = plan.weights.packed
-    cdef const real* column = plan.parameters + layer.weight_ih * given
-    cdef Py_ssize_t t, i, row, lane, part, H = plan.net.hidden, step = plan.a_size
-    cdef real* a = plan.block.gates
+    cdef Py_ssize_t t, lane
     cdef int64_t number
-    if plan.net.cell.plain:
-        a, step = state(plan, layer, after(layer, tape_index(plan, t0))), layer.slot_size
     for t in range(n):
         for lane in range(plan.lanes):
             number = 0
@@ -258,6 +252,20 @@ cdef void gather_tokens(
                 plan.result.faults |= BAD_TOKEN
                 number = 0
             token[t * plan.lanes + lane] = <int32_t>number
+
+
+cdef void gather_columns(
+    const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    """b_ih + b_hh + W_ih onehot(x_t) = b + a column of W_ih of every token to where a_t will be: the
+    gates, or of an Elman cell the rows of h_t."""
+    cdef const int32_t* token = plan.block.token + tape_index(plan, t0) * plan.lanes
+    cdef Py_ssize_t given = plan.weights.given, packed = plan.weights.packed
+    cdef const real* column = plan.parameters + layer.weight_ih * given
+    cdef Py_ssize_t t, i, row, lane, part, H = plan.net.hidden, step = plan.a_size
+    cdef real* a = plan.block.gates
+    if plan.net.cell.plain:
+        a, step = state(plan, layer, after(layer, tape_index(plan, t0))), layer.slot_size
     # One row of W_ih after the other: a row of a large vocabulary just fits the cache.
     for i in range(plan.net.gates * H):
         row = input_block(&plan.net.cell, i // H) * H + i % H
@@ -273,12 +281,30 @@ cdef void gather_tokens(
         column += plan.net.inputs * given
 
 
+cdef void gather_one_hot(
+    const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    """Every token as a vector of x_t."""
+    cdef const int32_t* token = plan.block.token + tape_index(plan, t0) * plan.lanes
+    cdef Py_ssize_t lanes = LANES if plan.dual else plan.lanes, t, lane
+    cdef real* x = slot_of(plan, layer, before(layer, tape_index(plan, t0)))
+    for t in range(n):
+        memset(x, 0, layer.x_size * sizeof(real))
+        for lane in range(lanes):   # of dual numbers, these do not change
+            x[token[t * plan.lanes + lane] * plan.lanes + lane] = 1
+        x += layer.slot_size
+
+
 cdef void gather_inputs(
     Plan* plan, const Layer* layer, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """x_t of the first layer."""
+    if plan.tokens:
+        gather_tokens(plan, seqs, t0, n)
     if layer.tokens:
-        gather_tokens(plan, layer, seqs, t0, n)
+        gather_columns(plan, layer, t0, n)
+    elif plan.tokens:
+        gather_one_hot(plan, layer, t0, n)
     else:
         gather_rows(
             plan, seqs.x, plan.net.inputs, plan.block.start, t0, n, mask_of(plan, t0),

@@ -49,7 +49,7 @@ cdef inline void pack_bias(
     Py_ssize_t step,
 ) noexcept nogil:
     """b_ih + b_hh in the order of a_t, or each where its product is kept apart; a gate every `step`
-    weights: H, or with units in lanes P."""
+    weights: H, or with units in lanes P.  b_hh is left out where that is NULL."""
     cdef Py_ssize_t gate, H = net.hidden
     memset(bias, 0, blocks_of_a(&net.cell) * step * of.packed * sizeof(real))
     if not net.has_bias:
@@ -59,10 +59,11 @@ cdef inline void pack_bias(
             of, bias + input_block(&net.cell, gate) * step * of.packed,
             b_ih + gate * H * of.given, H, True,
         )
-        pack_numbers(
-            of, bias + state_block(&net.cell, gate) * step * of.packed,
-            b_hh + gate * H * of.given, H, True,
-        )
+        if b_hh != NULL:
+            pack_numbers(
+                of, bias + state_block(&net.cell, gate) * step * of.packed,
+                b_hh + gate * H * of.given, H, True,
+            )
 
 
 cdef inline const real* parameter(const Plan* plan, Py_ssize_t i) noexcept nogil:

@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t
 from rnncore.simd.lanes cimport LANES, real
 from rnncore.cells.cell cimport blocks_of_a, gates_of_state
 from rnncore.products.lanes_of_units cimport padded
-from rnncore.spec.network cimport history
+from rnncore.spec.network cimport history, matrices
 from rnncore.spec.plan cimport Layer, Plan, has_plain_backward, is_scalar, needs_mask_first
 
 cdef extern from "platform/memory.h":
@@ -54,9 +54,10 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
         plan.ragged = False   # a block is one sequence, as long as that
     for i in range(plan.passes):
         layer = &plan.layers[i]
-        layer.tokens = plan.tokens and layer.number == 0
+        layer.tokens = plan.tokens and layer.number == 0 and not plan.net.switching
         layer.input_rows = 0 if layer.tokens else layer.inputs
-        layer.rows = layer.input_rows + (2 * H if plan.net.skip else H)
+        layer.rows = layer.input_rows + matrices(&plan.net) * H + (H if plan.net.skip else 0)
+        layer.apart_rows = layer.rows if plan.net.switching else H
         if plan.gate_rows * layer.rows * sizeof(real) > SEGMENT_BYTES:
             widest = 4
     plan.chunked = (
@@ -89,6 +90,8 @@ cdef inline void choose_block(Plan* plan, Py_ssize_t count, Py_ssize_t time) noe
         plan.width = (plan.gate_rows + LANES - 1) // LANES * LANES
     if plan.net.cell.gate != NULL and H % LANES:
         plan.width = 0        # blocks that do not begin with a vector cannot be summed apart
+    if plan.net.switching:
+        plan.width = 0        # its W_hh are summed one after another
     choose_sizes(plan)
     bytes_per_step = (
         tape_rows(plan) + plan.gate_rows + plan.width + 2 * plan.net.outputs
@@ -136,6 +139,7 @@ cdef inline void choose_sizes(Plan* plan) noexcept nogil:
         layer = &plan.layers[i]
         layer.x_size, layer.slot_size = layer.input_rows * L, layer.rows * L
         layer.h_at = layer.x_size
+        layer.apart_at = 0 if plan.net.switching else layer.x_size
         if plan.noisy:
             layer.h_at, layer.slot_size = layer.slot_size, layer.slot_size + H * L
         layer.grad_size = layer.inputs * L
@@ -189,11 +193,11 @@ cdef inline size_t lay_out_weights(Plan* plan, char* base) noexcept nogil:
         layer.step_weight = carve_reals(base, &used, (recurrent - apart) * layer.rows * W)
         layer.step_bias = carve_reals(base, &used, plan.gate_rows * W)
         layer.apart_input_weight = carve_reals(base, &used, apart * layer.input_rows * W)
-        layer.apart_state_weight = carve_reals(base, &used, apart * H * W)
+        layer.apart_state_weight = carve_reals(base, &used, apart * layer.apart_rows * W)
         layer.head_columns = carve_reals(base, &used, head * H * W)
         if plan.backward:
             met = gates_of_state(&plan.net.cell) * H
-            layer.back_weight = carve_reals(base, &used, H * met * W)
+            layer.back_weight = carve_reals(base, &used, matrices(&plan.net) * H * met * W)
             layer.gate_back_weight = carve_reals(base, &used, H * (recurrent - met) * W)
             layer.skip_back_weight = carve_reals(base, &used, H * H * W if plan.net.skip else 0)
             layer.input_back_weight = carve_reals(base, &used, D * recurrent * W)

@@ -22,6 +22,8 @@ cdef struct Network:
     Cell cell
     Py_ssize_t gates          # of the cell: blocks of H rows in W_ih and W_hh
     Py_ssize_t skip           # s of the skip connection from h_{t-s}; 0: there is none
+    bint switching            # W_hh and b_hh are others for every token
+    bint has_stream           # whether it runs step by step, with units in lanes
     bint has_bias
     bint has_head
     bint has_head_bias
@@ -72,6 +74,11 @@ cdef struct Sequences:
 cdef inline Py_ssize_t history(const Network* net) noexcept nogil:
     """States that a layer's next step may need: the last one, with a skip connection s."""
     return max(1, net.skip)
+
+
+cdef inline Py_ssize_t matrices(const Network* net) noexcept nogil:
+    """How many W_hh of a layer there are."""
+    return net.inputs if net.switching else 1
 
 
 cdef inline bint zones_out(const Network* net) noexcept nogil:

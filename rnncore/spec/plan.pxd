@@ -26,7 +26,9 @@ Of every layer, in every direction:
                                       x_t: what the layer below puts out.  With a skip
                                       connection, [x_t ; h_{t-1} ; h_{t-s}], and slots before
                                       the first for the states before the start.  Where the plan
-                                      is noisy, [x_t ; m h_{t-1} ; h_{t-s} ; h_{t-1}], m = kept
+                                      is noisy, [x_t ; m h_{t-1} ; h_{t-s} ; h_{t-1}], m = kept;
+                                      where it is switching, x_t is one-hot and m h_{t-1} is
+                                      there for every token, zero but for that of a lane
     starts  (segments, 2 H, lanes)    where it is not kept whole: the state (and c) before
                                       each segment, from which its steps are taken again
     saved   (slots - 1, saved, lanes)  what the backward step needs to know of the forward one:
@@ -84,7 +86,9 @@ cdef struct Layer:
     bint tokens               # its input is integers
     Py_ssize_t inputs         # D, or what the layer below puts out
     Py_ssize_t input_rows     # rows of the tape that x_t takes: none for tokens
-    Py_ssize_t rows           # input_rows + H, + H for a skip connection
+    Py_ssize_t rows           # input_rows + H for every W_hh, + H for a skip connection
+    Py_ssize_t apart_rows     # that W_hh of the gates kept apart meets: H, or if switching all
+    Py_ssize_t apart_at       # reals before these in a slot
     Py_ssize_t x_size         # reals that x_t takes in a slot, after which what meets W_hh is
     Py_ssize_t h_at           # reals before h in a slot
     Py_ssize_t slot_size      # reals of a slot
@@ -96,9 +100,9 @@ cdef struct Layer:
     # Weights in the order in which the products read them.
     real* step_weight         # (shared H, rows) of the gates whose products are added
     real* apart_input_weight  # (apart H, inputs) W_ih of those that keep them apart
-    real* apart_state_weight  # (apart H, H) their W_hh
+    real* apart_state_weight  # (apart H, apart_rows) their W_hh
     real* step_bias           # (gate_rows)    b_ih + b_hh
-    real* back_weight         # (H, gates H) W_hh^T, of those gates that meet h_{t-1}
+    real* back_weight         # (H, gates H) W_hh^T, of those gates that meet h_{t-1}; of every W_hh
     real* gate_back_weight    # (H, apart H) W_hh^T of those that meet a gated state
     real* skip_back_weight    # (H, H) W_skip^T
     real* input_back_weight   # (inputs, gates H) W_ih^T
@@ -199,7 +203,8 @@ cdef struct Plan:
     int most_vectors          # by which a segment is measured, whatever a block has; 0: by that
     Feed* feed                # NULL where inputs are those that were given
     bint chunked              # a block is one sequence, chunks of its time in the lanes
-    bint noisy                # there is recurrent dropout, or zoneout, at random or on average
+    bint noisy                # there is recurrent dropout, or zoneout, at random or on average; or
+                              # the network is switching, which goes around a step as these do
     bint backward             # gradients are wanted
     bint whole                # the tape is kept whole
     bint want_dx

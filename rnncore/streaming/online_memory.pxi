@@ -51,7 +51,7 @@ cdef class OnlineMemory(SteppedUpdates):
         as for `Trainer`."""
         cdef Network* net = &engine.net
         cdef Py_ssize_t all_columns, tile = INFLUENCE_VECTORS * LANES
-        if net.layers * net.directions > 1 or net.skip or net.cell.gate != NULL:
+        if not net.has_stream or net.layers > 1 or net.skip or net.cell.gate != NULL:
             raise ValueError("engine: expected one layer, one direction, no skip, no gated state")
         if not RTRL <= method <= UORO:
             raise ValueError(f"method: there is no number {method}")

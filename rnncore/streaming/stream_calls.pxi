@@ -103,7 +103,7 @@ cdef class Stream:
         cdef tuple results
         cdef State first, final
         cdef real* y
-        if net.directions == 2:    # it would have to know the steps to come
+        if not net.has_stream:
             return None
         if cnp.PyArray_CheckExact(x_t):
             if not is_shaped(x_t, 1, net.inputs, 0) or not is_either_real(x_t):
@@ -193,7 +193,7 @@ cdef class Stream:
         cdef const int64_t* indices = NULL
         cdef State first, final
         cdef real* y
-        if net.directions == 2:
+        if not net.has_stream:
             return None
         if not cnp.PyArray_CheckExact(x) or cnp.PyArray_NDIM(x) < 1 or cnp.PyArray_DIM(x, 0) < 1:
             return None
@@ -252,7 +252,7 @@ cdef class Stream:
             expect("inputs", net.inputs, net.outputs)
         else:
             raise ValueError("outputs: expected them, or arrays for tokens")
-        if net.directions == 2 or not are_results(
+        if not net.has_stream or not are_results(
             (y, state), 2, count, net.outputs, count, net
         ):
             raise ValueError("y: expected outputs and the state of every stream, to write over")
@@ -304,7 +304,7 @@ cdef class Stream:
             expect(name, got, wanted)
         if probabilities.shape[0] != 1:
             expect("probabilities", probabilities.shape[0], trials)
-        if net.directions == 2 or not (
+        if not net.has_stream or not (
             are_results((y, state), 2, n, net.outputs, n, net)
             and are_results((y, spare), 2, n, net.outputs, n, net)
         ):

@@ -125,6 +125,7 @@ def generate(
     model = self._model
     spec = model.spec
     check_direction(model, "generate")
+    model.check_not_switching("generate")
     if spec.before:
         raise ValueError("generate: expected a network with readout 'last' or 'all', got 'before'")
     steps = check.whole("steps", steps, 1)

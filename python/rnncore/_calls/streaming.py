@@ -143,6 +143,8 @@ def step_converted(
 ) -> tuple[Array, State]:
     """`step` with arguments that are checked and converted."""
     check_direction(model, "step")
+    if model.spec.switching:
+        return delivered(step_of_token(model, x_t, state, out), out)
     spec, x = model.spec, check.array("x_t", x_t)
     D, tokens = spec.input_size, are_tokens(spec, x)
     if not tokens and (x.ndim not in (1, 2) or x.shape[-1] != D):
@@ -177,6 +179,8 @@ def run_converted(
     spec, given = model.spec, check.array("x", x)
     D = spec.input_size
     tokens = given.ndim == 1 and given.dtype.kind in "iu"
+    if spec.switching and not tokens:
+        raise not_tokens("x", "(time,)", given)
     if not tokens and (given.ndim != 2 or given.shape[1] != D):
         hint = "; write x[:, None] for one number per step" if given.shape[1:] == () else ""
         raise ValueError(
@@ -188,7 +192,7 @@ def run_converted(
     rows = as_index(given) if tokens else check.as_real(given, spec.dtype)
     h = converted_state(spec, "state", state, ())
     check_out(spec, out, (len(rows), spec.outputs), ())
-    result = model.stream.run(rows, h, None)
+    result = steps_as_batch(model, rows, h) if spec.switching else model.stream.run(rows, h, None)
     if result is None:
         explain(spec, "x", rows, tokens, h)
     return delivered(result, out)
@@ -218,6 +222,53 @@ def step_as_batch(model: Model, x: Array, h: State | None) -> tuple[Array, State
     y, final = np.empty((inputs.count, spec.outputs), spec.dtype), inputs.new_final()
     faults = model.engine.forward(inputs.batch, y, None, *inputs.parts(final))
     return None if faults else (y, inputs.state_of(final))
+
+
+def step_of_token(model: Model, x_t: Any, state: Any, out: Any) -> tuple[Array, State]:
+    """One step where every token has weights of its own, with arguments that are checked and
+    converted."""
+    spec, given = model.spec, check.array("x_t", x_t)
+    if given.dtype.kind not in "iu" or given.ndim > 2 or given.shape[1:] not in ((), (1,)):
+        raise not_tokens("x_t", "one or (batch,)", given)
+    x, single = as_index(given).reshape(-1), given.ndim == 0
+    if not len(x):
+        raise ValueError(f"x_t: expected at least 1 stream, got shape {given.shape}")
+    count: tuple[int, ...] = () if single else (len(x),)
+    h = converted_state(spec, "state", state, count)
+    check_out(spec, out, (*count, spec.outputs), count)
+    if single:
+        result = steps_as_batch(model, x, h)
+        result = None if result is None else (result[0][0], result[1])
+    else:
+        result = step_as_batch(model, x[:, None], h)
+    if result is None:
+        explain(spec, "x_t", x, True, h)
+    assert result is not None
+    return result
+
+
+def steps_as_batch(model: Model, x: Array, h: State | None) -> tuple[Array, State] | None:
+    """The steps of one stream of tokens (T,) as a batch of one sequence, with an output for each.
+    None if a token or a number in h is not valid."""
+    if not model.spec.every_step:
+        every = model.changed(readout="all")
+        every.flat[:] = model.flat
+        model = every
+    first = None if h is None else tuple(part[None] for part in arrays_of(h))
+    inputs = Inputs(model.spec, x[None], first[0] if first and len(first) == 1 else first)
+    y, final = np.empty((len(x), model.spec.outputs), model.spec.dtype), inputs.new_final()
+    faults = model.engine.forward(inputs.batch, y, None, *inputs.parts(final))
+    if faults:
+        return None
+    last = tuple(part[0] for part in arrays_of(inputs.state_of(final)))
+    return y, last[0] if len(last) == 1 else (last[0], last[1])
+
+
+def not_tokens(name: str, shape: str, given: Array) -> TypeError:
+    return TypeError(
+        f"{name}: expected integer tokens, {shape}, of a network with switching=True, got "
+        f"{given.shape} of {given.dtype}"
+    )
 
 
 def check_direction(model: Model, name: str) -> None:

@@ -52,7 +52,7 @@ class Inputs:
         self.spec = spec
         self.x: Array | None = x
         batch: Batch | None = None
-        if h0 is None and lengths is None and mask is None:
+        if h0 is None and lengths is None and mask is None and not spec.switching:
             batch = spec.core.plain_batch(x, spec.input_size)
         if batch is None:
             batch = self._convert(x, h0, lengths, mask)
@@ -71,6 +71,11 @@ class Inputs:
             self._from_array(check.array("x", x))
             if lengths is not None:
                 self._set_lengths(lengths)
+        if self.tokens is None and self.spec.switching:
+            raise TypeError(
+                "x: expected integer tokens, (batch, time) or a list of (time,), of a network with "
+                "switching=True, got numbers"
+            )
         if mask is not None:
             self._set_mask(mask)
         self.ragged = self.lengths is not None or self.mask is not None

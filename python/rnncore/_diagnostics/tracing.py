@@ -211,7 +211,15 @@ def gates_of(
     if layer.config["bias"]:
         from_x, b_hh = from_x + p[f"bias_ih_l0{suffix}"], p[f"bias_hh_l0{suffix}"]
     candidate = CANDIDATES.get(layer.config.get("nonlinearity", "tanh"), np.tanh)
-    gates = cell.gates(from_x, h, lambda state: state @ w_hh.T + b_hh, candidate)
+    if layer.spec.switching:
+        w_hh, b_hh = w_hh[x], b_hh[x] if layer.config["bias"] else b_hh
+
+    def recurrent(state: Array) -> Array:
+        product = (w_hh @ state[..., None])[..., 0] if layer.spec.switching else state @ w_hh.T
+        result: Array = product + b_hh
+        return result
+
+    gates = cell.gates(from_x, h, recurrent, candidate)
     if cell.next_memory is None:
         return gates, None
     cells, c = np.empty(h.shape), first[1].astype(np.float64)

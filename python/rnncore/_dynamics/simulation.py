@@ -178,6 +178,7 @@ def simulate(
     (4, 50)
     """
     chooses(net)
+    net._model.check_not_switching("net")
     if net.config["loss"] == "bce" and net.output_size != 1:
         raise ValueError(
             f'net: expected one output with loss="bce", got {net.output_size}; with '

@@ -29,6 +29,7 @@ def model_of(net: Any) -> Model:
             f"net: expected a network with zoneout=0.0, got {model.config['zoneout']!r}: exported "
             "steps do not mix a state with the one before"
         )
+    model.check_not_switching("net")
     model.check_finite()
     return model
 

@@ -34,12 +34,15 @@ def checked(cell: Cell, given: dict[str, Any]) -> dict[str, Any]:
         **cell.options(given),
         **checked_layers(given),
         **checked_noise(cell, given),
+        "switching": check.flag("switching", given.get("switching", False)),
         "bias": check.flag("bias", given["bias"]),
         "readout_bias": checked_readout_bias(given),
         "readout": checked_readout(given),
         "loss": check.choice("loss", given["loss"], [None, *LOSSES]),
         "dtype": dtype_name(given["dtype"]),
     }
+    if config["switching"]:
+        check_switching(config)
     if config["loss"] is not None:
         check_outputs(LOSSES[config["loss"]], outputs or state_width(config), config)
     return config
@@ -112,6 +115,17 @@ def zoneout_of(config: Mapping[str, Any]) -> tuple[float, float]:
     """The rates of h and of c."""
     rate = config["zoneout"]
     return rate if isinstance(rate, tuple) else (rate, rate)
+
+
+def check_switching(config: dict[str, Any]) -> None:
+    """Raise an error where weights of every token do not go with the rest."""
+    alone = {"num_layers": 1, "bidirectional": False, "skip": None, "reset": "after"}
+    for name, value in alone.items():
+        if config.get(name, value) != value:
+            raise ValueError(
+                f"switching: expected False with {name}={config[name]!r}, got True: weights of "
+                f"every token are for networks with {name}={value!r}"
+            )
 
 
 def check_outputs(loss: Loss, outputs: int, config: dict[str, Any]) -> None:

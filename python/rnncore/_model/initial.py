@@ -63,7 +63,7 @@ def set_gate_bias(model: Model, name: str, gate: int, value: Any) -> None:
     rows = slice(gate * model.spec.hidden_size, (gate + 1) * model.spec.hidden_size)
     for parameter, values in model.parameters.items():
         if parameter.startswith("bias_"):
-            values[rows] = value if parameter.startswith("bias_ih") else 0
+            values[..., rows] = value if parameter.startswith("bias_ih") else 0
 
 
 def named(
@@ -72,7 +72,7 @@ def named(
     """The values of one of the `NAMES`."""
     if name == "torch":
         return like_torch(shapes, rng)
-    hidden = shapes["weight_hh_l0"][1]
+    hidden = shapes["weight_hh_l0"][-1]
     if name in ("identity", "unit") and cell.name != "RNN":
         raise ValueError(f"init: expected {name!r} for an RNN only, got it for a {cell.name}")
     if name == "unit" and hidden != 1:
@@ -94,7 +94,7 @@ def named(
 def like_torch(shapes: Shapes, rng: np.random.Generator) -> dict[str, Array]:
     """As in PyTorch: everything uniform within 1 / sqrt(H), also biases and the read-out. The
     initial states are zero."""
-    bound = 1 / np.sqrt(shapes["weight_hh_l0"][1])
+    bound = 1 / np.sqrt(shapes["weight_hh_l0"][-1])
     return {
         name: np.zeros(shape) if name in STATES else rng.uniform(-bound, bound, shape)
         for name, shape in shapes.items()

@@ -78,6 +78,7 @@ class Model:
             layers=config["num_layers"],
             bidirectional=config["bidirectional"],
             skip=config.get("skip") or 0,
+            switching=spec.switching,
             bias=config["bias"],
             head=config["output_size"] is not None,
             head_bias=parameters.has_readout_bias(config),
@@ -108,6 +109,11 @@ class Model:
         model = self.changed(dtype="float64")
         model.flat[:] = self.flat
         return model
+
+    def check_not_switching(self, who: str) -> None:
+        """Raise a ValueError where every token has recurrent weights of its own."""
+        if self.spec.switching:
+            raise ValueError(f"{who}: expected a network with switching=False, got switching=True")
 
     def check_finite(self) -> None:
         """Raise a ValueError where a parameter is not finite."""

@@ -18,6 +18,7 @@ Shapes = dict[str, tuple[int, ...]]
 DEFAULTS = {
     "num_layers": 1, "bidirectional": False, "dropout": 0.0, "trainable_h0": False, "skip": None,
     "readout_bias": None, "recurrent_dropout": 0.0, "zoneout": 0.0,
+    "switching": False,
 }  # fmt: skip
 
 
@@ -27,16 +28,17 @@ def parameter_shapes(cell: Cell, config: Mapping[str, Any]) -> Shapes:
     H, K = config["hidden_size"], config["output_size"]
     rows, width = cell.blocks * H, config["input_size"]
     directions = ("", "_reverse") if config["bidirectional"] else ("",)
+    every = (width,) if config["switching"] else ()  # token
     shapes: Shapes = {}
     for layer in range(config["num_layers"]):
         for direction in directions:
             suffix = f"_l{layer}{direction}"
             shapes[f"weight_ih{suffix}"] = (rows, width)
-            shapes[f"weight_hh{suffix}"] = (rows, H)
+            shapes[f"weight_hh{suffix}"] = (*every, rows, H)
             if config["skip"] is not None:
                 shapes[f"weight_skip{suffix}"] = (H, H)
             if config["bias"]:
-                shapes |= {f"bias_ih{suffix}": (rows,), f"bias_hh{suffix}": (rows,)}
+                shapes |= {f"bias_ih{suffix}": (rows,), f"bias_hh{suffix}": (*every, rows)}
         width = len(directions) * H
     if K is not None:
         shapes["head.weight"] = (K, width)

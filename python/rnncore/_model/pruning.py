@@ -55,6 +55,7 @@ def prune(self: N, units: Any) -> N:
     (3, (9, 3))
     """
     model = self._model
+    model.check_not_switching("prune")
     kept = units_kept(model, units)
     H = len(next(iter(kept.values())))
     flat = np.concatenate([part_of(model, name, kept).ravel() for name in model.parameters])

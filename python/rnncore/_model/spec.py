@@ -34,6 +34,7 @@ class Spec:
     state_rows: int  # rows of H numbers in a state: passes times history
     every_step: bool  # whether there is an output for every step
     before: bool  # whether that reads the state before the step
+    switching: bool  # whether every token has recurrent weights of its own
     loss: Loss | None
 
 
@@ -55,5 +56,6 @@ def spec_of(cell: Cell, config: dict[str, Any]) -> Spec:
         state_rows=passes * history,
         every_step=config["readout"] != "last",
         before=config["readout"] == "before",
+        switching=config.get("switching", False),
         loss=None if loss is None else LOSSES[loss],
     )

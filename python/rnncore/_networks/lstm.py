@@ -32,7 +32,7 @@ class LSTM(Network):
     ----------
     input_size, hidden_size, output_size, num_layers, bidirectional, dropout, bias, readout, loss
         As for `rnncore.RNN`.
-    readout_bias, dtype, trainable_h0, recurrent_dropout
+    readout_bias, dtype, trainable_h0, recurrent_dropout, switching
         As for `rnncore.RNN`.
     zoneout : float or pair of float
         During a fit, the probability with which a unit of h, and one of c, stays as it was at a

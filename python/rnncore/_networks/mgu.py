@@ -38,7 +38,7 @@ class MGU(Network):
     ----------
     input_size, hidden_size, output_size, num_layers, bidirectional, dropout, bias, readout, loss
         As for `rnncore.RNN`.
-    readout_bias, dtype, trainable_h0, recurrent_dropout, zoneout
+    readout_bias, dtype, trainable_h0, recurrent_dropout, zoneout, switching
         As for `rnncore.RNN`.
     nonlinearity : {"tanh", "relu"}
         Of the candidate n.

@@ -41,6 +41,7 @@ class Common(TypedDict, total=False):
     dropout: float
     recurrent_dropout: float
     zoneout: float | tuple[float, float]
+    switching: bool
     bias: bool
     readout_bias: bool | None
     readout: str
@@ -114,6 +115,7 @@ class Network:
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: float | tuple[float, float] = 0.0,
+        switching: bool = False,
         bias: bool = True,
         readout_bias: bool | None = None,
         readout: str = "last",
@@ -131,7 +133,7 @@ class Network:
         config = {
             "input_size": input_size, "hidden_size": hidden_size, "output_size": output_size,
             "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout,
-            "recurrent_dropout": recurrent_dropout, "zoneout": zoneout,
+            "recurrent_dropout": recurrent_dropout, "zoneout": zoneout, "switching": switching,
             "trainable_h0": trainable_h0, "bias": bias, "readout_bias": readout_bias,
             "readout": readout, "loss": loss, "dtype": dtype, **_of_cell,
         }  # fmt: skip

@@ -60,6 +60,11 @@ class RNN(Network):
         h_t = h_{t-1} [6]_, drawn for every unit and step. Otherwise, wherever the network is run,
         every unit does so by that share: h_t is zoneout h_{t-1} + (1 - zoneout) times what it
         would be without.
+    switching : bool
+        Whether W_hh and b_hh are others for every token [7]_: ``weight_hh_l0`` (D, H, H), of a cell
+        with gates (D, gates H, H), and ``bias_hh_l0`` (D, H). The token of a step, x_t, chooses
+        among them as it chooses its column of W_ih. Inputs are integers, and there is one layer in
+        one direction, without a skip connection.
     bias : bool
         Whether the recurrent layers have biases.
     readout_bias : bool, optional
@@ -141,6 +146,8 @@ class RNN(Network):
        neural networks", NeurIPS 2016.
     .. [6] D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden
        activations", ICLR 2017.
+    .. [7] L. Ji-An, M. K. Benna and M. G. Mattar, "Discovering cognitive strategies with tiny
+       recurrent neural networks", Nature 644 (2025) 993-1001.
 
     Examples
     --------

@@ -83,6 +83,7 @@ def module_of(net: Any, own: bool = False) -> torch.nn.Module:
     refused = {
         "skip": (None,), "trainable_h0": (False,), "update": ("n",), "reset": ("after",),
         "readout": ("last", "all"), "recurrent_dropout": (0.0,), "zoneout": (0.0,),
+        "switching": (False,),
         "nonlinearity": ("tanh", "relu") if kind == "RNN" else ("tanh",),
     }  # fmt: skip
     for name, known in refused.items():

@@ -355,7 +355,7 @@ def check_network(model: Model) -> None:
     for name, wanted in (
         ("num_layers", (1,)), ("bidirectional", (False,)), ("skip", (None,)),
         ("reset", ("after",)), ("readout", ("all", "before")), ("recurrent_dropout", (0.0,)),
-        ("zoneout", (0.0,)),
+        ("zoneout", (0.0,)), ("switching", (False,)),
     ):  # fmt: skip
         if config.get(name, wanted[0]) not in wanted:
             raise ValueError(
