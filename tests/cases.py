@@ -38,6 +38,7 @@ class Case:
     trainable: bool = False
     readout_bias: bool | None = None
     reset: str = ""
+    switching: bool = False  # of tokens
 
     def __str__(self):
         parts = [self.cell + self.reset] if self.cell != "RNN" else []
@@ -45,7 +46,7 @@ class Case:
         parts += [f"K{self.outputs}", self.nonlinearity, self.readout, self.loss, self.ragged]
         parts += [f"L{self.layers}"] if self.layers > 1 else []
         parts += [f"skip{self.skip}"] if self.skip else []
-        names = ("bias", "h0", "tokens", "bidirectional", "trainable")
+        names = ("bias", "h0", "tokens", "bidirectional", "trainable", "switching")
         parts += [name for name in names if getattr(self, name)]
         parts += [] if self.readout_bias is None else [f"readout_bias{self.readout_bias}"]
         return "-".join(str(part) for part in parts if part)
@@ -68,6 +69,7 @@ class Case:
             or self.bidirectional
             or bool(self.skip)
             or self.trainable
+            or self.switching
         )
 
     @property
@@ -76,6 +78,7 @@ class Case:
         return {
             "cell": self.kind, "nonlinearity": self.nonlinearity, "layers": self.layers,
             "bidirectional": self.bidirectional, "skip": self.skip, "readout": self.readout,
+            "switching": self.switching,
         }  # fmt: skip
 
     @property
@@ -98,6 +101,8 @@ class Problem:
             options |= {"nonlinearity": case.nonlinearity, "skip": case.skip}
         if case.reset:
             options["reset"] = case.reset
+        if case.switching:
+            options["switching"] = True
         self.net = getattr(rc, case.cell)(
             case.inputs, case.hidden, case.outputs, **options,
             bias=case.bias, readout=case.readout, loss=case.loss, dtype=dtype, seed=rng,

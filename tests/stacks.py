@@ -64,6 +64,18 @@ STACKED += [
     Case(skip=2, readout="before", time=6, h0=True, ragged=ragged, layers=layers)
     for ragged, layers in (("", 1), ("mask", 1), ("lengths", 2))
 ]
+STACKED += [
+    Case(cell, tokens=True, switching=True, **options)
+    for cell in ("RNN", "LSTM", "GRU", "MGU")
+    for options in (
+        {"h0": True, "inputs": 4, "time": 7},
+        {"batch": 1, "time": 1, "inputs": 1, "hidden": 1, "outputs": 1, "bias": False},
+        {"batch": 1, "time": 9, "inputs": 3, "hidden": 5, "readout": "all", "loss": "bce"},
+        {"trainable": True, "ragged": "mask", "batch": 4, "time": 7, "readout": "before"},
+        {"outputs": None, "ragged": "lengths", "batch": 5, "time": 6, "hidden": 1, "inputs": 6},
+        {"bias": False, "ragged": "list", "batch": 5, "readout": "all", "loss": "cross_entropy"},
+    )
+]
 STACKED += [Case(cell, trainable=True, time=5) for cell in ("RNN", "LSTM", "GRU")]
 STACKED += [Case(hidden=1, trainable=True, bias=False, readout="all", outputs=1)]
 
@@ -88,6 +100,10 @@ LARGE_STACKED = [
     Case("GRU", batch=2, time=300, hidden=17, readout="before", loss="cross_entropy"),
     Case("GRU", reset="before", batch=17, time=3, hidden=16, inputs=6, bidirectional=True, h0=True),
     Case("GRU", reset="before", batch=18, time=200, hidden=5, layers=3, ragged="lengths"),
+    Case("GRU", tokens=True, switching=True, inputs=7, batch=70, time=3, hidden=2, readout="all"),
+    Case("GRU", tokens=True, switching=True, batch=2, time=3000, hidden=2, readout="all"),
+    Case("GRU", tokens=True, switching=True, inputs=21, batch=3, time=4, hidden=19, trainable=True),
+    Case("LSTM", tokens=True, switching=True, batch=17, time=90, hidden=9, ragged="mask", h0=True),
 ]
 
 # Options of networks that a stream can run, and of those it cannot.

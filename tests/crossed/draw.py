@@ -114,6 +114,10 @@ class Example:
         return cut(y), options
 
 
+#: What goes with a switching network.
+ALONE = {"skip": None, "reset": "after"}
+
+
 def draw(number: int) -> Example:
     rng = np.random.default_rng([number, 42])
 
@@ -153,6 +157,10 @@ def draw(number: int) -> Example:
         options["nonlinearity"] = pick("tanh", "tanh", "relu")
     if cell == "GRU":
         options["reset"] = ("before", "after")[number // 2 % 2]
+    if number % 6 == 5 and kind != 2:
+        D += number // 6 % 4
+        options |= {"switching": True, "num_layers": 1, "bidirectional": False}
+        options |= {name: value for name, value in ALONE.items() if name in options}
     if options["num_layers"] > 1 and one_in(3):
         options["dropout"] = pick(0.2, 0.5)
     if K is not None:
@@ -164,7 +172,7 @@ def draw(number: int) -> Example:
     if T > 50 and options.get("nonlinearity") in ("relu", "identity"):
         scale = 0.3  # or states overflow
     flat = (probe.flat * np.float32(scale)).astype(np.float32)
-    tokens = rng.integers(0, D, (B, T)) if one_in(4) else None
+    tokens = rng.integers(0, D, (B, T)) if one_in(4) or "switching" in options else None
     rows = rng.standard_normal((B, T, D)).astype(np.float32)
     if tokens is not None:
         rows = np.eye(D, dtype=np.float32)[tokens]

@@ -63,6 +63,7 @@ def spec_of(net):
         "nonlinearity": net.config.get("nonlinearity"),
         "layers": net.config["num_layers"], "bidirectional": net.config["bidirectional"],
         "skip": net.config.get("skip"), "readout": net.config["readout"],
+        "switching": net.config["switching"],
     }  # fmt: skip
 
 

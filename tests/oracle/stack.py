@@ -21,6 +21,9 @@ Recurrent dropout (spec["recurrent"], a function of a layer's suffix) gives what
 h_{t-1} is multiplied by where W_hh meets it, at every step: its column of W_hh, that is. Zoneout
 (spec["zoneout"], a function of a suffix and of the number of a counted step, from 0) gives the
 shares, unit by unit, of h and of c that stay as they were before the step.
+
+In a switching network (spec["switching"]) W_hh and b_hh are lists, and the token of a step, the 1 in
+x_t, says which of them the step takes.
 """
 
 import cmath
@@ -71,8 +74,36 @@ def dropping(p, spec, suffix):
     if not spec.get("recurrent"):
         return p
     kept = spec["recurrent"](suffix)
-    rows = [[w * m for w, m in zip(row, kept, strict=True)] for row in p["weight_hh_l0"]]
-    return p | {"weight_hh_l0": rows}
+
+    def dropped_columns(matrix):
+        return [[w * m for w, m in zip(row, kept, strict=True)] for row in matrix]
+
+    w = p["weight_hh_l0"]
+    every = [dropped_columns(one) for one in w] if spec.get("switching") else dropped_columns(w)
+    return p | {"weight_hh_l0": every}
+
+
+SWITCHED = ("weight_hh_l0", "bias_hh_l0")
+
+
+def token_of(x_t):
+    return max(range(len(x_t)), key=lambda k: complex(x_t[k]).real)
+
+
+def of_step(p, spec, x_t):
+    """The parameters of a step, or their gradients: of a switching network those of its token."""
+    if not spec.get("switching"):
+        return p
+    return p | {name: p[name][token_of(x_t)] for name in SWITCHED if name in p}
+
+
+def put_back(p, spec, x_t, own):
+    """The gradients of a step's parameters to where they were taken from."""
+    for name, values in own.items():
+        if spec.get("switching") and name in SWITCHED:
+            p[name][token_of(x_t)] = values
+        else:
+            p[name] = values
 
 
 def elman(p, x_t, state, functions, f):
@@ -128,7 +159,7 @@ def run(p, spec, suffix, xs, state, functions):
         old = states[-1]
         if leaves_window(spec, t, len(xs)):  # to complex steps, a constant has no imaginary part
             old = [[v.real for v in vector] for vector in old]
-        new, used = stepped(p, spec, x_t, old, functions)
+        new, used = stepped(of_step(p, spec, x_t), spec, x_t, old, functions)
         for part, shares in enumerate(zoned(spec, suffix, t, len(xs))):
             new[part] = mixed(shares, new[part], old[part])
         states.append(new)
@@ -138,8 +169,10 @@ def run(p, spec, suffix, xs, state, functions):
 
 def run_back(p, spec, suffix, xs, states, gates, slopes, dstate, functions):
     """Gradients of the parameters, of xs and of the first state, from dL/dh_t and dL/d(last)."""
-    grads, dxs = {name: zeros_like(v) for name, v in p.items()}, []
+    every, dxs = {name: zeros_like(v) for name, v in p.items()}, []
+    parameters = p
     for t in range(len(xs) - 1, -1, -1):
+        p, grads = of_step(parameters, spec, xs[t]), of_step(every, spec, xs[t])
         old, new = states[t], states[t + 1]
         dstate = [plus(dstate[0], slopes[t]), *dstate[1:]]
         if spec.get("zoneout"):  # what the cell itself came to
@@ -167,11 +200,12 @@ def run_back(p, spec, suffix, xs, states, gates, slopes, dstate, functions):
             grads["bias_ih_l0"] = plus(grads["bias_ih_l0"], of_x)
             grads["bias_hh_l0"] = plus(grads["bias_hh_l0"], of_h)
         dxs.insert(0, transposed_times(p["weight_ih_l0"], of_x))
+        put_back(every, spec, xs[t], grads)
         for part, d in enumerate(stayed):
             dstate[part] = plus(dstate[part], d)
         if leaves_window(spec, t, len(xs)):
             dstate = zeros_like(dstate)
-    return grads, dxs, dstate
+    return every, dxs, dstate
 
 
 def split(spec, states):

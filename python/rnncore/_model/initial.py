@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -79,13 +80,13 @@ def named(
         raise ValueError(f"init: expected 'unit' for hidden_size 1 only, got hidden_size {hidden}")
     values = {}
     for key, shape in shapes.items():
-        if key in STATES:
+        if key in STATES or "bias" in key:
             values[key] = np.zeros(shape)
         elif not key.startswith("weight_hh") or name == "glorot":
             values[key] = glorot(shape, 1 if key.startswith("head.") else cell.blocks, rng)
         elif name == "orthogonal":
-            blocks = [orthogonal(hidden, rng) for _ in range(cell.blocks)]
-            values[key] = scale * np.concatenate(blocks)
+            blocks = [orthogonal(hidden, rng) for _ in range(prod(shape) // hidden**2)]
+            values[key] = scale * np.concatenate(blocks).reshape(shape)
         else:
             values[key] = scale * np.eye(hidden)
     return values
@@ -102,11 +103,9 @@ def like_torch(shapes: Shapes, rng: np.random.Generator) -> dict[str, Array]:
 
 
 def glorot(shape: tuple[int, ...], blocks: int, rng: np.random.Generator) -> Array:
-    """Each block of a matrix uniform within sqrt(6 / (inputs + outputs)); biases zero (Glorot and
-    Bengio 2010)."""
-    if len(shape) == 1:
-        return np.zeros(shape)
-    bound = np.sqrt(6 / (shape[0] // blocks + shape[1]))
+    """Each block of a matrix uniform within sqrt(6 / (inputs + outputs)) (Glorot and Bengio
+    2010)."""
+    bound = np.sqrt(6 / (shape[-2] // blocks + shape[-1]))
     return rng.uniform(-bound, bound, shape)
 
 
