@@ -17,8 +17,8 @@ ORDER = np.arange(B)
 LOCKED = np.zeros((B, K), F32)
 LOCKED.setflags(write=False)
 PLAIN = {
-    "cell": 0, "layers": 1, "bidirectional": False, "skip": 0, "bias": True, "head": True,
-    "head_bias": True, "start": False, "every_step": False,
+    "cell": 0, "layers": 1, "bidirectional": False, "skip": 0, "switching": False, "bias": True,
+    "head": True, "head_bias": True, "start": False, "every_step": False,
     "before": False, "nonlinearity": 0, "loss": 0,
     "dropout": 0, "recurrent_dropout": 0, "zoneout": 0, "zoneout_c": 0,
 }  # fmt: skip
@@ -68,6 +68,11 @@ def vjp(core, given=None, net=None, tape=False, **arrays):
 def lstm():
     """What makes the engine an LSTM's."""
     return {"cell": 1, "flat": np.zeros(4 * (SIZE - K * H - K) + K * H + K, F32)}
+
+
+def switching(**options):
+    """What makes the engine a switching network's."""
+    return {"switching": True, "flat": np.zeros(SIZE + 2 * (H * H + H), F32), **options}
 
 
 def terms(core, given, order=ORDER, terms=None, squares=None, dy=None):
@@ -169,6 +174,11 @@ BAD = [
     (lambda c: forward(c, hidden=np.zeros((B, H), F32)), "hidden: expected size 20"),
     (lambda c: forward(c, final=STATE[:2].copy()), "final: expected size 4 along axis 0, got 2"),
     (lambda c: forward(c, final=STATE, net=lstm()), "final_c: expected an array, got None"),
+    (lambda c: forward(c, net=switching()), "x: expected tokens with switching"),
+    (lambda c: forward(c, net=switching(flat=None)), "flat: expected size"),
+    (lambda c: engine(c, **switching(layers=2)), "switching: expected one layer"),
+    (lambda c: engine(c, **switching(bidirectional=True)), "switching: expected one layer"),
+    (lambda c: engine(c, **switching(skip=1)), "switching: expected one layer"),
     (lambda c: forward(c, h0=STATE, net=lstm()), "c0: expected an array, got None"),
     (lambda c: forward(c, h0=STATE[:3].copy()), "h0: expected size 4 along axis 0, got 3"),
     (lambda c: forward(c, x=X[:, :2].copy()), "x: expected size 3 along axis 1, got 2"),

@@ -172,7 +172,7 @@ def test_a_fit_learns_what_only_such_a_network_of_one_unit_can(build):
             3, 1, 1, readout="all", loss="mse", switching=switching, trainable_h0=True, seed=1
         )
         losses.append(net.fit(x, y, epochs=300, lr=0.02, rng=0).loss[-1])
-    assert losses[0] < 0.02 < 0.5 < losses[1]
+    assert losses[0] < 0.01 < 0.3 < losses[1]
 
 
 def test_files_and_copies(build, dtype, tmp_path):
@@ -229,7 +229,7 @@ def test_maps_of_one_step(build, kind):
         return np.concatenate([part[:, 0] for part in (new if parts == 2 else (new,))], axis=1)
 
     given = tuple(states[:, k] for k in range(parts))
-    exact = net.jacobian(x, given if parts == 2 else given[0])
+    exact = net.jacobian(given if parts == 2 else given[0], x)
     for j in range(3 * parts):
         step = np.zeros(3 * parts)
         step[j] = 1e-6
@@ -237,19 +237,17 @@ def test_maps_of_one_step(build, kind):
         slope = (after(states + step) - after(states - step)) / 2e-6
         np.testing.assert_allclose(exact[..., j], slope, atol=1e-8)
     found = net.fixed_points(np.int64(1), 16, rng=0)
-    for state in found.states:
-        h = tuple(np.split(state.reshape(-1)[None], parts, axis=-1)) if parts == 2 else state[None]
-        _, new = net.step(np.array([1]), h)
-        got = np.concatenate([np.ravel(part) for part in (new if parts == 2 else (new,))])
-        np.testing.assert_allclose(got, state.reshape(-1), atol=1e-5)
+    assert found.is_fixed.any()
+    _, new = net.step(np.full(len(found.points), 1), found.state)
+    for got, part in zip(*((new, found.state) if parts == 2 else ([new], [found.state])), strict=True):
+        np.testing.assert_allclose(got[found.is_fixed], part[found.is_fixed], atol=1e-9)
     tokens, _ = data(B=2, T=50)
     assert np.isfinite(net.lyapunov(tokens).exponents).all()
 
 
 REFUSED = [
     ("generate", ValueError, lambda net: net.generate([0, 1], 3)),
-    ("online", ValueError, lambda net: net.online()),
-    ("prune", ValueError, lambda net: net.prune([0])),
+    ("online", ValueError, lambda net: net.online(lr=0.1)),
     ("net", ValueError, lambda net: export.c(net, "net.h")),
     ("net", ValueError, lambda net: export.rtneural(net, "net.json")),
     ("net", ValueError, lambda net: dynamics.simulate(net, lambda choices, t, rng: choices, 3)),
@@ -273,7 +271,7 @@ REFUSED = [
 @pytest.mark.parametrize(("name", "error", "call"), REFUSED)
 def test_what_there_is_not_is_refused(build, name, error, call):
     net = network()
-    with pytest.raises(error, match=rf"^{name}: .*switching=True"):
+    with pytest.raises(error, match=rf"^{name}: .*switching"):
         call(net)
     assert same(net.flat, network().flat)
 

@@ -55,7 +55,6 @@ def prune(self: N, units: Any) -> N:
     (3, (9, 3))
     """
     model = self._model
-    model.check_not_switching("prune")
     kept = units_kept(model, units)
     H = len(next(iter(kept.values())))
     flat = np.concatenate([part_of(model, name, kept).ravel() for name in model.parameters])
@@ -122,11 +121,12 @@ def part_of(model: Model, name: str, kept: dict[str, Array]) -> Array:
     if name == "head.weight":
         return values[:, side_by_side(list(kept.values())[-directions:], H)]
     kind, layer = name.rsplit("_l", 1)
-    rows = side_by_side([kept[f"l{layer}"]] * (len(values) // H), H)
-    values = values[rows]
+    axis = -1 if kind.startswith("bias") else -2
+    rows = side_by_side([kept[f"l{layer}"]] * (values.shape[axis] // H), H)
+    values = values.take(rows, axis)
     below = layers.index(f"l{layer}") // directions * directions
     if kind in ("weight_hh", "weight_skip"):
-        return values[:, kept[f"l{layer}"]]
+        return values[..., kept[f"l{layer}"]]
     if kind == "weight_ih" and below:
         return values[:, side_by_side([kept[k] for k in layers[below - directions : below]], H)]
     return values
