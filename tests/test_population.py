@@ -22,6 +22,10 @@ def targets(rng, loss, shape, K):
     return np.floor(4 * numbers) if loss == "poisson" else numbers
 
 
+#: What goes with a switching network.
+ALONE = {"skip": None, "reset": "after"}
+
+
 def draw(seed):
     """A network's arguments, the data, each member's sequences, and options of a fit."""
     rng = np.random.default_rng(seed)
@@ -51,6 +55,10 @@ def draw(seed):
     if kind is rc.GRU:
         make["reset"] = ("before", "after")[seed % 2]
     x = rng.standard_normal((B, T, D)) if rng.integers(4) else rng.integers(0, D, (B, T))
+    if seed % 4 == 2:
+        x = x if x.ndim == 2 else (3 * rng.random((B, T))).astype(int)
+        make = {k: v for k, v in make.items() if k not in ("num_layers", "dropout", "bidirectional")}
+        make |= {"switching": True} | {k: v for k, v in ALONE.items() if k in make}
     y = targets(rng, loss, (B, T) if readout == "all" else (B,), K)
     if loss == "cross_entropy" and y.dtype.kind == "i":
         y[..., :1] = np.abs(y[..., :1])
@@ -130,11 +138,33 @@ def test_a_step_in_float32_is_that_of_a_network(build, kind, hidden):
         np.testing.assert_allclose(before[m] - pop.flat[m], expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("hidden", [1, 2, 4, 17])
+@pytest.mark.parametrize("batch_size", [1, 2, None])
+def test_a_step_of_a_switching_network(build, dtype, kind, hidden, batch_size):
+    """Of tokens of every member's own, in groups of members too."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 6, (9, 5, 11)), rng.integers(0, 2, (9, 5, 11))
+    make = {"loss": "cross_entropy", "readout": "all", "switching": True, "dtype": dtype}
+    pop = rc.Population(kind, 9, 6, hidden, 2, seed=list(range(9)), **make)
+    fit = {"epochs": 1, "batch_size": batch_size, "optimizer": "sgd", "lr": 0.5, "shuffle": False}
+    own = [list(part) for part in x]
+    pop.fit(own, list(y), **fit)
+    limit = 1e-12 if dtype == "float64" else 1e-5
+    for m in range(9):
+        net = kind(6, hidden, 2, seed=m, **make)
+        net.fit(x[m], y[m], **fit)
+        np.testing.assert_allclose(pop.flat[m], net.flat, rtol=limit, atol=limit)
+        assert pop.loss(own, list(y))[m] == pytest.approx(net.loss(x[m], y[m]), rel=limit)
+
+
 def trained(which, threads=1, hidden=2, batch_size=4, longest=40, epochs=30, **options):
     """Some of 21 members with data, lengths and options of their own."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(3, longest, 30)
     x = [rng.standard_normal((length, 2)) for length in lengths]
+    if options.get("switching"):
+        x = [(values[:, 0] > 0).astype(int) for values in x]
     y = [rng.integers(0, 2, length) for length in lengths]
     train = [rng.permutation(30)[: rng.integers(1, 12)] for _ in range(21)]
     held = [rng.permutation(30)[: rng.integers(1, 6)] for _ in range(21)]
@@ -152,10 +182,13 @@ def trained(which, threads=1, hidden=2, batch_size=4, longest=40, epochs=30, **o
     return pop.flat, history
 
 
+@pytest.mark.parametrize("switching", [False, True])
 @pytest.mark.parametrize(("hidden", "batch_size"), [(1, 4), (2, 4), (20, 4), (2, 1), (6, 1)])
-def test_the_bits_of_a_member_are_its_own(build, dtype, hidden, batch_size):
+def test_the_bits_of_a_member_are_its_own(build, dtype, hidden, batch_size, switching):
     """They depend neither on the others nor on its place among them, nor on threads."""
-    options = {"hidden": hidden, "batch_size": batch_size, "dtype": dtype}
+    options = {
+        "hidden": hidden, "batch_size": batch_size, "dtype": dtype, "switching": switching
+    }  # fmt: skip
     if batch_size == 1:  # groups of members, and sequences of several segments
         options |= {"longest": 400, "epochs": 8}
     flat, history = trained(np.arange(21), **options)
