@@ -17,7 +17,7 @@ def silenced(net, units):
     p, names = quiet.parameters(), list(units)
     directions = 2 if net.config["bidirectional"] else 1
     for k, name in enumerate(names):
-        p[f"weight_hh_{name}"][:, units[name]] = 0
+        p[f"weight_hh_{name}"][..., units[name]] = 0
         if f"weight_skip_{name}" in p:
             p[f"weight_skip_{name}"][:, units[name]] = 0
         columns = [k % directions * H + unit for unit in units[name]]

@@ -245,12 +245,33 @@ def test_maps_of_one_step(build, kind):
     assert np.isfinite(net.lyapunov(tokens).exponents).all()
 
 
+def test_portraits_by_token(build):
+    """For tokens as many as there are inputs, which elsewhere could be one input's numbers."""
+    net = network(hidden_size=1)
+    found = dynamics.phase_portrait(net, range(4), points=5)
+    W, b = (net.parameters()[f"head.{name}"] for name in ("weight", "bias"))
+    for token in range(4):
+        _, after = net.step(np.full(5, token), found.state[:, None])
+        y = after[:, 0] @ W.T + b
+        np.testing.assert_allclose(found.logit + found.change[token], y[:, 1] - y[:, 0], atol=1e-12)
+    field = dynamics.vector_field(network(hidden_size=2), range(4), points=3)
+    assert field.change.shape == (4, 3, 3, 2)
+    at = field.state.reshape(-1, 2)
+    for token in range(4):
+        _, after = network(hidden_size=2).step(np.full(9, token), at)
+        np.testing.assert_allclose(after[:, 0] - at, field.change[token].reshape(-1, 2), atol=1e-12)
+
+
 REFUSED = [
     ("generate", ValueError, lambda net: net.generate([0, 1], 3)),
     ("online", ValueError, lambda net: net.online(lr=0.1)),
     ("net", ValueError, lambda net: export.c(net, "net.h")),
     ("net", ValueError, lambda net: export.rtneural(net, "net.json")),
     ("net", ValueError, lambda net: dynamics.simulate(net, lambda choices, t, rng: choices, 3)),
+    ("inputs", TypeError, lambda net: dynamics.phase_portrait(network(hidden_size=1), np.eye(4))),
+    ("x", TypeError, lambda net: net.jacobian(np.zeros(3), np.eye(4)[0])),
+    ("x", TypeError, lambda net: net.fixed_points(np.zeros(4))),
+    ("x", TypeError, lambda net: net.lyapunov(np.zeros((5, 4)))),
     ("x", TypeError, lambda net: net(np.zeros((2, 3, 4)))),
     ("x", TypeError, lambda net: net(np.zeros((2, 3, 4)), lengths=[1, 2])),
     ("x", TypeError, lambda net: net([np.zeros((3, 4))])),

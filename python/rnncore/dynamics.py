@@ -134,7 +134,7 @@ def phase_portrait(
     net : rnncore.RNN, GRU or MGU
         Of one unit and one layer, with a read-out of one logit or two classes.
     inputs : array_like
-        (inputs, D).
+        (inputs, D); of a network with ``switching=True`` integer tokens, (inputs,).
     extent : pair of float
         Between which states.
     points : int
@@ -261,9 +261,9 @@ def fixed_points(net: Network, x: npt.ArrayLike, starts: Any = 256, **options: A
 
 
 def checked_inputs(net: Network, inputs: Any, units: int) -> Array:
-    """The inputs as rows; the network has so many units, and one logit."""
+    """The inputs as rows, of a switching network as tokens; the network has so many units, and one
+    logit."""
     chooses(net)
-    net._model.check_not_switching("net")
     config = net.config
     if (
         (net.hidden_size, config["num_layers"], config["bidirectional"]) != (units, 1, False)
@@ -279,6 +279,14 @@ def checked_inputs(net: Network, inputs: Any, units: int) -> Array:
             f"{net.output_size} with {config['loss']!r}"
         )
     rows = check.array("inputs", inputs)
+    if net._model.spec.switching:
+        if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
+            raise TypeError(
+                "inputs: expected integer tokens, (inputs,), of a network with switching=True, got "
+                f"{rows.shape} of {rows.dtype}"
+            )
+        check.within("inputs", "tokens", rows, 0, net.input_size - 1)
+        return rows
     if rows.ndim != 2 or rows.shape[1] != net.input_size or not len(rows):
         raise ValueError(f"inputs: expected (inputs, {net.input_size}), got {rows.shape}")
     check.all_finite("inputs", rows)
@@ -294,7 +302,8 @@ def logit(net: Network, states: Array) -> Array:
 
 
 def stepped(net: Network, row: Array, states: Array) -> Array:
-    """The states (n, H) after one step with an input (D,)."""
-    x = np.array(np.broadcast_to(row, (len(states), len(row))), net.dtype)
+    """The states (n, H) after one step with an input (D,), or of a switching network a token."""
+    x = np.array(np.broadcast_to(row, (len(states), *row.shape)))
+    x = x if net._model.spec.switching else x.astype(net.dtype)
     _, after = net.step(x, states.astype(net.dtype)[:, None])
     return np.asarray(after, float)[:, 0]

@@ -50,17 +50,16 @@ cdef inline void pack_with(
     const real* matrix, Py_ssize_t n_out, Py_ssize_t n_in,
     Py_ssize_t out_stride, Py_ssize_t in_stride,
 ) noexcept nogil:
-    """Copy matrix[i * out_stride + j * in_stride] into columns first.. of `packed`,
-    the (n_out, columns) matrix in the order in which the tiles of `affine` read it:
-    panel after panel of columns, in each tile after tile of rows, in each of these
-    column after column.  What is counted here are weights, of as many reals as `of` says.
-    onto, a literal: whether they are added to what is there."""
+    """Copy matrix[i * out_stride + j * in_stride] into columns first.. of `packed`, the (n_out,
+    columns) matrix in the order in which the tiles of `affine` read it: panel after panel of
+    columns, in each tile after tile of rows, in each of these column after column.  Weights are
+    counted, of so many reals as `of` says.  onto, a literal: they are added to what is there."""
     cdef Py_ssize_t most = PANEL // vectors, i = 0, _j, k, rows, panel, width, column, end
     cdef Py_ssize_t given = of.given, size = of.packed, g
     cdef const real* entry
     cdef real* tile
-    cdef real* at
     cdef vreal weight
+    cdef real number
     while i < n_out:
         rows = tile_rows(n_out - i, vectors)
         column = first
@@ -72,22 +71,19 @@ cdef inline void pack_with(
             entry = matrix + (i * out_stride + (column - first) * in_stride) * given
             for _j in range(end - column):
                 for k in range(rows):
-                    if size == 1:
-                        tile[k] = entry[k * out_stride] + (tile[k] if onto else 0)
-                        continue
-                    if of.change:
-                        tile[2 * k] = entry[k * out_stride] + (tile[2 * k] if onto else 0)
-                        tile[2 * k + 1] = entry[k * out_stride + of.change] + (
-                            tile[2 * k + 1] if onto else 0
-                        )
+                    if size == 1 or of.change:
+                        for g in range(size):
+                            number = entry[k * out_stride + g * of.change]
+                            tile[size * k + g] = number + tile[size * k + g] if onto else number
                         continue
                     for g in range(size // LANES):
-                        at = tile + k * size + g * LANES
                         weight = (
                             vload(entry + k * out_stride * given + g * LANES) if given > 1
                             else vset1(entry[k * out_stride])
                         )
-                        vstore(at, vadd(vload(at), weight) if onto else weight)
+                        if onto:
+                            weight = vadd(weight, vload(tile + k * size + g * LANES))
+                        vstore(tile + k * size + g * LANES, weight)
                 tile += rows * size
                 entry += in_stride * given
             column = end

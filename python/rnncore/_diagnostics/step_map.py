@@ -83,7 +83,7 @@ class StepMap:
         """The inputs of states (*lead, n), one for all or one for each, as rows of floats (N, D) or
         as tokens (N,)."""
         x, D = check.array(name, given), self.spec.input_size
-        shapes = list(dict.fromkeys([(D,), (*lead, D)]))
+        shapes = [] if self.spec.switching else list(dict.fromkeys([(D,), (*lead, D)]))
         tokens = x.dtype.kind in "iu" and x.shape in {(), lead}
         if tokens and x.shape in shapes and D > 1:
             raise ValueError(
@@ -93,6 +93,12 @@ class StepMap:
         if tokens and x.shape not in shapes:
             check.within(name, "tokens", x, 0, D - 1)
             return as_index(np.array(np.broadcast_to(x, lead))).reshape(-1)
+        if self.spec.switching:
+            expected = check.shapes(*dict.fromkeys([(), lead]))
+            raise TypeError(
+                f"{name}: expected integer tokens, {expected}, of a network with switching=True, "
+                f"got {x.shape} of {x.dtype}"
+            )
         check.same_shape(name, x, *shapes, hint=f" of {x.dtype}")
         check.all_finite(name, x)
         return np.broadcast_to(x.astype(float), (*lead, D)).reshape(-1, D)

@@ -40,7 +40,8 @@ def parameters(self: HasModel) -> dict[str, Array]:
     -------
     dict of str to ndarray
         ``weight_ih_l0`` (H, D), ``weight_hh_l0`` (H, H), ``weight_skip_l0`` (H, H),
-        ``bias_ih_l0`` and ``bias_hh_l0`` (H,), and so on for ``_l1`` and, with the suffix
+        ``bias_ih_l0`` and ``bias_hh_l0`` (H,), with ``switching=True`` ``weight_hh_l0`` (D, H, H)
+        and ``bias_hh_l0`` (D, H), and so on for ``_l1`` and, with the suffix
         ``_reverse``, for the reverse direction; ``head.weight`` (K, H or 2 H), ``head.bias``
         (K,); ``h0`` and ``c0`` (layers times directions, H): those the network has. In a cell
         with G gates the first axis is G H instead of H.
