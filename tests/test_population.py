@@ -57,7 +57,9 @@ def draw(seed):
     x = rng.standard_normal((B, T, D)) if rng.integers(4) else rng.integers(0, D, (B, T))
     if seed % 4 == 2:
         x = x if x.ndim == 2 else (3 * rng.random((B, T))).astype(int)
-        make = {k: v for k, v in make.items() if k not in ("num_layers", "dropout", "bidirectional")}
+        make = {
+            k: v for k, v in make.items() if k not in ("num_layers", "dropout", "bidirectional")
+        }
         make |= {"switching": True} | {k: v for k, v in ALONE.items() if k in make}
     y = targets(rng, loss, (B, T) if readout == "all" else (B,), K)
     if loss == "cross_entropy" and y.dtype.kind == "i":

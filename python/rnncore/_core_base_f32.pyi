@@ -45,6 +45,7 @@ class Engine:
         layers: int,
         bidirectional: bool,
         skip: int,
+        switching: bool,
         bias: bool,
         head: bool,
         head_bias: bool,

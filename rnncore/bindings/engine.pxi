@@ -22,8 +22,8 @@ cdef class Engine:
     def __cinit__(
         self, real[::1] flat not None, dict views not None, Py_ssize_t inputs, Py_ssize_t hidden,
         Py_ssize_t outputs, *, int cell, Py_ssize_t layers, bint bidirectional, Py_ssize_t skip,
-        bint switching, bint bias, bint head, bint head_bias, bint start, bint every_step, bint before,
-        Nonlinearity nonlinearity, int loss, double dropout,
+        bint switching, bint bias, bint head, bint head_bias, bint start, bint every_step,
+        bint before, Nonlinearity nonlinearity, int loss, double dropout,
         double recurrent_dropout, double zoneout, double zoneout_c,
     ):
         """outputs: K; without a head, the states' width.  skip: s, 0 where there is none.

@@ -257,8 +257,8 @@ cdef void gather_tokens(
 cdef void gather_columns(
     const Plan* plan, const Layer* layer, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
-    """b_ih + b_hh + W_ih onehot(x_t) = b + a column of W_ih of every token to where a_t will be: the
-    gates, or of an Elman cell the rows of h_t."""
+    """b_ih + b_hh + W_ih onehot(x_t) = b + a column of W_ih, of every token, to where a_t will be:
+    the gates, or of an Elman cell the rows of h_t."""
     cdef const int32_t* token = plan.block.token + tape_index(plan, t0) * plan.lanes
     cdef Py_ssize_t given = plan.weights.given, packed = plan.weights.packed
     cdef const real* column = plan.parameters + layer.weight_ih * given

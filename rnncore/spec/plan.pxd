@@ -203,8 +203,9 @@ cdef struct Plan:
     int most_vectors          # by which a segment is measured, whatever a block has; 0: by that
     Feed* feed                # NULL where inputs are those that were given
     bint chunked              # a block is one sequence, chunks of its time in the lanes
-    bint noisy                # there is recurrent dropout, or zoneout, at random or on average; or
-                              # the network is switching, which goes around a step as these do
+    # There is recurrent dropout, or zoneout, at random or on average; or the network is switching,
+    # which goes around a step as these do.
+    bint noisy
     bint backward             # gradients are wanted
     bint whole                # the tape is kept whole
     bint want_dx

@@ -22,8 +22,8 @@ h_{t-1} is multiplied by where W_hh meets it, at every step: its column of W_hh,
 (spec["zoneout"], a function of a suffix and of the number of a counted step, from 0) gives the
 shares, unit by unit, of h and of c that stay as they were before the step.
 
-In a switching network (spec["switching"]) W_hh and b_hh are lists, and the token of a step, the 1 in
-x_t, says which of them the step takes.
+In a switching network (spec["switching"]) W_hh and b_hh are lists, and the token of a step, the 1
+in x_t, says which of them the step takes.
 """
 
 import cmath

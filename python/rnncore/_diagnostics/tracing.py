@@ -209,10 +209,11 @@ def gates_of(
     from_x = w_ih.T[x] if x.ndim == 2 else x @ w_ih.T
     b_hh: Array | float = 0.0
     if layer.config["bias"]:
-        from_x, b_hh = from_x + p[f"bias_ih_l0{suffix}"], p[f"bias_hh_l0{suffix}"]
+        own = p[f"bias_hh_l0{suffix}"]
+        from_x, b_hh = from_x + p[f"bias_ih_l0{suffix}"], own[x] if layer.spec.switching else own
     candidate = CANDIDATES.get(layer.config.get("nonlinearity", "tanh"), np.tanh)
     if layer.spec.switching:
-        w_hh, b_hh = w_hh[x], b_hh[x] if layer.config["bias"] else b_hh
+        w_hh = w_hh[x]
 
     def recurrent(state: Array) -> Array:
         product = (w_hh @ state[..., None])[..., 0] if layer.spec.switching else state @ w_hh.T
