@@ -309,7 +309,7 @@ def test_what_there_is_not_is_refused(build, name, error, call):
     ],
 )  # fmt: skip
 def test_what_it_does_not_go_with(kind, option):
-    (name, value), *_ = option.items()
+    (name,) = option
     with pytest.raises(ValueError, match=rf"^switching: expected False with {name}="):
         network(kind, **option)
     with pytest.raises(TypeError, match=r"^switching: expected"):
