@@ -91,8 +91,9 @@ def flow_field(
 def inputs_of(step: StepMap, x: Any) -> Array:
     """One input or several, as rows: (inputs, D), or tokens (inputs,)."""
     given = check.array("x", x)
-    several = given.ndim == 2 or (given.ndim == 1 and given.dtype.kind in "iu" and
-                                  given.shape != (step.spec.input_size,))  # fmt: skip
+    spec, integers = step.spec, given.ndim == 1 and given.dtype.kind in "iu"
+    tokens = integers and (spec.switching or given.shape != (spec.input_size,))
+    several = given.ndim == 2 or tokens
     if several and not len(given):
         raise ValueError(f"x: expected at least 1 input, got shape {given.shape}")
     return step.checked_inputs("x", given, given.shape[:1] if several else (1,))
