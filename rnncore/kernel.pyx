@@ -35,7 +35,7 @@ from rnncore.platform.atomics cimport (
     users_of, watch_forks,
 )
 from rnncore.products.lanes_of_sequences cimport (
-    CHUNK, affine, contract, lanes_to_rows, outer_sum, pack, pack_with, row_sums,
+    CHUNK, affine, contract, lanes_to_rows, outer_sum, pack, pack_by, row_sums,
 )
 from rnncore.products.lanes_of_units cimport (
     affine_units, pack_blocks, pack_units, padded, units_tile,

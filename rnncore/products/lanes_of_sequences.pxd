@@ -40,12 +40,10 @@ cdef inline void pack(
     const real* matrix, Py_ssize_t n_out, Py_ssize_t n_in,
     Py_ssize_t out_stride, Py_ssize_t in_stride,
 ) noexcept nogil:
-    pack_with(
-        False, of, packed, columns, first, vectors, matrix, n_out, n_in, out_stride, in_stride
-    )
+    pack_by(False, of, packed, columns, first, vectors, matrix, n_out, n_in, out_stride, in_stride)
 
 
-cdef inline void pack_with(
+cdef inline void pack_by(
     bint onto, Weights of, real* packed, Py_ssize_t columns, Py_ssize_t first, int vectors,
     const real* matrix, Py_ssize_t n_out, Py_ssize_t n_in,
     Py_ssize_t out_stride, Py_ssize_t in_stride,
@@ -71,16 +69,19 @@ cdef inline void pack_with(
             entry = matrix + (i * out_stride + (column - first) * in_stride) * given
             for _j in range(end - column):
                 for k in range(rows):
-                    if size == 1 or of.change:
-                        for g in range(size):
+                    number = entry[k * out_stride]
+                    if size == 1:
+                        tile[k] = number + tile[k] if onto else number
+                        continue
+                    if of.change:
+                        for g in range(2):
                             number = entry[k * out_stride + g * of.change]
-                            tile[size * k + g] = number + tile[size * k + g] if onto else number
+                            tile[2 * k + g] = number + tile[2 * k + g] if onto else number
                         continue
                     for g in range(size // LANES):
-                        weight = (
-                            vload(entry + k * out_stride * given + g * LANES) if given > 1
-                            else vset1(entry[k * out_stride])
-                        )
+                        weight = vset1(number)
+                        if given > 1:
+                            weight = vload(entry + k * out_stride * given + g * LANES)
                         if onto:
                             weight = vadd(weight, vload(tile + k * size + g * LANES))
                         vstore(tile + k * size + g * LANES, weight)

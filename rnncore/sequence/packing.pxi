@@ -71,7 +71,7 @@ cdef void pack_chosen_bias(const Plan* plan, const Layer* layer, const real* b_h
     cdef Py_ssize_t H = plan.net.hidden, D = layer.inputs, n = plan.net.gates * H, i, j
     cdef Py_ssize_t shared = plan.net.cell.shared * H, apart = plan.net.cell.apart * H
     if plan.net.has_bias:
-        pack_with(
+        pack_by(
             True, plan.weights, layer.step_weight, layer.rows, 0, plan.vectors, b_hh, shared, D, 1,
             n,
         )
