@@ -337,6 +337,16 @@ def test_integers_of_one_number_per_step():
         net.step([0, 7])
 
 
+def test_an_output_is_printed_by_its_shapes():
+    x = np.zeros((200, 50, 3))
+    net = rc.LSTM(3, 4, 2, num_layers=2, readout="all", dtype="float64")
+    text = "Output(y (200, 50, 2), hidden (200, 50, 4), final h and c (200, 2, 4) of float64)"
+    assert repr(net(x)) == text
+    assert repr(rc.GRU(3, 4)(x[:1])) == (
+        "Output(y (1, 4), hidden (1, 50, 4), final (1, 1, 4) of float32)"
+    )
+
+
 def test_repr_shows_how_to_make_it():
     net = rc.RNN(3, 1, 1, loss="bce", bias=False)
     text = repr(net)

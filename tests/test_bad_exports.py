@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,16 @@ def test_c_refuses(tmp_path, arguments, options, error, text):
 @pytest.mark.parametrize(("net", "error", "text"), BAD_RTNEURAL)
 def test_rtneural_refuses(tmp_path, net, error, text):
     with pytest.raises(error, match=re.escape(text)):
+        rnncore.export.rtneural(net, tmp_path / "net.json")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_cell_that_has_no_template_is_named(tmp_path):
+    net = rc.GRU(3, 4, 2, seed=0)
+    net._model.cell = replace(net._model.cell, name="SCRN")
+    with pytest.raises(ValueError, match="net: expected one of RNN, LSTM, GRU, MGU, .* got SCRN"):
+        rnncore.export.c(net, tmp_path / "net")
+    with pytest.raises(ValueError, match="net: expected a GRU or LSTM for RTNeural.* no SCRN"):
         rnncore.export.rtneural(net, tmp_path / "net.json")
     assert os.listdir(tmp_path) == []
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from rnncore._checks import arguments as check
@@ -31,11 +32,21 @@ class Output(NamedTuple):
 
     After the last step of a sequence that counts, ``y`` and ``hidden`` are zero. At a masked step
     before it ``y`` is zero, and ``hidden`` is the state that is carried on through the step.
+
+    Printed, it shows shapes; ``out.y`` and the others show the numbers.
     """
 
     y: Array
     hidden: Array
     final: State
+
+    def __repr__(self) -> str:
+        pair = isinstance(self.final, tuple)
+        return (
+            f"Output(y {np.shape(self.y)}, hidden {np.shape(self.hidden)}, "
+            f"final {'h and c ' if pair else ''}"
+            f"{np.shape(self.final[0] if pair else self.final)} of {np.asarray(self.y).dtype})"
+        )
 
 
 def __call__(
@@ -67,8 +78,9 @@ def __call__(
     --------
     >>> import numpy as np, rnncore as rc
     >>> out = rc.RNN(3, 5, 2)(np.zeros((4, 7, 3)))
-    >>> out.y.shape, out.hidden.shape, out.final.shape
-    ((4, 2), (4, 7, 5), (4, 1, 5))
+    >>> out
+    Output(y (4, 2), hidden (4, 7, 5), final (4, 1, 5) of float32)
+    >>> y, hidden, final = out
     """
     model = self._model
     spec = model.spec
@@ -102,7 +114,8 @@ def predict(
         For "cross_entropy" the likeliest class, (B,) or (B, T). For other losses (B, K) or
         (B, T, K), without the last axis where K = 1: for "bce" 0 or 1, for "poisson" the expected
         count, for "gaussian_nll" the means (K is then half the ``output_size``), else the output
-        itself.
+        itself. T is the number of steps of the longest sequence: of a list of sequences, too, it
+        is one array, which is zero at steps that do not exist or do not count.
 
     Examples
     --------
@@ -139,7 +152,8 @@ def predict_proba(
     Returns
     -------
     ndarray
-        (B, K), or (B, T, K) with ``readout="all"``, as ``net(x).y``.
+        (B, K), or (B, T, K) with ``readout="all"``, as ``net(x).y``; of a list of sequences
+        padded with zeros likewise.
 
     Raises
     ------

@@ -25,6 +25,9 @@ MIXING = {
     "MGU": ("f", "f", "", "h[i] + f * (n[i] - h[i])"),
 }
 
+#: The cells that there are templates for.
+CELLS = ("RNN", "LSTM", *MIXING)
+
 #: Between the members of a struct.
 NEXT = "\n     "
 
@@ -55,11 +58,21 @@ class Writer:
         Whether tanhf and expf are those of the C library.
     tokens : bool
         Whether there is a step that takes a token.
+
+    Raises
+    ------
+    ValueError
+        If there is no template for the model's cell.
     """
 
     def __init__(
         self, model: Model, name: str, file: str, *, dtype: str, libm: bool, tokens: bool
     ) -> None:
+        if model.cell.name not in CELLS:
+            raise ValueError(
+                f"net: expected one of {', '.join(CELLS)}, which C code is written for, got "
+                f"{model.cell.name}"
+            )
         self.model, self.name, self.file, self.dtype = model, name, file, dtype
         self.libm, self.tokens = libm, tokens
         self.skip: int = model.config.get("skip") or 0

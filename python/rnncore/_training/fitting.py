@@ -154,7 +154,8 @@ def fit(
         is then unchanged.
     FloatingPointError
         If the loss or a parameter stops being finite. The parameters are then those after the
-        last epoch in which both were finite, and the error's ``history`` has the epochs up to it.
+        last epoch in which both were finite, and the error's ``history`` has the epochs up to it:
+        none where that happens in the first, whose loss and norms the message has.
         After Ctrl-C, or an exception raised by ``callback`` or ``lr``, the parameters are likewise
         those after the last epoch that was completed.
     OSError
