@@ -20,11 +20,14 @@ copyright = "the rnncore developers"
 release = version = __version__
 
 extensions = [
+    "code_words",
+    "lecture",
     "mathml",
-    "myst_parser",
+    "myst_nb",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx_codeautolink",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
@@ -37,6 +40,12 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_fence_as_directive = ["math"]
 myst_heading_anchors = 4
 myst_dmath_double_inline = True
+
+# The lecture, with the outputs that are in the file
+nb_execution_mode = "off"
+
+# The blocks of a page are one program
+codeautolink_concat_default = True
 
 # The reference, from docstrings.  Types are in the docstrings, and would swell the signatures.
 autodoc_typehints = "none"
@@ -96,7 +105,11 @@ html_sidebars = {
 }
 
 #: Files outside this folder that pages link to, and the pages that have their text.
-ELSEWHERE = {"CONTRIBUTING.md": "project/contributing.md", "CHANGELOG.md": "project/changelog.md"}
+ELSEWHERE = {
+    "CONTRIBUTING.md": "project/contributing.md",
+    "CHANGELOG.md": "project/changelog.md",
+    "examples/notebooks/bptt.ipynb": "lecture/bptt.ipynb",
+}
 
 
 def to_pages(app, name, source):

@@ -12,7 +12,7 @@ NAME = re.compile(r"(<mi>(?:log|ln|exp|tanh|max|logistic)</mi>)(?!<mo[^>]*>&#x0*
 
 def formula(node, display):
     text = re.sub(r"\b(begin|end)\{aligned\}", r"\1{align*}", node.astext().strip())
-    made = convert(text, display=display)
+    made = convert(text, display=display).replace(r">\|<", ">&#x02016;<")
     if "\\" in made or "&amp;" in made or ">&<" in made:  # it leaves what it does not know
         getLogger(__name__).warning("a formula with what MathML is not made of: %s", text)
     return NAME.sub(r'\1<mspace width="0.17em"/>', made)
