@@ -21,6 +21,7 @@ release = version = __version__
 
 extensions = [
     "code_words",
+    "figures",
     "lecture",
     "mathml",
     "myst_nb",
@@ -122,22 +123,6 @@ def to_pages(app, name, source):
     source[0] = re.sub(pattern, rf"]({up}gallery/\1.rst", source[0])
 
 
-#: A figure that has a second one for dark pages beside it, which a code host does not show.
-LIGHT = re.compile(r"^!\[(.*)\]\((\S+)-light\.svg\)$", re.M)
-
-
-def in_both_lights(app, name, source):
-    """Figures called -light.svg also as -dark.svg, each shown on its ground."""
-
-    def pair(found):
-        return "\n".join(
-            f"```{{image}} {found[2]}-{light}.svg\n:alt: {found[1]}\n:class: only-{light}\n```"
-            for light in ("light", "dark")
-        )
-
-    source[0] = LIGHT.sub(pair, source[0])
-
-
 def without_fields(app, what, name, obj, skip, options):
     """Fields of named tuples are listed under "Attributes", in sentences."""
     return True if type(obj).__name__ == "_tuplegetter" else None
@@ -145,5 +130,4 @@ def without_fields(app, what, name, obj, skip, options):
 
 def setup(app):
     app.connect("source-read", to_pages)
-    app.connect("source-read", in_both_lights)
     app.connect("autodoc-skip-member", without_fields)

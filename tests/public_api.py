@@ -30,7 +30,8 @@ MODULES = {
 #: Classes whose objects come from calls: how they are made is not for users to rely on.
 RESULTS = {
     "Accuracy", "Export", "FixedPoints", "Generated", "GradientFlow", "History", "Lyapunov",
-    "Output", "Portrait", "PopulationHistory", "Simulation", "Streams", "Sweep", "Trace", "Trainer",
+    "Output", "Portrait", "PopulationHistory", "SampleGradients", "Simulation", "Streams", "Sweep",
+    "Trace", "Trainer",
 }  # fmt: skip
 
 #: Methods with such names are listed like others.

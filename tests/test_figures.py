@@ -50,6 +50,7 @@ FIGURES = {
     "unrolled": (lambda: flow().plot_unrolled, 1),
     "units": (lambda: flow().plot_units, 1),
     "trace": (lambda: net(kind=rc.LSTM).trace(data()[0])["l0"].plot, 6),
+    "samples": (lambda: net().per_sample_grad(*data()).plot, 2),
     "fixed points": (lambda: net().fixed_points(INPUTS[0], 8).plot, 1),
     "lyapunov": (lambda: net().lyapunov(data()[0][0]).plot, 1),
     "curves": (lambda: dynamics.flow_field(net(1), INPUTS).plot, 1),
@@ -143,6 +144,36 @@ def test_heat_maps_of_what_is_zero_or_infinite(pyplot):
         for log in (False, True):
             measured.plot_units(log=log).canvas.draw()
         measured.plot_unrolled().canvas.draw()
+
+
+def test_the_sequences_that_pull_hardest_come_first(pyplot):
+    x, y = data()
+    y[7] = 1 - y[7]
+    found = net(kind=rc.LSTM, num_layers=2).per_sample_grad(x, y)
+    flat = np.concatenate([g.reshape(len(x), -1) for g in found.grads.values()], axis=1)
+    assert found.norms == pytest.approx(np.linalg.norm(flat, axis=1), rel=1e-6)
+    assert repr(found).startswith("SampleGradients(12 sequences, norms 0.")
+    order = np.argsort(found.norms)[::-1]
+    above, below = found.plot().axes
+    assert (above.lines[0].get_ydata() == found.norms[order]).all()
+    assert [label.get_text() for label in below.get_xticklabels()] == [str(k) for k in order[:10]]
+    shares = np.array([[bar.get_height() for bar in bars] for bars in below.containers])
+    assert shares.shape == (6, 10)  # five parameters, and the others together
+    assert shares.sum(axis=0) == pytest.approx(np.ones(10))
+    names = [text.get_text() for text in below.get_legend().get_texts()]
+    of_first = (found.grads[names[0]].astype(float)[order[0]] ** 2).sum()
+    assert shares[0, 0] == pytest.approx(of_first / found.norms[order[0]] ** 2)
+    assert names[-1] == "others"
+
+
+def test_sequences_without_a_gradient_are_drawn(pyplot):
+    x, y = data()
+    found = net().per_sample_grad(x[:2], y[:2], target_mask=np.arange(2)[:, None] * np.ones(9) > 0)
+    assert found.norms[0] == 0 < found.norms[1]
+    found.plot().canvas.draw()
+    one = net().per_sample_grad(x[:1], y[:1])
+    assert repr(one).startswith("SampleGradients(1 sequence, norms ")
+    one.plot().canvas.draw()
 
 
 def widths_of(figure):

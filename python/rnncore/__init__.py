@@ -32,6 +32,7 @@
 
 from rnncore import schedules
 from rnncore._calls.generate import Generated
+from rnncore._calls.per_sample import SampleGradients
 from rnncore._calls.running import Output
 from rnncore._calls.streams import Streams
 from rnncore._diagnostics.fixed_points import FixedPoints
@@ -66,6 +67,7 @@ __all__ = [
     "Output",
     "Population",
     "PopulationHistory",
+    "SampleGradients",
     "Streams",
     "Sweep",
     "Trace",

@@ -5,6 +5,8 @@ The function with a ``self`` is a method of a network; see `rnncore._networks.ne
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,70 @@ from rnncore._data import outputs
 from rnncore._data.inputs import Inputs
 from rnncore._model.model import HasModel
 from rnncore._types import Array
+
+
+class SampleGradients(NamedTuple):
+    """The loss and the gradient of every sequence; returned by `rnncore.RNN.per_sample_grad`.
+
+    Attributes
+    ----------
+    losses : ndarray
+        (B,), float64.
+    grads : dict of str to ndarray
+        By name ``(B, *shape)``, in the network's precision.
+
+    Printed, it shows how large the gradients are.
+    """
+
+    losses: Array
+    grads: dict[str, Array]
+
+    @property
+    def norms(self) -> Array:
+        """The Euclidean norm of the whole gradient of each sequence, (B,), float64."""
+        norms: Array = np.sqrt(sum(squares(values) for values in self.grads.values()))
+        return norms
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw which sequences pull hardest, and at which parameters.
+
+        Above the norms of all sequences, the largest first; below, for those with the largest, the
+        shares of the parameters in the square of the norm. Needs matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, or one for each panel, optional
+            Where to draw; a new figure if not given. Of one alone the norms.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> x = np.random.default_rng(0).standard_normal((30, 7, 2))
+        >>> found = rc.GRU(2, 3, 1, loss="mse", seed=0).per_sample_grad(x, x[:, 0, 0])
+        >>> figure = found.plot()  # doctest: +SKIP
+        """
+        from rnncore._diagnostics import sample_plots
+
+        return sample_plots.norms(self, ax)
+
+    def __repr__(self) -> str:
+        low, middle, high = np.quantile(self.norms, (0, 0.5, 1))
+        count = len(self.losses)
+        return (
+            f"SampleGradients({count} sequence{'' if count == 1 else 's'}, "
+            f"norms {low:.3g} to {high:.3g}, median {middle:.3g})"
+        )
+
+
+def squares(values: Array) -> Array:
+    """The sum of squares of each row, (B,), float64."""
+    rows = values.reshape(len(values), -1).astype(np.float64)
+    found: Array = (rows**2).sum(axis=1)
+    return found
 
 
 def per_sample_grad(
@@ -28,7 +94,7 @@ def per_sample_grad(
     target_mask: npt.ArrayLike | None = None,
     reduction: str = "mean",
     sample_weight: npt.ArrayLike | None = None,
-) -> tuple[Array, dict[str, Array]]:
+) -> SampleGradients:
     """The loss of every sequence and its own exact gradient, by one pass of BPTT for all of them.
 
     Up to 16 units it takes one to two times as long as `loss_and_grad` on one thread, and some 25
@@ -47,11 +113,10 @@ def per_sample_grad(
 
     Returns
     -------
-    losses : ndarray
-        (B,), float64.
-    grads : dict of str to ndarray
-        By name ``(B, *shape)``, in the network's precision. A sequence in which no target counts
-        has the loss 0 and a gradient of zeros.
+    SampleGradients
+        A named tuple of ``losses``, (B,), and ``grads``, by name ``(B, *shape)``; with ``norms``
+        and a ``plot()`` of them. A sequence in which no target counts has the loss 0 and a
+        gradient of zeros.
 
     Raises
     ------
@@ -67,9 +132,10 @@ def per_sample_grad(
     >>> import numpy as np, rnncore as rc
     >>> rng = np.random.default_rng(0)
     >>> net, x, y = rc.GRU(2, 3, 1, loss="mse", seed=0), rng.standard_normal((5, 7, 2)), np.ones(5)
-    >>> losses, grads = net.per_sample_grad(x, y)
-    >>> losses.shape, grads["weight_hh_l0"].shape
-    ((5,), (5, 9, 3))
+    >>> found = net.per_sample_grad(x, y)
+    >>> losses, grads = found
+    >>> losses.shape, grads["weight_hh_l0"].shape, found.norms.shape
+    ((5,), (5, 9, 3), (5,))
     >>> together = net.loss_and_grad(x, y)[1]
     >>> bool(np.allclose(grads["weight_hh_l0"].mean(axis=0), together["weight_hh_l0"], atol=1e-6))
     True
@@ -91,4 +157,4 @@ def per_sample_grad(
         columns = flat[:, at : at + values.size]
         grads[name] = columns.reshape(inputs.count, *values.shape)
         at += values.size
-    return losses, grads
+    return SampleGradients(losses, grads)

@@ -20,12 +20,14 @@ MOST_BARS = 60
 INLINE = ("inline", "module://matplotlib_inline.backend_inline")
 
 
-def panels(ax: Any, heights: tuple[float, ...], width: float = WIDTH) -> list[Any]:
-    """Axes one above the other: those given, of which one alone is for the first panel, or new ones
-    of these heights in inches."""
+def panels(
+    ax: Any, heights: tuple[float, ...], width: float = WIDTH, share: bool = True
+) -> list[Any]:
+    """Axes one above the other, which may share what is along them: those given, of which one alone
+    is for the first panel, or new ones of these heights in inches."""
     if ax is not None:
         return given_axes(ax, len(heights))
-    options = {"sharex": True, "height_ratios": heights}
+    options = {"sharex": share, "height_ratios": heights}
     return new_axes(len(heights), 1, (width, sum(heights)), **options)
 
 
