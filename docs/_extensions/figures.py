@@ -1,4 +1,4 @@
-"""Figures for light and dark pages, and for narrow ones; and numbers that are not broken."""
+"""Figures and tables for light and dark pages, and for narrow ones."""
 
 import re
 from pathlib import Path
@@ -14,6 +14,9 @@ WIDE = 1.9
 
 #: A cell of a table that has nothing but a number with spaces between its thousands.
 NUMBER = re.compile(r"(?<=\| )\d{1,3}(?: \d{3})+(?= \|)")
+
+#: Letters from which on a cell's text has so many words that its column must not become narrow.
+WORDS = 20
 
 
 def read(app, name, source):
@@ -39,7 +42,18 @@ def mark_wide(app, doctree):
                     image["classes"].append("wide")
 
 
+def mark_words(app, doctree):
+    """Columns of tables with text, not only numbers and names."""
+    for table in doctree.findall(nodes.tgroup):
+        rows = [row.children for row in table.findall(nodes.row)]
+        for column in zip(*rows, strict=False):
+            if max(len(cell.astext()) for cell in column) > WORDS:
+                for cell in column:
+                    cell["classes"].append("words")
+
+
 def setup(app):
     app.connect("source-read", read)
     app.connect("doctree-read", mark_wide)
+    app.connect("doctree-read", mark_words)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
