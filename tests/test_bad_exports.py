@@ -88,9 +88,9 @@ def test_rtneural_refuses(tmp_path, net, error, text):
 def test_a_cell_that_has_no_template_is_named(tmp_path):
     net = rc.GRU(3, 4, 2, seed=0)
     net._model.cell = replace(net._model.cell, name="SCRN")
-    with pytest.raises(ValueError, match="net: expected one of RNN, LSTM, GRU, MGU, .* got SCRN"):
+    with pytest.raises(ValueError, match=r"net: expected one of RNN, .* got SCRN"):
         rnncore.export.c(net, tmp_path / "net")
-    with pytest.raises(ValueError, match="net: expected a GRU or LSTM for RTNeural.* no SCRN"):
+    with pytest.raises(ValueError, match=r"net: expected a GRU or LSTM .* no SCRN"):
         rnncore.export.rtneural(net, tmp_path / "net.json")
     assert os.listdir(tmp_path) == []
 
