@@ -48,12 +48,12 @@ def in_order(axis: Any, sizes: Array, order: Array) -> None:
 
 def by_parameter(axis: Any, parts: dict[str, Array]) -> None:
     """Stacked bars of sequences: the shares of parameters in the square of the norm."""
-    whole = sum(parts.values())
+    whole = np.sum(list(parts.values()), axis=0)
     shares = {name: part / np.where(whole > 0, whole, 1) for name, part in parts.items()}
     names = sorted(shares, key=lambda name: -shares[name].sum())
     shown = {name: shares[name] for name in names[:PARAMETERS]}
     if len(names) > PARAMETERS:
-        shown["others"] = sum(shares[name] for name in names[PARAMETERS:])
+        shown["others"] = np.sum([shares[name] for name in names[PARAMETERS:]], axis=0)
     below = np.zeros(len(whole))
     for (name, share), colour in zip(shown.items(), COLOURS, strict=False):
         axis.bar(range(len(share)), share, 0.8, below, color=colour, label=name)
