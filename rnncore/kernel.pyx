@@ -54,6 +54,7 @@ from rnncore.spec.network cimport (
     BAD_INPUT, BAD_TARGET, BAD_TOKEN, Network, Sequences, history, is_random, matrices,
     state_rows, target_size, target_width, zones_out,
 )
+from rnncore.spec.parameters cimport place_parameters
 from rnncore.spec.plan cimport (
     MAX_LANES, MOST_PASSES, Block, Feed, Job, Layer, Plan, Result, after, before, each, goes_back,
     gradients_at, has_duals, has_plain_backward, has_state_gradients, index_read, is_scalar,

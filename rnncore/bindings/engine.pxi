@@ -53,43 +53,11 @@ cdef class Engine:
         self.layer_memory.fit(layers * net.directions * sizeof(Layer))
         self.layers = <Layer*>self.layer_memory.base
         memset(self.layers, 0, layers * net.directions * sizeof(Layer))
-        self.place_parameters()
+        place_parameters(net, self.layers)
         reals("flat", &flat[0], flat.shape, net.size)
         if not head:
             expect("outputs", outputs, net.directions * hidden)
         self.flat, self.views = flat, views
-
-    cdef void place_parameters(self) noexcept:
-        """Where each block of parameters is in the flat vector: layer after layer, of each the
-        forward direction first; then the head; then the first states."""
-        cdef Network* net = &self.net
-        cdef Layer* layer
-        cdef Py_ssize_t H = net.hidden, wide = net.directions * H, rows = net.gates * H
-        cdef Py_ssize_t passes = net.layers * net.directions, i
-        net.size = 0
-        for i in range(passes):
-            layer = &self.layers[i]
-            layer.number, layer.reverse = i // net.directions, i % net.directions
-            layer.inputs = wide if layer.number else net.inputs
-            layer.state_row = i * history(net)
-            layer.weight_ih = self.take(rows * layer.inputs)
-            layer.weight_hh = self.take(matrices(net) * rows * H)
-            layer.weight_skip = self.take(H * H if net.skip else 0)
-            layer.bias_ih = self.take(rows if net.has_bias else 0)
-            layer.bias_hh = self.take(matrices(net) * rows if net.has_bias else 0)
-        net.head_weight = self.take(net.outputs * wide if net.has_head else 0)
-        net.head_bias = self.take(net.outputs if net.has_head_bias else 0)
-        net.h0 = self.take(passes * H if net.has_start else 0)
-        net.c0 = self.take(passes * H if net.has_start and net.cell.memory else 0)
-        for i in range(passes):
-            layer = &self.layers[i]
-            layer.head_weight = net.head_weight + layer.reverse * H
-            layer.h0, layer.c0 = net.h0 + i * H, net.c0 + i * H
-
-    cdef Py_ssize_t take(self, Py_ssize_t count) noexcept:
-        """The start of so many parameters more."""
-        self.net.size += count
-        return self.net.size - count
 
     cdef int take_batch(self, Sequences* seqs, Batch batch) except -1:
         """The sequences of a batch, which must be of this network's sizes."""

@@ -51,7 +51,7 @@ cdef class ThreadPool:
     """
 
     cdef Plan* plan                # the caller's; gone when the job is done
-    cdef Plan pattern              # a copy, for helpers to make their own of
+    cdef Arena pattern             # a copy of it, for helpers to make their own of
     cdef const Sequences* seqs
     cdef Py_ssize_t first, count, groups, most_groups
     cdef real* grad                # (size), added to
@@ -81,7 +81,11 @@ cdef class ThreadPool:
             from rnncore._runtime.threads import available
             threads = available()
         wanted = min(<Py_ssize_t>threads, self.most_groups) - 1
-        self.pattern = self.plan[0]
+        if wanted <= 0:  # for most calls: a plan is large
+            return 0
+        self.pattern = Arena()
+        self.pattern.fit(sizeof(Plan))
+        memcpy(self.pattern.base, self.plan, sizeof(Plan))
         return ask_for_help(self, wanted)
 
     cdef void work_together(self) noexcept nogil:
@@ -145,7 +149,7 @@ cdef class ThreadPool:
         cdef size_t room
         if shared_read(&self.dismissed):
             return 0
-        mine = self.pattern
+        memcpy(&mine, self.pattern.base, sizeof(Plan))
         room = lay_out_room(&mine, NULL)
         try:
             arena.fit(room + (0 if mine.lasting else mine.tape_bytes))

@@ -15,23 +15,25 @@ class Rows:
     sequence."""
 
     def __init__(self, data: torch.Tensor, sizes: torch.Tensor | None, batch_first: bool) -> None:
-        self.start = self.length = self.order = self.where = None
+        self.start = self.length = self.order = self.where = self.back = None
         self.swapped = sizes is None and not batch_first
         if sizes is None:
             self.count, self.time = data.shape[0], data.shape[1]
             if self.swapped:
                 self.count, self.time = self.time, self.count
             return
-        # Row offset[t] + s of a packed sequence is step t of its s-th longest sequence.
+        # A packed sequence has step after step, of each the sequences that have it, longest first.
         steps = sizes.numpy()
         self.count, self.time = int(steps[0]), len(steps)
-        self.length = (steps > np.arange(self.count)[:, None]).sum(axis=1, dtype=np.int64)
+        sequence = np.arange(self.count)[:, None]
+        there = sequence < steps
+        self.length = there.sum(axis=1, dtype=np.int64)
         self.start = np.cumsum(self.length) - self.length
         self.order = np.arange(self.count - 1, -1, -1, dtype=np.int64)  # short ones first
-        offset = np.cumsum(steps) - steps
-        of_sequence = np.repeat(np.arange(self.count), self.length)
-        step = np.arange(len(of_sequence)) - self.start[of_sequence]
-        self.where = torch.from_numpy(offset[step] + of_sequence)
+        row = (np.cumsum(steps) - steps + sequence)[there]
+        back = np.empty_like(row)
+        back[row] = np.arange(len(row))
+        self.where, self.back = torch.from_numpy(row), torch.from_numpy(back)
 
     def from_torch(self, data: torch.Tensor) -> Array:
         """(B, T, features), or of a packed sequence (rows, features)."""
@@ -46,7 +48,7 @@ class Rows:
         """As PyTorch has what `from_torch` gives."""
         tensor = torch.from_numpy(values)
         if self.where is not None:
-            return torch.empty_like(tensor).index_copy_(0, self.where, tensor)
+            return tensor.index_select(0, self.back)
         return tensor.transpose(0, 1).contiguous() if self.swapped else tensor
 
 
@@ -65,9 +67,11 @@ class Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> tuple[Any, ...]:
-        with torch.no_grad():
+        if not torch.is_grad_enabled():
             found = gradients(ctx, *upstream)
-        if torch.is_grad_enabled():  # somebody wants to differentiate these
+        else:  # somebody wants to differentiate these
+            with torch.no_grad():
+                found = gradients(ctx, *upstream)
             there = [k for k, gradient in enumerate(found) if gradient is not None]
             once = Once.apply(*ctx.saved_tensors, *(found[k] for k in there))
             for k, gradient in zip(there, once, strict=True):
