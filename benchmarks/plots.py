@@ -35,7 +35,7 @@ NAMES = {
 #: In the order of the registry; they can be told apart in grey, and by those who see few colours.
 COLOURS = {
     "rnncore": "#d1495b", "oracle": "#8d6a9f", "numpy": "#3d7ea6", "numba": "#e0a030",
-    "torch": "#5aa469", "jax": "#9a7bc8", "onnxruntime": "#7fb3c8",
+    "torch": "#5aa469", "jax": "#9a7bc8", "onnxruntime": "#7fb3c8", "onednn": "#5b5b8c",
 }  # fmt: skip
 SLOWER = "#888888"
 

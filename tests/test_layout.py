@@ -77,6 +77,6 @@ def test_a_wheel_has_every_file():
     rest = {
         path
         for path in PACKAGE.rglob("*")
-        if path.suffix in (".csv", ".pyi", ".typed", ".css", ".js")
+        if path.suffix in (".csv", ".pyi", ".typed", ".css", ".js", ".cpp")
     }
     assert data == rest | {PACKAGE / "py.typed"}

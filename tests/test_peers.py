@@ -38,6 +38,7 @@ def test_every_peer_agrees_with_rnncore(name, task, threads, dtype):
             checked += 1
     able = {
         "onnxruntime": task in ("forward", "step") and dtype == "float32",
+        "onednn": task in ("train", "forward") and dtype == "float32",
         "numba-lanes": task not in ("ragged", "step"),
     }.get(name, task != "ragged" or name == "torch")
     assert checked >= len(SIZES) if able else checked == 0

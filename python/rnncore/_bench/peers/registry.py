@@ -16,6 +16,7 @@ PEERS = {
     "torch": ("torch_peer", "Torch"),
     "jax": ("jax_peer", "Jax"),
     "onnxruntime": ("onnxruntime_peer", "OnnxRuntime"),
+    "onednn": ("onednn_peer", "OneDnn"),
 }
 
 #: Not what users of a library would write, but rnncore's own design written with it. These are

@@ -1,0 +1,329 @@
+// One recurrent layer and a linear head by the primitives of oneDNN, for onednn_peer.py, which
+// compiles this file. Of oneDNN 2 or 3. Memory of parameters, data and gradients is the caller's,
+// in float; primitives, and memory in the formats that they choose, are made once.
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+using dnnl::memory;
+using tag = memory::format_tag;
+
+extern "C" {
+
+/// `inputs_first` says how weights and their gradients lie: (inputs, gates, units), else (gates,
+/// units, inputs). x is (T, B, D); h and what is named after it are (T, B, H).
+struct Sizes {
+    int cell, train, inputs_first, D, H, B, T;
+};
+
+struct Arrays {
+    float *x, *y, *w_ih, *w_hh, *bias, *w_y, *b_y;
+    float *z, *g_ih, *g_hh, *g_bias, *g_y, *g_by; // the logits, and the gradients of the parameters
+};
+}
+
+namespace {
+
+enum Cell { RNN, LSTM, GRU };
+
+/// A primitive with its arguments, ready to be run.
+class Work {
+public:
+    Work(const dnnl::primitive &primitive, const std::vector<std::pair<int, memory>> &memories)
+        : primitive_(primitive), memories_(memories) {
+        for (const auto &item : memories_)
+            arguments_.push_back({item.first, item.second.get()});
+    }
+
+    void run(const dnnl::stream &stream) const {
+        dnnl::error::wrap_c_api(
+            dnnl_primitive_execute(
+                primitive_.get(), stream.get(), int(arguments_.size()), arguments_.data()),
+            "a primitive failed");
+    }
+
+private:
+    dnnl::primitive primitive_;
+    std::vector<std::pair<int, memory>> memories_;
+    std::vector<dnnl_exec_arg_t> arguments_;
+};
+
+using Works = std::vector<Work>;
+
+void run(const Works &works, const dnnl::stream &stream) {
+    for (const Work &work : works)
+        work.run(stream);
+}
+
+template <class Primitive, class... Descriptions>
+auto forward_of(const dnnl::engine &engine, const Descriptions &...descriptions) {
+#if DNNL_VERSION_MAJOR < 3
+    using desc = typename Primitive::desc;
+    return typename Primitive::primitive_desc(desc(descriptions...), engine);
+#else
+    return typename Primitive::primitive_desc(engine, descriptions...);
+#endif
+}
+
+template <class Primitive, class Forward, class... Descriptions>
+auto backward_of(
+    const dnnl::engine &engine, const Forward &forward, const Descriptions &...descriptions) {
+#if DNNL_VERSION_MAJOR < 3
+    using desc = typename Primitive::desc;
+    return typename Primitive::primitive_desc(desc(descriptions...), engine, forward);
+#else
+    return typename Primitive::primitive_desc(engine, descriptions..., forward);
+#endif
+}
+
+/// Both passes of the layer; `backward` is empty unless gradients are asked for.
+struct Passes {
+    dnnl::primitive_desc_base forward, backward;
+};
+
+class Network {
+public:
+    Network(const Sizes &sizes, const Arrays &arrays)
+        : sizes_(sizes), arrays_(arrays), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+        const dnnl::primitive_desc_base forward = (passes_ = passes()).forward;
+        const tag plain = sizes.inputs_first ? tag::ldigo : tag::ldgoi;
+        const memory w_ih = given(weights(sizes.D, plain), arrays.w_ih);
+        const memory w_hh = given(weights(sizes.H, plain), arrays.w_hh);
+        const memory bias = given(bias_desc(), arrays.bias);
+        const memory x = given(states(sizes.D), arrays.x), h(states(sizes.H), engine_);
+        h_ = last(h);
+        const memory h0(start_desc(), engine_);
+        std::memset(h0.get_data_handle(), 0, h0.get_desc().get_size());
+        std::vector<std::pair<int, memory>> passed = {
+            {DNNL_ARG_SRC_LAYER, x}, {DNNL_ARG_SRC_ITER, h0}, {DNNL_ARG_BIAS, bias},
+            {DNNL_ARG_DST_LAYER, h}};
+        if (sizes.cell == LSTM)
+            passed.push_back({DNNL_ARG_SRC_ITER_C, h0});
+        Works reorders;
+        auto forward_passed = passed;
+        if (sizes.train)
+            passed.push_back({DNNL_ARG_WORKSPACE, made(forward, DNNL_ARG_WORKSPACE)});
+        forward_passed = passed;
+        add_weights(forward, w_ih, w_hh, forward_passed, reorders);
+        const Work layer(dnnl::primitive(forward.get()), forward_passed);
+        if (!sizes.train) {
+            run(reorders, stream_); // the parameters stay as they are
+            stream_.wait();
+            before_head_ = {layer};
+            return;
+        }
+        before_head_ = reorders;
+        before_head_.push_back(layer);
+        prepare_backward(passed, w_ih, w_hh, plain);
+    }
+
+    /// The logits.
+    void forward() {
+        run(before_head_, stream_);
+        stream_.wait();
+        const int H = sizes_.H;
+        for (int b = 0; b < sizes_.B; b++) {
+            float z = arrays_.b_y[0];
+            for (int j = 0; j < H; j++)
+                z += arrays_.w_y[j] * h_[b * H + j];
+            arrays_.z[b] = z;
+        }
+    }
+
+    /// The mean binary cross-entropy; its gradients are left in the arrays.
+    float train() {
+        forward();
+        const int H = sizes_.H, B = sizes_.B;
+        std::fill_n(arrays_.g_y, H, 0.0f);
+        float loss = 0, sum = 0;
+        for (int b = 0; b < B; b++) {
+            const float z = arrays_.z[b], y = arrays_.y[b], e = std::exp(-std::fabs(z));
+            loss += std::log1p(e) + std::max(z, 0.0f) - y * z;
+            const float dz = ((z >= 0 ? 1 : e) / (1 + e) - y) / float(B);
+            sum += dz;
+            for (int j = 0; j < H; j++) {
+                arrays_.g_y[j] += dz * h_[b * H + j];
+                dh_[b * H + j] = dz * arrays_.w_y[j];
+            }
+        }
+        arrays_.g_by[0] = sum;
+        for (const memory &sums : sums_) // to which the primitive adds
+            std::memset(sums.get_data_handle(), 0, sums.get_desc().get_size());
+        run(after_head_, stream_);
+        stream_.wait();
+        return loss / float(B);
+    }
+
+private:
+    memory::desc weights(int inputs, tag format) const {
+        const int gates = sizes_.cell == RNN ? 1 : sizes_.cell == LSTM ? 4 : 3;
+        return {{1, 1, inputs, gates, sizes_.H}, memory::data_type::f32, format};
+    }
+
+    memory::desc bias_desc() const {
+        const int rows = sizes_.cell == RNN ? 1 : 4; // the GRU's candidate has two of them
+        return {{1, 1, rows, sizes_.H}, memory::data_type::f32, tag::ldgo};
+    }
+
+    memory::desc start_desc() const {
+        return {{1, 1, sizes_.B, sizes_.H}, memory::data_type::f32, tag::ldnc};
+    }
+
+    memory::desc states(int features) const {
+        return {{sizes_.T, sizes_.B, features}, memory::data_type::f32, tag::tnc};
+    }
+
+    Passes passes() const {
+        const auto mode
+            = sizes_.train ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+        const auto back = dnnl::prop_kind::backward;
+        const auto way = dnnl::rnn_direction::unidirectional_left2right;
+        const auto tanh = dnnl::algorithm::eltwise_tanh;
+        const memory::desc none, x = states(sizes_.D), h = states(sizes_.H), h0 = start_desc();
+        const memory::desc b = bias_desc();
+        const memory::desc w_x = weights(sizes_.D, tag::any), w_h = weights(sizes_.H, tag::any);
+        Passes made;
+        if (sizes_.cell == RNN) {
+            const auto pass = forward_of<dnnl::vanilla_rnn_forward>(
+                engine_, mode, tanh, way, x, h0, w_x, w_h, b, h, none);
+            made.forward = pass;
+            if (sizes_.train)
+                made.backward = backward_of<dnnl::vanilla_rnn_backward>(
+                    engine_, pass, back, tanh, way, x, h0, w_x, w_h, b, h, none, x, h0, w_x,
+                    w_h, b, h, none);
+        } else if (sizes_.cell == LSTM) {
+            const auto pass = forward_of<dnnl::lstm_forward>(
+                engine_, mode, way, x, h0, h0, w_x, w_h, b, h, none, none);
+            made.forward = pass;
+            if (sizes_.train)
+                made.backward = backward_of<dnnl::lstm_backward>(
+                    engine_, pass, back, way, x, h0, h0, w_x, w_h, b, h, none, none, x, h0,
+                    h0, w_x, w_h, b, h, none, none);
+        } else {
+            const auto pass = forward_of<dnnl::lbr_gru_forward>(
+                engine_, mode, way, x, h0, w_x, w_h, b, h, none);
+            made.forward = pass;
+            if (sizes_.train)
+                made.backward = backward_of<dnnl::lbr_gru_backward>(
+                    engine_, pass, back, way, x, h0, w_x, w_h, b, h, none, x, h0, w_x, w_h, b,
+                    h, none);
+        }
+        return made;
+    }
+
+    void prepare_backward(
+        std::vector<std::pair<int, memory>> passed, const memory &w_ih, const memory &w_hh,
+        tag plain) {
+        const dnnl::primitive_desc_base pass = passes_.backward;
+        add_weights(pass, w_ih, w_hh, passed, after_head_);
+        const memory dx = made(pass, DNNL_ARG_DIFF_SRC_LAYER), dh(states(sizes_.H), engine_);
+        std::memset(dh.get_data_handle(), 0, dh.get_desc().get_size());
+        dh_ = last(dh);
+        Works reorders;
+        const memory g_ih = sums(
+            pass, DNNL_ARG_DIFF_WEIGHTS_LAYER, given(weights(sizes_.D, plain), arrays_.g_ih),
+            reorders);
+        const memory g_hh = sums(
+            pass, DNNL_ARG_DIFF_WEIGHTS_ITER, given(weights(sizes_.H, plain), arrays_.g_hh),
+            reorders);
+        const memory g_bias
+            = sums(pass, DNNL_ARG_DIFF_BIAS, given(bias_desc(), arrays_.g_bias), reorders);
+        passed.push_back({DNNL_ARG_DIFF_SRC_ITER, made(pass, DNNL_ARG_DIFF_SRC_ITER)});
+        if (sizes_.cell == LSTM)
+            passed.push_back({DNNL_ARG_DIFF_SRC_ITER_C, made(pass, DNNL_ARG_DIFF_SRC_ITER_C)});
+        passed.insert(
+            passed.end(), {{DNNL_ARG_DIFF_SRC_LAYER, dx}, {DNNL_ARG_DIFF_DST_LAYER, dh},
+                           {DNNL_ARG_DIFF_WEIGHTS_LAYER, g_ih}, {DNNL_ARG_DIFF_WEIGHTS_ITER, g_hh},
+                           {DNNL_ARG_DIFF_BIAS, g_bias}});
+        after_head_.emplace_back(dnnl::primitive(pass.get()), passed);
+        after_head_.insert(after_head_.end(), reorders.begin(), reorders.end());
+    }
+
+    memory given(const memory::desc &desc, float *values) const {
+        return memory(desc, engine_, values);
+    }
+
+    memory made(const dnnl::primitive_desc_base &pass, int argument) const {
+        return memory(pass.query_md(dnnl::query::exec_arg_md, argument), engine_);
+    }
+
+    /// Of the last step.
+    float *last(const memory &states) const {
+        return static_cast<float *>(states.get_data_handle()) + (sizes_.T - 1) * sizes_.B * sizes_.H;
+    }
+
+    /// The weights among what is passed, in the formats that the pass wants.
+    void add_weights(
+        const dnnl::primitive_desc_base &pass, const memory &w_ih, const memory &w_hh,
+        std::vector<std::pair<int, memory>> &passed, Works &reorders) const {
+        passed.push_back(
+            {DNNL_ARG_WEIGHTS_LAYER, reordered(pass, DNNL_ARG_WEIGHTS_LAYER, w_ih, reorders)});
+        passed.push_back(
+            {DNNL_ARG_WEIGHTS_ITER, reordered(pass, DNNL_ARG_WEIGHTS_ITER, w_hh, reorders)});
+    }
+
+    memory reordered(
+        const dnnl::primitive_desc_base &pass, int argument, const memory &from,
+        Works &reorders) const {
+        const memory::desc wanted = pass.query_md(dnnl::query::exec_arg_md, argument);
+        if (wanted == from.get_desc())
+            return from;
+        const memory to(wanted, engine_);
+        reorders.push_back(reorder(from, to));
+        return to;
+    }
+
+    /// Where the pass adds up a gradient that ends in `to`.
+    memory sums(
+        const dnnl::primitive_desc_base &pass, int argument, const memory &to, Works &reorders) {
+        const memory::desc wanted = pass.query_md(dnnl::query::exec_arg_md, argument);
+        sums_.push_back(wanted == to.get_desc() ? to : memory(wanted, engine_));
+        if (wanted != to.get_desc())
+            reorders.push_back(reorder(sums_.back(), to));
+        return sums_.back();
+    }
+
+    static Work reorder(const memory &from, const memory &to) {
+        return Work(dnnl::reorder(from, to), {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
+    }
+
+    const Sizes sizes_;
+    const Arrays arrays_;
+    const dnnl::engine engine_;
+    dnnl::stream stream_;
+    Passes passes_;
+    Works before_head_, after_head_;
+    std::vector<memory> sums_;
+    float *h_ = nullptr, *dh_ = nullptr; // of the last step, (B, H)
+};
+
+} // namespace
+
+extern "C" {
+
+void onednn_version(int numbers[3]) {
+    const dnnl_version_t *version = dnnl_version();
+    numbers[0] = version->major, numbers[1] = version->minor, numbers[2] = version->patch;
+}
+
+/// Null if oneDNN refuses; then `why` says what it said.
+void *onednn_make(const Sizes *sizes, const Arrays *arrays, char *why, int room) {
+    try {
+        return new Network(*sizes, *arrays);
+    } catch (const std::exception &error) {
+        std::strncpy(why, error.what(), std::size_t(room) - 1);
+        return nullptr;
+    }
+}
+
+void onednn_free(void *network) { delete static_cast<Network *>(network); }
+
+void onednn_forward(void *network) { static_cast<Network *>(network)->forward(); }
+
+float onednn_train(void *network) { return static_cast<Network *>(network)->train(); }
+}

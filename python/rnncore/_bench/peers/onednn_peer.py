@@ -1,0 +1,206 @@
+"""oneDNN: its primitives of recurrent layers, called from C++ without a framework.
+
+The best practice of oneDNN: primitives and memory are made beforehand, weights are given in the
+formats that a primitive chooses, and reordered only where these differ from the format they are kept
+in. While training weights are new in every call, so that reordering them, and their gradients, is
+part of it; two formats to keep them in are tried.  Gates are in oneDNN's order.  Its primitives know
+float32 only, so it takes no part in float64.
+
+Head, loss and their gradients are loops in ``onednn.cpp``, which the machine's C++ compiler
+compiles when the first peer is made.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from ctypes import CDLL, POINTER, Structure, byref, c_char_p, c_float, c_int, c_void_p
+from ctypes import create_string_buffer
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+from weakref import finalize
+
+import numpy as np
+
+from rnncore._bench.peers.peer import Answer, Contestant, Peer
+from rnncore._networks.network import Network
+from rnncore._types import Array
+
+FLAGS = ("-std=c++14", "-O3", "-fno-math-errno", "-fPIC", "-shared")
+FLOATS = POINTER(c_float)
+
+
+class Gates(NamedTuple):
+    """A cell's number in ``onednn.cpp``, and where its gates are in oneDNN's order: of weights, and
+    of oneDNN's rows of biases. Either way round: no order moves a gate twice."""
+
+    number: int
+    weights: tuple[int, ...]
+    bias_ih: tuple[int, ...]
+    bias_hh: tuple[int, ...]
+
+
+#: oneDNN adds one bias to both products. Its GRU has the gates z, r, n, and of n two biases.
+CELLS = {
+    "RNN": Gates(0, (0,), (0,), (0,)),
+    "LSTM": Gates(1, (0, 1, 2, 3), (0, 1, 2, 3), (0, 1, 2, 3)),
+    "GRU": Gates(2, (1, 0, 2), (1, 0, 2), (1, 0, 3)),
+}
+
+
+class Sizes(Structure):
+    """As in ``onednn.cpp``."""
+
+    _fields_ = [(name, c_int) for name in ("cell", "train", "inputs_first", "D", "H", "B", "T")]
+
+
+class Arrays(Structure):
+    """As in ``onednn.cpp``."""
+
+    _fields_ = [
+        (name, FLOATS)
+        for name in (
+            "x", "y", "w_ih", "w_hh", "bias", "w_y", "b_y",
+            "z", "g_ih", "g_hh", "g_bias", "g_y", "g_by",
+        )
+    ]  # fmt: skip
+
+
+class OneDnn(Peer):
+    """The primitives of the processor's engine."""
+
+    name = "onednn"
+    cells = ("rnn", "lstm", "gru")
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads)
+        self.library = library()
+        numbers = (c_int * 3)()
+        self.library.onednn_version(numbers)
+        self.version = ".".join(str(number) for number in numbers)
+        # Of the OpenMP runtime that oneDNN is linked with; there are builds with another one.
+        set_threads = getattr(self.library, "omp_set_num_threads", None)
+        if set_threads is not None:
+            set_threads(threads)
+
+    def train(self, net: Network, x: Array, y: Array) -> list[Contestant]:
+        if x.dtype != np.float32:
+            return []
+        return [self.trainer(net, x, y, inputs_first) for inputs_first in (False, True)]
+
+    def trainer(self, net: Network, x: Array, y: Array, inputs_first: bool) -> Contestant:
+        model = Model(self.library, net, x, y, train=True, inputs_first=inputs_first)
+        call = model.caller(self.library.onednn_train)
+        kept = "inputs-first" if inputs_first else "units-first"
+        return Contestant(f"{kept} weights", call, model.gradients)
+
+    def forward(self, net: Network, x: Array) -> list[Contestant]:
+        if x.dtype != np.float32:
+            return []
+        y = np.zeros(len(x), x.dtype)
+        model = Model(self.library, net, x, y, train=False, inputs_first=True)
+        call = model.caller(self.library.onednn_forward)
+        return [Contestant("inference", call, lambda _: {"y": model.arrays["z"]})]
+
+
+class Model:
+    """Primitives of a network and the arrays that they read and write."""
+
+    def __init__(
+        self, library: CDLL, net: Network, x: Array, y: Array, *, train: bool, inputs_first: bool
+    ) -> None:
+        self.gates = CELLS[type(net).__name__]
+        self.inputs_first, self.H = inputs_first, net.hidden_size
+        p = net.state_dict()
+        arrays = {
+            "x": x.swapaxes(0, 1),
+            "y": y,
+            "w_ih": self.kept(p["weight_ih_l0"]),
+            "w_hh": self.kept(p["weight_hh_l0"]),
+            "bias": self.bias(p["bias_ih_l0"], p["bias_hh_l0"]),
+            "w_y": p["head.weight"],
+            "b_y": p["head.bias"],
+            "z": y,
+        }
+        pairs = ("ih", "w_ih"), ("hh", "w_hh"), ("bias", "bias"), ("y", "w_y"), ("by", "b_y")
+        arrays |= {f"g_{name}": arrays[of] for name, of in pairs}
+        self.arrays = {name: np.array(values, order="C") for name, values in arrays.items()}
+        pointers = {name: values.ctypes.data_as(FLOATS) for name, values in self.arrays.items()}
+        B, T, D = x.shape
+        sizes = Sizes(self.gates.number, train, inputs_first, D, self.H, B, T)
+        why = create_string_buffer(200)
+        self.handle = library.onednn_make(byref(sizes), byref(Arrays(**pointers)), why, len(why))
+        if self.handle is None:
+            raise RuntimeError(f"oneDNN: {why.value.decode()}")
+        finalize(self, library.onednn_free, self.handle)
+
+    def caller(self, function: Any) -> Callable[[], Any]:
+        """A call of the function that keeps the model alive."""
+        return lambda: function(self.handle)
+
+    def kept(self, weights: Array) -> Array:
+        """(G*H, D) in oneDNN's order of gates, (G, H, D) or (D, G, H)."""
+        blocks = weights.reshape(-1, self.H, weights.shape[1])[list(self.gates.weights)]
+        return blocks.transpose(2, 0, 1) if self.inputs_first else blocks
+
+    def bias(self, b_ih: Array, b_hh: Array) -> Array:
+        """The rows that oneDNN knows: both biases of a gate, but for the GRU's candidate."""
+        _, _, ih, hh = self.gates
+        rows = np.zeros((max(ih + hh) + 1, self.H), b_ih.dtype)
+        rows[list(ih)] += b_ih.reshape(-1, self.H)
+        rows[list(hh)] += b_hh.reshape(-1, self.H)
+        return rows
+
+    def gradients(self, loss: float) -> Answer:
+        """By rnncore's names."""
+        got, gates = self.arrays, self.gates
+        return {
+            "loss": np.array(loss, np.float32),
+            "weight_ih_l0": self.rows(got["g_ih"]),
+            "weight_hh_l0": self.rows(got["g_hh"]),
+            "bias_ih_l0": got["g_bias"][list(gates.bias_ih)].reshape(-1),
+            "bias_hh_l0": got["g_bias"][list(gates.bias_hh)].reshape(-1),
+            "head.weight": got["g_y"],
+            "head.bias": got["g_by"],
+        }
+
+    def rows(self, kept: Array) -> Array:
+        """(G*H, D) in rnncore's order of gates."""
+        blocks = kept.transpose(1, 2, 0) if self.inputs_first else kept
+        return blocks[list(self.gates.weights)].reshape(-1, blocks.shape[2])
+
+
+@cache
+def library() -> CDLL:
+    """``onednn.cpp``, compiled and loaded; ImportError where that cannot be done."""
+    compiler = shlex.split(os.environ.get("CXX", "c++"))
+    if shutil.which(compiler[0]) is None:
+        raise ImportError(f"oneDNN: expected a C++ compiler, found no {compiler[0]}")
+    source = Path(__file__).with_name("onednn.cpp")
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "onednn_peer.so")
+        command = [*compiler, *FLAGS, str(source), "-ldnnl", "-o", str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            errors = [line for line in done.stderr.splitlines() if "error" in line]
+            raise ImportError(
+                "oneDNN: expected its headers and library (in Debian the package libdnnl-dev), "
+                f"{compiler[0]} says: {(errors or [done.stderr])[0]}"
+            )
+        try:
+            loaded = CDLL(str(file))
+        except OSError as error:
+            raise ImportError(f"oneDNN: {error}") from None
+    loaded.onednn_make.argtypes = [c_void_p, c_void_p, c_char_p, c_int]
+    loaded.onednn_make.restype = c_void_p
+    loaded.onednn_train.restype = c_float
+    for name in ("train", "forward", "free"):
+        function = getattr(loaded, f"onednn_{name}")
+        function.argtypes = [c_void_p]
+    loaded.onednn_free.restype = loaded.onednn_forward.restype = None
+    return loaded
