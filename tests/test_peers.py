@@ -1,6 +1,7 @@
 """Whoever is timed beside rnncore computes the same loss, gradients and outputs; a wrong answer is
 caught and does not enter."""
 
+import shutil
 from importlib import import_module
 
 import numpy as np
@@ -11,6 +12,7 @@ from rnncore._bench.peers import registry as peers
 
 #: One of everything; one unit; several, and more sequences than numba's block holds.
 SIZES = [(1, 1, 1, 1), (1, 3, 5, 7), (6, 2, 33, 5)]
+RIVALS = [*((name, 1) for name in command.RIVALS), ("numba", 2), ("onednn", 2)]
 
 
 def load(name, threads=1):
@@ -21,7 +23,7 @@ def load(name, threads=1):
 
 
 @pytest.mark.parametrize("task", grid.TASKS)
-@pytest.mark.parametrize(("name", "threads"), [*((r, 1) for r in command.RIVALS), ("numba", 2)])
+@pytest.mark.parametrize(("name", "threads"), RIVALS)
 @pytest.mark.filterwarnings("ignore")  # of the peers' own
 def test_every_peer_agrees_with_rnncore(name, task, threads, dtype):
     peer, itself = load(name, threads), peers.load("rnncore", 1)
@@ -64,6 +66,29 @@ def variants_that_agree(name, row, dtype):
 @pytest.mark.filterwarnings("ignore")
 def test_peers_agree_on_gated_cells(name, cell, task, dtype):
     assert variants_that_agree(name, Row(cell, 5, 3, 40, 7, task), dtype)
+
+
+@pytest.mark.parametrize("task", ["train", "forward"])
+@pytest.mark.parametrize("cell", grid.CELLS)
+def test_onednn_agrees_on_every_cell(cell, task):
+    rng = np.random.default_rng(17)
+    sizes = [(5, 3, 40, 1), *rng.integers(1, (40, 20, 70, 12), (6, 4)).tolist()]
+    for H, D, B, T in sizes:
+        variants = variants_that_agree("onednn", Row(cell, H, D, B, T, task), "float32")
+        assert variants == {"train": ["plain", "own"], "forward": ["inference"]}[task]
+
+
+def test_onednn_says_what_is_missing(monkeypatch):
+    from rnncore._bench.peers import onednn_peer
+
+    monkeypatch.setenv("CXX", "no-compiler -O2")
+    with pytest.raises(ImportError, match=r"expected a C\+\+ compiler, found no no-compiler"):
+        onednn_peer.library.__wrapped__()
+    if shutil.which("c++") is None:
+        pytest.skip("needs a C++ compiler")
+    monkeypatch.setenv("CXX", "c++ -nostdinc")
+    with pytest.raises(ImportError, match=r"expected its headers .* c\+\+ says: .* error: "):
+        onednn_peer.library.__wrapped__()
 
 
 @pytest.mark.parametrize("task", ["train", "ragged", "forward"])

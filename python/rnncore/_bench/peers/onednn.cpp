@@ -15,15 +15,16 @@ using tag = memory::format_tag;
 
 extern "C" {
 
-/// `inputs_first` says how weights and their gradients lie: (inputs, gates, units), else (gates,
-/// units, inputs). x is (T, B, D); h and what is named after it are (T, B, H).
+/// `own_formats` says that parameters are kept in the format that the forward primitive chooses, and
+/// gradients in that of the backward one, until they are read.
 struct Sizes {
-    int cell, train, inputs_first, D, H, B, T;
+    int cell, train, own_formats, D, H, B, T;
 };
 
+/// x is (T, B, D), weights and their gradients (gates * H, inputs), the logits z are (B,).
 struct Arrays {
     float *x, *y, *w_ih, *w_hh, *bias, *w_y, *b_y;
-    float *z, *g_ih, *g_hh, *g_bias, *g_y, *g_by; // the logits, and the gradients of the parameters
+    float *z, *g_ih, *g_hh, *g_bias, *g_y, *g_by;
 };
 }
 
@@ -31,10 +32,12 @@ namespace {
 
 enum Cell { RNN, LSTM, GRU };
 
+using Named = std::vector<std::pair<int, memory>>; // a primitive's arguments
+
 /// A primitive with its arguments, ready to be run.
 class Work {
 public:
-    Work(const dnnl::primitive &primitive, const std::vector<std::pair<int, memory>> &memories)
+    Work(const dnnl::primitive &primitive, const Named &memories)
         : primitive_(primitive), memories_(memories) {
         for (const auto &item : memories_)
             arguments_.push_back({item.first, item.second.get()});
@@ -49,15 +52,16 @@ public:
 
 private:
     dnnl::primitive primitive_;
-    std::vector<std::pair<int, memory>> memories_;
+    Named memories_;
     std::vector<dnnl_exec_arg_t> arguments_;
 };
 
 using Works = std::vector<Work>;
 
-void run(const Works &works, const dnnl::stream &stream) {
+void run(const Works &works, dnnl::stream &stream) {
     for (const Work &work : works)
         work.run(stream);
+    stream.wait();
 }
 
 template <class Primitive, class... Descriptions>
@@ -88,44 +92,39 @@ struct Passes {
 
 class Network {
 public:
-    Network(const Sizes &sizes, const Arrays &arrays)
-        : sizes_(sizes), arrays_(arrays), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
-        const dnnl::primitive_desc_base forward = (passes_ = passes()).forward;
-        const tag plain = sizes.inputs_first ? tag::ldigo : tag::ldgoi;
-        const memory w_ih = given(weights(sizes.D, plain), arrays.w_ih);
-        const memory w_hh = given(weights(sizes.H, plain), arrays.w_hh);
-        const memory bias = given(bias_desc(), arrays.bias);
-        const memory x = given(states(sizes.D), arrays.x), h(states(sizes.H), engine_);
+    Network(const Sizes &sizes, const Arrays &arrays) : sizes_(sizes), arrays_(arrays) {
+        const Passes passes = described();
+        memory w_ih = given(weights(sizes.D, tag::ldgoi), arrays.w_ih);
+        memory w_hh = given(weights(sizes.H, tag::ldgoi), arrays.w_hh);
+        const memory h = zeros(states(sizes.H)), h0 = zeros(start());
         h_ = last(h);
-        const memory h0(start_desc(), engine_);
-        std::memset(h0.get_data_handle(), 0, h0.get_desc().get_size());
-        std::vector<std::pair<int, memory>> passed = {
-            {DNNL_ARG_SRC_LAYER, x}, {DNNL_ARG_SRC_ITER, h0}, {DNNL_ARG_BIAS, bias},
+        // oneDNN 2.6 takes zeros if it is given no h0, but its gradient of w_hh is wrong then.
+        Named passed = {
+            {DNNL_ARG_SRC_LAYER, given(states(sizes.D), arrays.x)},
+            {DNNL_ARG_SRC_ITER, h0},
+            {DNNL_ARG_BIAS, given(biases(), arrays.bias)},
             {DNNL_ARG_DST_LAYER, h}};
         if (sizes.cell == LSTM)
             passed.push_back({DNNL_ARG_SRC_ITER_C, h0});
-        Works reorders;
-        auto forward_passed = passed;
         if (sizes.train)
-            passed.push_back({DNNL_ARG_WORKSPACE, made(forward, DNNL_ARG_WORKSPACE)});
-        forward_passed = passed;
-        add_weights(forward, w_ih, w_hh, forward_passed, reorders);
-        const Work layer(dnnl::primitive(forward.get()), forward_passed);
-        if (!sizes.train) {
-            run(reorders, stream_); // the parameters stay as they are
-            stream_.wait();
-            before_head_ = {layer};
-            return;
+            passed.push_back({DNNL_ARG_WORKSPACE, zeros(of(passes.forward, DNNL_ARG_WORKSPACE))});
+        Works reorders;
+        const memory f_ih = reordered(passes.forward, DNNL_ARG_WEIGHTS_LAYER, w_ih, reorders);
+        const memory f_hh = reordered(passes.forward, DNNL_ARG_WEIGHTS_ITER, w_hh, reorders);
+        if (sizes.own_formats) {
+            run(reorders, stream_);
+            w_ih = f_ih, w_hh = f_hh;
+        } else {
+            before_head_ = reorders;
         }
-        before_head_ = reorders;
-        before_head_.push_back(layer);
-        prepare_backward(passed, w_ih, w_hh, plain);
+        before_head_.push_back(layer(passes.forward, passed, f_ih, f_hh));
+        if (sizes.train)
+            prepare_backward(passes.backward, passed, w_ih, w_hh);
     }
 
     /// The logits.
     void forward() {
         run(before_head_, stream_);
-        stream_.wait();
         const int H = sizes_.H;
         for (int b = 0; b < sizes_.B; b++) {
             float z = arrays_.b_y[0];
@@ -155,9 +154,11 @@ public:
         for (const memory &sums : sums_) // to which the primitive adds
             std::memset(sums.get_data_handle(), 0, sums.get_desc().get_size());
         run(after_head_, stream_);
-        stream_.wait();
         return loss / float(B);
     }
+
+    /// Puts gradients that are in formats of oneDNN's own into the arrays.
+    void read() { run(when_read_, stream_); }
 
 private:
     memory::desc weights(int inputs, tag format) const {
@@ -165,12 +166,12 @@ private:
         return {{1, 1, inputs, gates, sizes_.H}, memory::data_type::f32, format};
     }
 
-    memory::desc bias_desc() const {
+    memory::desc biases() const {
         const int rows = sizes_.cell == RNN ? 1 : 4; // the GRU's candidate has two of them
         return {{1, 1, rows, sizes_.H}, memory::data_type::f32, tag::ldgo};
     }
 
-    memory::desc start_desc() const {
+    memory::desc start() const {
         return {{1, 1, sizes_.B, sizes_.H}, memory::data_type::f32, tag::ldnc};
     }
 
@@ -178,14 +179,14 @@ private:
         return {{sizes_.T, sizes_.B, features}, memory::data_type::f32, tag::tnc};
     }
 
-    Passes passes() const {
+    Passes described() const {
         const auto mode
             = sizes_.train ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
         const auto back = dnnl::prop_kind::backward;
         const auto way = dnnl::rnn_direction::unidirectional_left2right;
         const auto tanh = dnnl::algorithm::eltwise_tanh;
-        const memory::desc none, x = states(sizes_.D), h = states(sizes_.H), h0 = start_desc();
-        const memory::desc b = bias_desc();
+        const memory::desc none, x = states(sizes_.D), h = states(sizes_.H), h0 = start();
+        const memory::desc b = biases();
         const memory::desc w_x = weights(sizes_.D, tag::any), w_h = weights(sizes_.H, tag::any);
         Passes made;
         if (sizes_.cell == RNN) {
@@ -217,63 +218,67 @@ private:
     }
 
     void prepare_backward(
-        std::vector<std::pair<int, memory>> passed, const memory &w_ih, const memory &w_hh,
-        tag plain) {
-        const dnnl::primitive_desc_base pass = passes_.backward;
-        add_weights(pass, w_ih, w_hh, passed, after_head_);
-        const memory dx = made(pass, DNNL_ARG_DIFF_SRC_LAYER), dh(states(sizes_.H), engine_);
-        std::memset(dh.get_data_handle(), 0, dh.get_desc().get_size());
+        const dnnl::primitive_desc_base &pass, Named passed, const memory &w_ih,
+        const memory &w_hh) {
+        const memory dh = zeros(states(sizes_.H)); // but for the last step
         dh_ = last(dh);
-        Works reorders;
-        const memory g_ih = sums(
-            pass, DNNL_ARG_DIFF_WEIGHTS_LAYER, given(weights(sizes_.D, plain), arrays_.g_ih),
-            reorders);
-        const memory g_hh = sums(
-            pass, DNNL_ARG_DIFF_WEIGHTS_ITER, given(weights(sizes_.H, plain), arrays_.g_hh),
-            reorders);
-        const memory g_bias
-            = sums(pass, DNNL_ARG_DIFF_BIAS, given(bias_desc(), arrays_.g_bias), reorders);
-        passed.push_back({DNNL_ARG_DIFF_SRC_ITER, made(pass, DNNL_ARG_DIFF_SRC_ITER)});
+        passed.push_back({DNNL_ARG_DIFF_DST_LAYER, dh});
+        std::vector<int> unread = {DNNL_ARG_DIFF_SRC_LAYER, DNNL_ARG_DIFF_SRC_ITER};
         if (sizes_.cell == LSTM)
-            passed.push_back({DNNL_ARG_DIFF_SRC_ITER_C, made(pass, DNNL_ARG_DIFF_SRC_ITER_C)});
-        passed.insert(
-            passed.end(), {{DNNL_ARG_DIFF_SRC_LAYER, dx}, {DNNL_ARG_DIFF_DST_LAYER, dh},
-                           {DNNL_ARG_DIFF_WEIGHTS_LAYER, g_ih}, {DNNL_ARG_DIFF_WEIGHTS_ITER, g_hh},
-                           {DNNL_ARG_DIFF_BIAS, g_bias}});
-        after_head_.emplace_back(dnnl::primitive(pass.get()), passed);
-        after_head_.insert(after_head_.end(), reorders.begin(), reorders.end());
+            unread.push_back(DNNL_ARG_DIFF_SRC_ITER_C);
+        for (int argument : unread)
+            passed.push_back({argument, zeros(of(pass, argument))});
+        Works reorders;
+        const Named gradients = {
+            {DNNL_ARG_DIFF_WEIGHTS_LAYER, given(weights(sizes_.D, tag::ldgoi), arrays_.g_ih)},
+            {DNNL_ARG_DIFF_WEIGHTS_ITER, given(weights(sizes_.H, tag::ldgoi), arrays_.g_hh)},
+            {DNNL_ARG_DIFF_BIAS, given(biases(), arrays_.g_bias)}};
+        for (const auto &gradient : gradients)
+            passed.push_back(
+                {gradient.first, sums(pass, gradient.first, gradient.second, reorders)});
+        const memory b_ih = reordered(pass, DNNL_ARG_WEIGHTS_LAYER, w_ih, after_head_);
+        const memory b_hh = reordered(pass, DNNL_ARG_WEIGHTS_ITER, w_hh, after_head_);
+        after_head_.push_back(layer(pass, passed, b_ih, b_hh));
+        Works &place = sizes_.own_formats ? when_read_ : after_head_;
+        place.insert(place.end(), reorders.begin(), reorders.end());
     }
 
     memory given(const memory::desc &desc, float *values) const {
         return memory(desc, engine_, values);
     }
 
-    memory made(const dnnl::primitive_desc_base &pass, int argument) const {
-        return memory(pass.query_md(dnnl::query::exec_arg_md, argument), engine_);
+    memory zeros(const memory::desc &desc) const {
+        const memory made(desc, engine_);
+        std::memset(made.get_data_handle(), 0, desc.get_size());
+        return made;
+    }
+
+    static memory::desc of(const dnnl::primitive_desc_base &pass, int argument) {
+        return pass.query_md(dnnl::query::exec_arg_md, argument);
     }
 
     /// Of the last step.
     float *last(const memory &states) const {
-        return static_cast<float *>(states.get_data_handle()) + (sizes_.T - 1) * sizes_.B * sizes_.H;
+        return static_cast<float *>(states.get_data_handle())
+            + std::size_t(sizes_.T - 1) * sizes_.B * sizes_.H;
     }
 
-    /// The weights among what is passed, in the formats that the pass wants.
-    void add_weights(
-        const dnnl::primitive_desc_base &pass, const memory &w_ih, const memory &w_hh,
-        std::vector<std::pair<int, memory>> &passed, Works &reorders) const {
-        passed.push_back(
-            {DNNL_ARG_WEIGHTS_LAYER, reordered(pass, DNNL_ARG_WEIGHTS_LAYER, w_ih, reorders)});
-        passed.push_back(
-            {DNNL_ARG_WEIGHTS_ITER, reordered(pass, DNNL_ARG_WEIGHTS_ITER, w_hh, reorders)});
+    static Work layer(
+        const dnnl::primitive_desc_base &pass, Named passed, const memory &w_ih,
+        const memory &w_hh) {
+        passed.push_back({DNNL_ARG_WEIGHTS_LAYER, w_ih});
+        passed.push_back({DNNL_ARG_WEIGHTS_ITER, w_hh});
+        return Work(dnnl::primitive(pass.get()), passed);
     }
 
+    /// In the format that the pass wants.
     memory reordered(
         const dnnl::primitive_desc_base &pass, int argument, const memory &from,
         Works &reorders) const {
-        const memory::desc wanted = pass.query_md(dnnl::query::exec_arg_md, argument);
+        const memory::desc wanted = of(pass, argument);
         if (wanted == from.get_desc())
             return from;
-        const memory to(wanted, engine_);
+        const memory to = zeros(wanted);
         reorders.push_back(reorder(from, to));
         return to;
     }
@@ -281,9 +286,10 @@ private:
     /// Where the pass adds up a gradient that ends in `to`.
     memory sums(
         const dnnl::primitive_desc_base &pass, int argument, const memory &to, Works &reorders) {
-        const memory::desc wanted = pass.query_md(dnnl::query::exec_arg_md, argument);
-        sums_.push_back(wanted == to.get_desc() ? to : memory(wanted, engine_));
-        if (wanted != to.get_desc())
+        const memory::desc wanted = of(pass, argument);
+        const bool there = wanted == to.get_desc();
+        sums_.push_back(there ? to : zeros(wanted));
+        if (!there)
             reorders.push_back(reorder(sums_.back(), to));
         return sums_.back();
     }
@@ -294,10 +300,9 @@ private:
 
     const Sizes sizes_;
     const Arrays arrays_;
-    const dnnl::engine engine_;
-    dnnl::stream stream_;
-    Passes passes_;
-    Works before_head_, after_head_;
+    const dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+    dnnl::stream stream_{engine_};
+    Works before_head_, after_head_, when_read_;
     std::vector<memory> sums_;
     float *h_ = nullptr, *dh_ = nullptr; // of the last step, (B, H)
 };
@@ -326,4 +331,6 @@ void onednn_free(void *network) { delete static_cast<Network *>(network); }
 void onednn_forward(void *network) { static_cast<Network *>(network)->forward(); }
 
 float onednn_train(void *network) { return static_cast<Network *>(network)->train(); }
+
+void onednn_read(void *network) { static_cast<Network *>(network)->read(); }
 }

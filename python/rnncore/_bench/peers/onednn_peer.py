@@ -1,13 +1,15 @@
 """oneDNN: its primitives of recurrent layers, called from C++ without a framework.
 
-The best practice of oneDNN: primitives and memory are made beforehand, weights are given in the
-formats that a primitive chooses, and reordered only where these differ from the format they are kept
-in. While training weights are new in every call, so that reordering them, and their gradients, is
-part of it; two formats to keep them in are tried.  Gates are in oneDNN's order.  Its primitives know
+The best practice of oneDNN: primitives and memory are made beforehand, and weights are given in the
+format that a primitive chooses.  While training weights are new in every call, so putting them in
+that format is part of the call.  Of two contestants the one (`plain`) has weights and gradients in
+PyTorch's layout; the other (`own`) has both in formats of oneDNN's, as a program would whose
+optimiser works in these, so that only the backward pass needs the weights reordered.  For inference
+weights are reordered beforehand.  Gates are in oneDNN's order.  The primitives of training know
 float32 only, so it takes no part in float64.
 
 Head, loss and their gradients are loops in ``onednn.cpp``, which the machine's C++ compiler
-compiles when the first peer is made.
+compiles when the first peer is made, for oneDNN 2 or 3.
 """
 
 from __future__ import annotations
@@ -16,9 +18,19 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
-from ctypes import CDLL, POINTER, Structure, byref, c_char_p, c_float, c_int, c_void_p
-from ctypes import create_string_buffer
+from ctypes import (
+    CDLL,
+    POINTER,
+    Structure,
+    byref,
+    c_char_p,
+    c_float,
+    c_int,
+    c_void_p,
+    create_string_buffer,
+)
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,7 +68,7 @@ CELLS = {
 class Sizes(Structure):
     """As in ``onednn.cpp``."""
 
-    _fields_ = [(name, c_int) for name in ("cell", "train", "inputs_first", "D", "H", "B", "T")]
+    _fields_ = [(name, c_int) for name in ("cell", "train", "own_formats", "D", "H", "B", "T")]
 
 
 class Arrays(Structure):
@@ -91,19 +103,18 @@ class OneDnn(Peer):
     def train(self, net: Network, x: Array, y: Array) -> list[Contestant]:
         if x.dtype != np.float32:
             return []
-        return [self.trainer(net, x, y, inputs_first) for inputs_first in (False, True)]
+        return [self.trainer(net, x, y, own_formats) for own_formats in (False, True)]
 
-    def trainer(self, net: Network, x: Array, y: Array, inputs_first: bool) -> Contestant:
-        model = Model(self.library, net, x, y, train=True, inputs_first=inputs_first)
+    def trainer(self, net: Network, x: Array, y: Array, own_formats: bool) -> Contestant:
+        model = Model(self.library, net, x, y, train=True, own_formats=own_formats)
         call = model.caller(self.library.onednn_train)
-        kept = "inputs-first" if inputs_first else "units-first"
-        return Contestant(f"{kept} weights", call, model.gradients)
+        return Contestant("own" if own_formats else "plain", call, model.gradients)
 
     def forward(self, net: Network, x: Array) -> list[Contestant]:
         if x.dtype != np.float32:
             return []
         y = np.zeros(len(x), x.dtype)
-        model = Model(self.library, net, x, y, train=False, inputs_first=True)
+        model = Model(self.library, net, x, y, train=False, own_formats=True)
         call = model.caller(self.library.onednn_forward)
         return [Contestant("inference", call, lambda _: {"y": model.arrays["z"]})]
 
@@ -112,16 +123,16 @@ class Model:
     """Primitives of a network and the arrays that they read and write."""
 
     def __init__(
-        self, library: CDLL, net: Network, x: Array, y: Array, *, train: bool, inputs_first: bool
+        self, library: CDLL, net: Network, x: Array, y: Array, *, train: bool, own_formats: bool
     ) -> None:
         self.gates = CELLS[type(net).__name__]
-        self.inputs_first, self.H = inputs_first, net.hidden_size
+        self.library, self.H = library, net.hidden_size
         p = net.state_dict()
         arrays = {
             "x": x.swapaxes(0, 1),
             "y": y,
-            "w_ih": self.kept(p["weight_ih_l0"]),
-            "w_hh": self.kept(p["weight_hh_l0"]),
+            "w_ih": self.ordered(p["weight_ih_l0"]),
+            "w_hh": self.ordered(p["weight_hh_l0"]),
             "bias": self.bias(p["bias_ih_l0"], p["bias_hh_l0"]),
             "w_y": p["head.weight"],
             "b_y": p["head.bias"],
@@ -132,7 +143,7 @@ class Model:
         self.arrays = {name: np.array(values, order="C") for name, values in arrays.items()}
         pointers = {name: values.ctypes.data_as(FLOATS) for name, values in self.arrays.items()}
         B, T, D = x.shape
-        sizes = Sizes(self.gates.number, train, inputs_first, D, self.H, B, T)
+        sizes = Sizes(self.gates.number, train, own_formats, D, self.H, B, T)
         why = create_string_buffer(200)
         self.handle = library.onednn_make(byref(sizes), byref(Arrays(**pointers)), why, len(why))
         if self.handle is None:
@@ -143,10 +154,10 @@ class Model:
         """A call of the function that keeps the model alive."""
         return lambda: function(self.handle)
 
-    def kept(self, weights: Array) -> Array:
-        """(G*H, D) in oneDNN's order of gates, (G, H, D) or (D, G, H)."""
-        blocks = weights.reshape(-1, self.H, weights.shape[1])[list(self.gates.weights)]
-        return blocks.transpose(2, 0, 1) if self.inputs_first else blocks
+    def ordered(self, weights: Array) -> Array:
+        """From rnncore's order of gates to oneDNN's, or back."""
+        blocks = weights.reshape(-1, self.H, weights.shape[1])
+        return blocks[list(self.gates.weights)].reshape(weights.shape)
 
     def bias(self, b_ih: Array, b_hh: Array) -> Array:
         """The rows that oneDNN knows: both biases of a gate, but for the GRU's candidate."""
@@ -158,21 +169,17 @@ class Model:
 
     def gradients(self, loss: float) -> Answer:
         """By rnncore's names."""
+        self.library.onednn_read(self.handle)
         got, gates = self.arrays, self.gates
         return {
             "loss": np.array(loss, np.float32),
-            "weight_ih_l0": self.rows(got["g_ih"]),
-            "weight_hh_l0": self.rows(got["g_hh"]),
+            "weight_ih_l0": self.ordered(got["g_ih"]),
+            "weight_hh_l0": self.ordered(got["g_hh"]),
             "bias_ih_l0": got["g_bias"][list(gates.bias_ih)].reshape(-1),
             "bias_hh_l0": got["g_bias"][list(gates.bias_hh)].reshape(-1),
             "head.weight": got["g_y"],
             "head.bias": got["g_by"],
         }
-
-    def rows(self, kept: Array) -> Array:
-        """(G*H, D) in rnncore's order of gates."""
-        blocks = kept.transpose(1, 2, 0) if self.inputs_first else kept
-        return blocks[list(self.gates.weights)].reshape(-1, blocks.shape[2])
 
 
 @cache
@@ -182,9 +189,11 @@ def library() -> CDLL:
     if shutil.which(compiler[0]) is None:
         raise ImportError(f"oneDNN: expected a C++ compiler, found no {compiler[0]}")
     source = Path(__file__).with_name("onednn.cpp")
+    prefix = Path(sys.prefix)  # where pip and conda put headers and libraries
+    places = [f"-I{prefix / 'include'}", f"-L{prefix / 'lib'}", f"-Wl,-rpath,{prefix / 'lib'}"]
     with TemporaryDirectory() as folder:
         file = Path(folder, "onednn_peer.so")
-        command = [*compiler, *FLAGS, str(source), "-ldnnl", "-o", str(file)]
+        command = [*compiler, *FLAGS, str(source), *places, "-ldnnl", "-o", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             errors = [line for line in done.stderr.splitlines() if "error" in line]
@@ -198,9 +207,8 @@ def library() -> CDLL:
             raise ImportError(f"oneDNN: {error}") from None
     loaded.onednn_make.argtypes = [c_void_p, c_void_p, c_char_p, c_int]
     loaded.onednn_make.restype = c_void_p
-    loaded.onednn_train.restype = c_float
-    for name in ("train", "forward", "free"):
+    results = {"train": c_float, "forward": None, "read": None, "free": None}
+    for name, result in results.items():
         function = getattr(loaded, f"onednn_{name}")
-        function.argtypes = [c_void_p]
-    loaded.onednn_free.restype = loaded.onednn_forward.restype = None
+        function.argtypes, function.restype = [c_void_p], result
     return loaded
