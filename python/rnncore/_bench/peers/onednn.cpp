@@ -18,7 +18,7 @@ extern "C" {
 /// `own_formats` says that parameters are kept in the format that the forward primitive chooses, and
 /// gradients in that of the backward one, until they are read.
 struct Sizes {
-    int cell, train, own_formats, D, H, B, T;
+    int cell, task, own_formats, D, H, B, T;
 };
 
 /// x is (T, B, D), weights and their gradients (gates * H, inputs), the logits z are (B,).
@@ -31,6 +31,7 @@ struct Arrays {
 namespace {
 
 enum Cell { RNN, LSTM, GRU };
+enum Task { FORWARD, TRAIN, STEP };
 
 using Named = std::vector<std::pair<int, memory>>; // a primitive's arguments
 
@@ -96,17 +97,15 @@ public:
         const Passes passes = described();
         memory w_ih = given(weights(sizes.D, tag::ldgoi), arrays.w_ih);
         memory w_hh = given(weights(sizes.H, tag::ldgoi), arrays.w_hh);
-        const memory h = zeros(states(sizes.H)), h0 = zeros(start());
+        const memory h = zeros(states(sizes.H));
         h_ = last(h);
-        // oneDNN 2.6 takes zeros if it is given no h0, but its gradient of w_hh is wrong then.
         Named passed = {
             {DNNL_ARG_SRC_LAYER, given(states(sizes.D), arrays.x)},
-            {DNNL_ARG_SRC_ITER, h0},
             {DNNL_ARG_BIAS, given(biases(), arrays.bias)},
             {DNNL_ARG_DST_LAYER, h}};
-        if (sizes.cell == LSTM)
-            passed.push_back({DNNL_ARG_SRC_ITER_C, h0});
-        if (sizes.train)
+        for (memory &state : states_)
+            state = zeros(start());
+        if (sizes.task == TRAIN)
             passed.push_back({DNNL_ARG_WORKSPACE, zeros(of(passes.forward, DNNL_ARG_WORKSPACE))});
         Works reorders;
         const memory f_ih = reordered(passes.forward, DNNL_ARG_WEIGHTS_LAYER, w_ih, reorders);
@@ -117,14 +116,19 @@ public:
         } else {
             before_head_ = reorders;
         }
-        before_head_.push_back(layer(passes.forward, passed, f_ih, f_hh));
-        if (sizes.train)
-            prepare_backward(passes.backward, passed, w_ih, w_hh);
+        after_step_ = before_head_;
+        before_head_.push_back(layer(passes.forward, started(passed, 0), f_ih, f_hh));
+        if (sizes.task == STEP)
+            after_step_.push_back(layer(passes.forward, started(passed, 1), f_ih, f_hh));
+        if (sizes.task == TRAIN)
+            prepare_backward(passes.backward, started(passed, 0), w_ih, w_hh);
     }
 
     /// The logits.
-    void forward() {
-        run(before_head_, stream_);
+    void forward() { forward(before_head_); }
+
+    void forward(const Works &works) {
+        run(works, stream_);
         const int H = sizes_.H;
         for (int b = 0; b < sizes_.B; b++) {
             float z = arrays_.b_y[0];
@@ -157,6 +161,18 @@ public:
         return loss / float(B);
     }
 
+    /// The logit after one more step of a stream, which begins anew where `first`.
+    float step(const float *x, bool first) {
+        std::copy_n(x, sizes_.D, arrays_.x);
+        if (first) {
+            for (const memory &state : states_)
+                std::memset(state.get_data_handle(), 0, state.get_desc().get_size());
+            steps_ = 0;
+        }
+        forward(steps_++ % 2 ? after_step_ : before_head_);
+        return arrays_.z[0];
+    }
+
     /// Puts gradients that are in formats of oneDNN's own into the arrays.
     void read() { run(when_read_, stream_); }
 
@@ -180,39 +196,40 @@ private:
     }
 
     Passes described() const {
+        const bool train = sizes_.task == TRAIN;
         const auto mode
-            = sizes_.train ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+            = train ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
         const auto back = dnnl::prop_kind::backward;
         const auto way = dnnl::rnn_direction::unidirectional_left2right;
         const auto tanh = dnnl::algorithm::eltwise_tanh;
-        const memory::desc none, x = states(sizes_.D), h = states(sizes_.H), h0 = start();
-        const memory::desc b = biases();
+        const memory::desc x = states(sizes_.D), h = states(sizes_.H), h0 = start();
+        const memory::desc b = biases(), end = sizes_.task == STEP ? start() : memory::desc();
         const memory::desc w_x = weights(sizes_.D, tag::any), w_h = weights(sizes_.H, tag::any);
         Passes made;
         if (sizes_.cell == RNN) {
             const auto pass = forward_of<dnnl::vanilla_rnn_forward>(
-                engine_, mode, tanh, way, x, h0, w_x, w_h, b, h, none);
+                engine_, mode, tanh, way, x, h0, w_x, w_h, b, h, end);
             made.forward = pass;
-            if (sizes_.train)
+            if (train)
                 made.backward = backward_of<dnnl::vanilla_rnn_backward>(
-                    engine_, pass, back, tanh, way, x, h0, w_x, w_h, b, h, none, x, h0, w_x,
-                    w_h, b, h, none);
+                    engine_, pass, back, tanh, way, x, h0, w_x, w_h, b, h, end, x, h0, w_x,
+                    w_h, b, h, end);
         } else if (sizes_.cell == LSTM) {
             const auto pass = forward_of<dnnl::lstm_forward>(
-                engine_, mode, way, x, h0, h0, w_x, w_h, b, h, none, none);
+                engine_, mode, way, x, h0, h0, w_x, w_h, b, h, end, end);
             made.forward = pass;
-            if (sizes_.train)
+            if (train)
                 made.backward = backward_of<dnnl::lstm_backward>(
-                    engine_, pass, back, way, x, h0, h0, w_x, w_h, b, h, none, none, x, h0,
-                    h0, w_x, w_h, b, h, none, none);
+                    engine_, pass, back, way, x, h0, h0, w_x, w_h, b, h, end, end, x, h0,
+                    h0, w_x, w_h, b, h, end, end);
         } else {
             const auto pass = forward_of<dnnl::lbr_gru_forward>(
-                engine_, mode, way, x, h0, w_x, w_h, b, h, none);
+                engine_, mode, way, x, h0, w_x, w_h, b, h, end);
             made.forward = pass;
-            if (sizes_.train)
+            if (train)
                 made.backward = backward_of<dnnl::lbr_gru_backward>(
-                    engine_, pass, back, way, x, h0, w_x, w_h, b, h, none, x, h0, w_x, w_h, b,
-                    h, none);
+                    engine_, pass, back, way, x, h0, w_x, w_h, b, h, end, x, h0, w_x, w_h, b,
+                    h, end);
         }
         return made;
     }
@@ -263,6 +280,21 @@ private:
             + std::size_t(sizes_.T - 1) * sizes_.B * sizes_.H;
     }
 
+    /// What is passed, with the states before the step or sequence, and of streams those after it.
+    /// oneDNN 2.6 takes zeros if it is given none, but its gradient of w_hh is wrong then.
+    Named started(Named passed, int from) const {
+        const bool has_c = sizes_.cell == LSTM;
+        passed.push_back({DNNL_ARG_SRC_ITER, states_[from]});
+        if (has_c)
+            passed.push_back({DNNL_ARG_SRC_ITER_C, states_[2 + from]});
+        if (sizes_.task != STEP)
+            return passed;
+        passed.push_back({DNNL_ARG_DST_ITER, states_[1 - from]});
+        if (has_c)
+            passed.push_back({DNNL_ARG_DST_ITER_C, states_[3 - from]});
+        return passed;
+    }
+
     static Work layer(
         const dnnl::primitive_desc_base &pass, Named passed, const memory &w_ih,
         const memory &w_hh) {
@@ -302,8 +334,10 @@ private:
     const Arrays arrays_;
     const dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
     dnnl::stream stream_{engine_};
-    Works before_head_, after_head_, when_read_;
+    Works before_head_, after_step_, after_head_, when_read_;
     std::vector<memory> sums_;
+    memory states_[4]; // h before every second step and before those between; c likewise
+    int steps_ = 0;
     float *h_ = nullptr, *dh_ = nullptr; // of the last step, (B, H)
 };
 
@@ -331,6 +365,10 @@ void onednn_free(void *network) { delete static_cast<Network *>(network); }
 void onednn_forward(void *network) { static_cast<Network *>(network)->forward(); }
 
 float onednn_train(void *network) { return static_cast<Network *>(network)->train(); }
+
+float onednn_step(void *network, const float *x, int first) {
+    return static_cast<Network *>(network)->step(x, first != 0);
+}
 
 void onednn_read(void *network) { static_cast<Network *>(network)->read(); }
 }

@@ -45,6 +45,7 @@ from rnncore._types import Array
 
 FLAGS = ("-std=c++14", "-O3", "-fno-math-errno", "-fPIC", "-shared")
 FLOATS = POINTER(c_float)
+TASKS = ("forward", "train", "step")  # by their numbers in ``onednn.cpp``
 
 
 class Gates(NamedTuple):
@@ -68,7 +69,7 @@ CELLS = {
 class Sizes(Structure):
     """As in ``onednn.cpp``."""
 
-    _fields_ = [(name, c_int) for name in ("cell", "train", "own_formats", "D", "H", "B", "T")]
+    _fields_ = [(name, c_int) for name in ("cell", "task", "own_formats", "D", "H", "B", "T")]
 
 
 class Arrays(Structure):
@@ -106,7 +107,7 @@ class OneDnn(Peer):
         return [self.trainer(net, x, y, own_formats) for own_formats in (False, True)]
 
     def trainer(self, net: Network, x: Array, y: Array, own_formats: bool) -> Contestant:
-        model = Model(self.library, net, x, y, train=True, own_formats=own_formats)
+        model = Model(self.library, net, x, y, "train", own_formats)
         call = model.caller(self.library.onednn_train)
         return Contestant("own" if own_formats else "plain", call, model.gradients)
 
@@ -114,16 +115,30 @@ class OneDnn(Peer):
         if x.dtype != np.float32:
             return []
         y = np.zeros(len(x), x.dtype)
-        model = Model(self.library, net, x, y, train=False, own_formats=True)
+        model = Model(self.library, net, x, y, "forward")
         call = model.caller(self.library.onednn_forward)
         return [Contestant("inference", call, lambda _: {"y": model.arrays["z"]})]
+
+    def step(self, net: Network, x: Array) -> list[Contestant]:
+        if x.dtype != np.float32:
+            return []
+        model = Model(self.library, net, x[None, :1], np.zeros(1, x.dtype), "step")
+        step = self.library.onednn_step
+        model.arrays["steps"] = np.ascontiguousarray(x)
+        steps = [x_t.ctypes.data for x_t in model.arrays["steps"]]
+
+        def run() -> list[float]:
+            first = [step(model.handle, steps[0], True)]
+            return first + [step(model.handle, x_t, False) for x_t in steps[1:]]
+
+        return [Contestant("inference", run, lambda outputs: {"y": np.array(outputs, x.dtype)})]
 
 
 class Model:
     """Primitives of a network and the arrays that they read and write."""
 
     def __init__(
-        self, library: CDLL, net: Network, x: Array, y: Array, *, train: bool, own_formats: bool
+        self, library: CDLL, net: Network, x: Array, y: Array, task: str, own_formats: bool = True
     ) -> None:
         self.gates = CELLS[type(net).__name__]
         self.library, self.H = library, net.hidden_size
@@ -143,7 +158,8 @@ class Model:
         self.arrays = {name: np.array(values, order="C") for name, values in arrays.items()}
         pointers = {name: values.ctypes.data_as(FLOATS) for name, values in self.arrays.items()}
         B, T, D = x.shape
-        sizes = Sizes(self.gates.number, train, own_formats, D, self.H, B, T)
+        number = TASKS.index(task)
+        sizes = Sizes(self.gates.number, number, own_formats, D, self.H, B, T)
         why = create_string_buffer(200)
         self.handle = library.onednn_make(byref(sizes), byref(Arrays(**pointers)), why, len(why))
         if self.handle is None:
@@ -207,6 +223,8 @@ def library() -> CDLL:
             raise ImportError(f"oneDNN: {error}") from None
     loaded.onednn_make.argtypes = [c_void_p, c_void_p, c_char_p, c_int]
     loaded.onednn_make.restype = c_void_p
+    loaded.onednn_step.argtypes = [c_void_p, c_void_p, c_int]
+    loaded.onednn_step.restype = c_float
     results = {"train": c_float, "forward": None, "read": None, "free": None}
     for name, result in results.items():
         function = getattr(loaded, f"onednn_{name}")
