@@ -3,8 +3,8 @@
 A peer is given a network and data and returns *contestants*: functions that do the same work, each
 written as a good user of that library would write it. The network's parameters and the data are
 converted beforehand to the form and layout that suits the library best; that is not timed. Of
-several contestants the fastest one counts. A library that cannot do a task returns none; one that is
-not installed raises ImportError, where its module is imported or its peer made.
+several contestants the fastest one counts. A library that cannot do a task returns none; one that
+is not installed raises ImportError, where its module is imported or its peer made.
 """
 
 from __future__ import annotations
