@@ -116,7 +116,6 @@ public:
         } else {
             before_head_ = reorders;
         }
-        after_step_ = before_head_;
         before_head_.push_back(layer(passes.forward, started(passed, 0), f_ih, f_hh));
         if (sizes.task == STEP)
             after_step_.push_back(layer(passes.forward, started(passed, 1), f_ih, f_hh));

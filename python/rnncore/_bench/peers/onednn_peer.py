@@ -43,7 +43,9 @@ from rnncore._bench.peers.peer import Answer, Contestant, Peer
 from rnncore._networks.network import Network
 from rnncore._types import Array
 
-FLAGS = ("-std=c++14", "-O3", "-fno-math-errno", "-fPIC", "-shared")
+#: Sums of the head in vectors too; `-ffast-math` would change subnormals for the whole process.
+RELAXED = ("-fno-math-errno", "-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math")
+FLAGS = ("-std=c++14", "-O3", *RELAXED, "-fPIC", "-shared")
 FLOATS = POINTER(c_float)
 TASKS = ("forward", "train", "step")  # by their numbers in ``onednn.cpp``
 
