@@ -67,13 +67,6 @@ KERNEL_FLAGS = (
     ]
 )  # fmt: skip
 
-#: On x86 GCC orders instructions before it assigns registers only where it is told to. Functions of
-#: several vectors, one after another in the source, then overlap, and on AVX2 an LSTM of 16 units
-#: takes a tenth less. Only there: the baseline, which has no fused multiply-add, runs out of
-#: registers in its products, and takes a tenth more; with AVX-512 it has not been measured.
-ORDER_FLAGS = ["-fschedule-insns", "-fsched-pressure"]
-ORDERED = "v3"
-
 #: simd/lanes.h refuses these and their like where the compiler sees them.  But the -O3 above
 #: hides an -Ofast from it, and not from the linker, which adds to the modules what flushes
 #: subnormals in any process that loads them.
@@ -170,10 +163,6 @@ class BuildExt(build_ext):
             for extension in self.extensions
             if all(f"_core_{isa}_" not in extension.name or ok for isa, ok in supported.items())
         ]
-        if not MSVC and not self.failure(flags=["-Werror", *ORDER_FLAGS]):
-            for extension in self.extensions:
-                if f"_core_{ORDERED}_" in extension.name:
-                    extension.extra_compile_args += ORDER_FLAGS
         translated = cythonize(
             self.extensions,
             include_path=[".", "rnncore"],
