@@ -155,6 +155,9 @@ def draw(document: dict[str, Any], folder: Path) -> list[Path]:
                 )
                 written.append(folder / f"{name}-{ground}.svg")
                 figure.savefig(written[-1], metadata={"Date": None})
+                # Without the blanks at the ends of lines that matplotlib leaves.
+                lines = written[-1].read_text("utf-8").splitlines()
+                written[-1].write_text("\n".join(map(str.rstrip, lines)) + "\n", "utf-8")
     return written
 
 

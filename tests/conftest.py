@@ -40,6 +40,13 @@ def pytest_addoption(parser):
     )  # fmt: skip
 
 
+def pytest_configure(config):
+    """Files in their order, not those of most tests first: with several processes, files of a few
+    long tests would come last, when all other processes are done."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(config, items):
     config.stash[selection.COLLECTED] = list(items)

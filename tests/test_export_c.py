@@ -109,7 +109,7 @@ def test_every_option_of_a_network_is_known_to_the_export():
     known = {
         "input_size", "hidden_size", "output_size", "nonlinearity", "skip", "num_layers", "loss",
         "bidirectional", "dropout", "trainable_h0", "bias", "readout_bias", "readout", "dtype",
-        "reset", "recurrent_dropout", "zoneout",
+        "reset", "recurrent_dropout", "zoneout", "switching",
     }  # fmt: skip
     for cell in CELLS:
         assert set(getattr(rc, cell)(1, 1)._model.config) <= known
