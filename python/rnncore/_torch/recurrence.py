@@ -110,8 +110,8 @@ def run(
         if keep:
             done = core.plain_linearize(engine, x, h0, None, None, None, threads(), False)
         else:
-            done = core.plain_forward(engine, x, h0, None, None, threads(), True), None
-            done = done if done[0] is not None else None
+            plain = core.plain_forward(engine, x, h0, None, None, threads(), True)
+            done = None if plain is None else (plain, None)
     if done is None:
         done, faults = run_in_rows(model, rows, x, first, keep, seed)
         if faults:
