@@ -35,16 +35,17 @@ from rnncore.platform.atomics cimport (
     users_of, watch_forks,
 )
 from rnncore.products.lanes_of_sequences cimport (
-    CHUNK, affine, contract, lanes_to_rows, outer_sum, pack, pack_by, row_sums,
+    CHUNK, affine, contract, lanes_to_rows, pack, pack_by,
 )
 from rnncore.products.lanes_of_units cimport (
     affine_units, pack_blocks, pack_units, padded, units_tile,
 )
+from rnncore.products.outer_sums cimport Entries, entries_of, outer_sum, row_sums
 from rnncore.products.weights cimport DUAL, OF_LANE, OF_VECTOR, SHARED, Weights, add_sum
 from rnncore.simd.lanes cimport (
-    LANES, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vgate, vless,
-    vload, vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1, vstore,
-    vstore_any, vsub, vsum, vtanh, vtranspose,
+    LANES, MANY, flush_subnormals, real, real_fma, restore_subnormals, vadd, vexp, vfma, vgates,
+    vless, vload, vload_any, vlog, vlog1p_unit, vlogistic, vmask, vmul, vreal, vselect, vset1,
+    vstore, vstore_any, vsub, vsum, vtanhs, vtranspose,
 )
 from rnncore.spec.layout cimport (
     bias_sums, carve, carve_reals, choose_block, lay_out_room, lay_out_tape, lay_out_weights,
@@ -127,6 +128,7 @@ include "training/updates.pxi"
 include "training/fit.pxi"
 include "training/steps.pxi"
 include "training/population.pxi"
+include "training/orders.pxi"
 include "training/cohort.pxi"
 include "training/train.pxi"
 

@@ -29,11 +29,11 @@ def evaluate(str name not None, cnp.ndarray x not None, cnp.ndarray out not None
             elif which == 2:
                 y = vlog1p_unit(a)
             elif which == 3 or which == 6:
-                y = vtanh(a, &slope)
+                vtanhs(1, &a, &y, &slope)
             elif which == 4 or which == 7:
                 y = vlogistic(a, &slope)
             else:
-                y = vgate(a, &slope)
+                vgates(1, &a, &y, &slope)
             vstore_any(chunk, slope if which >= 6 else y)
             for j in range(min(LANES, n - i)):
                 target[i + j] = chunk[j]

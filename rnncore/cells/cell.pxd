@@ -20,7 +20,7 @@ from rnncore.simd.lanes cimport LANES, real
 # From a_t, h_{t-1} and c_{t-1} to c_t and h_t, n reals each and in a_t for each block (rows of
 # lanes, or units in lanes); and what is saved, unless that is NULL.  f: the nonlinearity of a plain
 # cell, or of the candidate of one that has a choice.  c may be c_{t-1}, and of a plain cell h is
-# a_t.
+# a_t; of others it is apart from h_{t-1} and a_t.
 ctypedef void (*Forward)(
     int f, Py_ssize_t n, const real* a, const real* h_before, const real* c_before, real* c,
     real* h, real* saved,
@@ -93,7 +93,7 @@ ctypedef void (*Units)(
 ) noexcept nogil
 
 
-cdef inline void by_two(
+cdef inline void side_by_side(
     Units units, int f, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
     real* saved,
 ) noexcept nogil:
@@ -106,17 +106,17 @@ cdef inline void by_two(
         units(f, 1, saving, n, a + k, h_before + k, h + k, saved + k)
 
 
-cdef inline void forward_by_two(
+cdef inline void forward_of(
     Units units, int f, int other, int usual, Py_ssize_t n, const real* a, const real* h_before,
     real* h, real* saved,
 ) noexcept nogil:
     """`Forward` of such a cell, whose f is one of two: each of its loops knows which, and whether
     anything is saved."""
     if f == other and saved != NULL:
-        by_two(units, other, True, n, a, h_before, h, saved)
+        side_by_side(units, other, True, n, a, h_before, h, saved)
     elif f == other:
-        by_two(units, other, False, n, a, h_before, h, h)   # which is not written through that
+        side_by_side(units, other, False, n, a, h_before, h, h)   # which it does not write
     elif saved != NULL:
-        by_two(units, usual, True, n, a, h_before, h, saved)
+        side_by_side(units, usual, True, n, a, h_before, h, saved)
     else:
-        by_two(units, usual, False, n, a, h_before, h, h)
+        side_by_side(units, usual, False, n, a, h_before, h, h)

@@ -10,32 +10,52 @@ What is saved is f'(a_t).
 
 from .cell cimport Cell
 from ..simd.lanes cimport (
-    LANES, real, vgate, vload, vmul, vreal, vrelu, vset1, vstore, vtanh,
+    LANES, MANY, real, vgates, vload, vmul, vreal, vrelu, vset1, vstore, vtanhs,
 )
 
 cdef enum Nonlinearity:
     TANH, RELU, SIGMOID, IDENTITY
 
 
-cdef inline vreal nonlinear(int f, vreal a, vreal* slope) noexcept nogil:
-    """f(a) and *slope = f'(a)."""
+cdef inline void nonlinear(
+    int f, int vectors, const vreal* a, vreal* h, vreal* slope,
+) noexcept nogil:
+    """h = f(a) and slope = f'(a) of so many vectors, a literal up to MANY."""
+    cdef int v
     if f == TANH:
-        return vtanh(a, slope)
-    if f == RELU:
-        return vrelu(a, slope)
-    if f == SIGMOID:
-        return vgate(a, slope)
-    slope[0] = vset1(1)
-    return a
+        vtanhs(vectors, a, h, slope)
+    elif f == SIGMOID:
+        vgates(vectors, a, h, slope)
+    for v in range(vectors):
+        if f == RELU:
+            h[v] = vrelu(a[v], &slope[v])
+        elif f == IDENTITY:
+            h[v], slope[v] = a[v], vset1(1)
+
+
+cdef inline void nonlinear_vectors(int f, int vectors, real* h, real* slope) noexcept nogil:
+    cdef vreal a[MANY]
+    cdef vreal out[MANY]
+    cdef vreal s[MANY]
+    cdef int v
+    for v in range(vectors):
+        a[v] = vload(h + v * LANES)
+    nonlinear(f, vectors, a, out, s)
+    for v in range(vectors):
+        vstore(h + v * LANES, out[v])
+        if slope != NULL:
+            vstore(slope + v * LANES, s[v])
 
 
 cdef inline void nonlinear_rows(int f, Py_ssize_t vectors, real* h, real* slope) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef vreal s
-    for i in range(vectors):
-        vstore(h + i * LANES, nonlinear(f, vload(h + i * LANES), &s))
-        if slope != NULL:
-            vstore(slope + i * LANES, s)
+    """Four vectors at a time: while one waits others can go on."""
+    cdef Py_ssize_t i = 0
+    while i + 3 < vectors:
+        nonlinear_vectors(f, 4, h + i * LANES, NULL if slope == NULL else slope + i * LANES)
+        i += 4
+    while i < vectors:
+        nonlinear_vectors(f, 1, h + i * LANES, NULL if slope == NULL else slope + i * LANES)
+        i += 1
 
 
 cdef inline void nonlinear_rows_of(

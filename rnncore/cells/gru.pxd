@@ -14,10 +14,10 @@
 The four blocks of a_t are in the order n r z q; the parameters' gates are r z n.
 """
 
-from .cell cimport Cell, forward_by_two
+from .cell cimport Cell, forward_of
 from .elman cimport RELU, TANH, nonlinear
 from ..simd.lanes cimport (
-    LANES, real, vfma, vload, vgate, vgate_both, vmul, vreal, vstore, vsub,
+    LANES, MANY, real, vfma, vgates, vgates_both, vload, vmul, vreal, vstore, vsub,
 )
 
 # Blocks of saved rows: the factors in da_n, da_r, da_z, in dq, and in dh_{t-1}.
@@ -25,39 +25,60 @@ cdef enum:
     OF_N, OF_R, OF_Z, OF_Q, KEPT_H
 
 
-cdef inline void gru_units(
-    int f, int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
+# In two passes, so that a core, which looks only so far ahead, has more to do while it waits.
+
+
+cdef inline void reset_units(
+    int _f, int vectors, bint saving, Py_ssize_t n, const real* a, const real* _h_before, real* h,
     real* saved,
 ) noexcept nogil:
-    """Some vectors of each block, side by side."""
-    cdef vreal r[2]
-    cdef vreal z[2]
-    cdef vreal not_z[2]
-    cdef vreal new[2]
-    cdef vreal slope_r[2]
-    cdef vreal slope_z[2]
-    cdef vreal slope_n[2]
-    cdef vreal h_old, q
+    """W_in x_t + b_in + r * q of some vectors, side by side, to where h_t will be."""
+    cdef vreal x[MANY]
+    cdef vreal r[MANY]
+    cdef vreal slope[MANY]
+    cdef vreal q
     cdef Py_ssize_t k
     cdef int v
     for v in range(vectors):
-        r[v] = vgate(vload(a + n + v * LANES), &slope_r[v])
-    for v in range(vectors):
-        z[v] = vgate_both(vload(a + 2 * n + v * LANES), &slope_z[v], &not_z[v])
-    for v in range(vectors):
-        q = vload(a + 3 * n + v * LANES)
-        new[v] = nonlinear(f, vfma(r[v], q, vload(a + v * LANES)), &slope_n[v])
+        x[v] = vload(a + n + v * LANES)
+    vgates(vectors, x, r, slope)
     for v in range(vectors):
         k = v * LANES
         q = vload(a + 3 * n + k)
+        vstore(h + k, vfma(r[v], q, vload(a + k)))
+        if saving:
+            vstore(saved + OF_R * n + k, vmul(q, slope[v]))
+            vstore(saved + OF_Q * n + k, r[v])
+
+
+cdef inline void update_units(
+    int f, int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
+    real* saved,
+) noexcept nogil:
+    """And from there to h_t."""
+    cdef vreal x[MANY]
+    cdef vreal z[MANY]
+    cdef vreal not_z[MANY]
+    cdef vreal new[MANY]
+    cdef vreal slope_z[MANY]
+    cdef vreal slope_n[MANY]
+    cdef vreal h_old
+    cdef Py_ssize_t k
+    cdef int v
+    for v in range(vectors):
+        x[v] = vload(a + 2 * n + v * LANES)
+    vgates_both(vectors, x, z, slope_z, not_z)
+    for v in range(vectors):
+        x[v] = vload(h + v * LANES)
+    nonlinear(f, vectors, x, new, slope_n)
+    for v in range(vectors):
+        k = v * LANES
         h_old = vload(h_before + k)
         # h_t = (1 - z) * n + z * h_{t-1}
         vstore(h + k, vfma(z[v], h_old, vmul(not_z[v], new[v])))
         if saving:
             vstore(saved + OF_N * n + k, vmul(not_z[v], slope_n[v]))
-            vstore(saved + OF_R * n + k, vmul(q, slope_r[v]))
             vstore(saved + OF_Z * n + k, vmul(vsub(h_old, new[v]), slope_z[v]))
-            vstore(saved + OF_Q * n + k, r[v])
             vstore(saved + KEPT_H * n + k, z[v])
 
 
@@ -65,7 +86,8 @@ cdef inline void gru_forward(
     int f, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
     real* h, real* saved,
 ) noexcept nogil:
-    forward_by_two(gru_units, f, RELU, TANH, n, a, h_before, h, saved)
+    forward_of(reset_units, f, RELU, TANH, n, a, h_before, h, saved)
+    forward_of(update_units, f, RELU, TANH, n, a, h_before, h, saved)
 
 
 cdef inline void gru_backward(

@@ -15,10 +15,10 @@ The four blocks of a_t are in the order n r z q, where q = W_hn g + b_hn, and r 
 parameters' gates are r z n.
 """
 
-from .cell cimport Cell, forward_by_two
+from .cell cimport Cell, forward_of
 from .elman cimport RELU, TANH, nonlinear
 from ..simd.lanes cimport (
-    LANES, real, vadd, vfma, vgate, vgate_both, vload, vmul, vreal, vstore, vsub,
+    LANES, MANY, real, vadd, vfma, vgates, vgates_both, vload, vmul, vreal, vstore, vsub,
 )
 
 # Blocks of saved rows: the factors in da_n, da_r, da_z, that of dg in dh_{t-1}, g, and the factor
@@ -32,10 +32,11 @@ cdef inline void reset_state(
 ) noexcept nogil:
     """g, in the place of a_r."""
     cdef Py_ssize_t k = 0
-    cdef vreal r, slope, h_old, g
+    cdef vreal x, r, slope, h_old, g
     while k < n:
         h_old = vload(h_before + k)
-        r = vgate(vload(a + n + k), &slope)
+        x = vload(a + n + k)
+        vgates(1, &x, &r, &slope)
         g = vmul(r, h_old)
         vstore(a + n + k, g)
         if saved != NULL:
@@ -50,19 +51,21 @@ cdef inline void gru_before_units(
     real* saved,
 ) noexcept nogil:
     """Some vectors of each block, side by side."""
-    cdef vreal z[2]
-    cdef vreal not_z[2]
-    cdef vreal new[2]
-    cdef vreal slope_z[2]
-    cdef vreal slope_n[2]
+    cdef vreal x[MANY]
+    cdef vreal z[MANY]
+    cdef vreal not_z[MANY]
+    cdef vreal new[MANY]
+    cdef vreal slope_z[MANY]
+    cdef vreal slope_n[MANY]
     cdef vreal h_old
     cdef Py_ssize_t k
     cdef int v
     for v in range(vectors):
-        z[v] = vgate_both(vload(a + 2 * n + v * LANES), &slope_z[v], &not_z[v])
+        x[v] = vload(a + 2 * n + v * LANES)
+    vgates_both(vectors, x, z, slope_z, not_z)
     for v in range(vectors):
-        k = v * LANES
-        new[v] = nonlinear(f, vadd(vload(a + k), vload(a + 3 * n + k)), &slope_n[v])
+        x[v] = vadd(vload(a + v * LANES), vload(a + 3 * n + v * LANES))
+    nonlinear(f, vectors, x, new, slope_n)
     for v in range(vectors):
         k = v * LANES
         h_old = vload(h_before + k)
@@ -78,7 +81,7 @@ cdef inline void gru_before_forward(
     int f, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
     real* h, real* saved,
 ) noexcept nogil:
-    forward_by_two(gru_before_units, f, RELU, TANH, n, a, h_before, h, saved)
+    forward_of(gru_before_units, f, RELU, TANH, n, a, h_before, h, saved)
 
 
 cdef inline void gru_before_backward(

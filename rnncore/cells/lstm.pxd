@@ -16,68 +16,94 @@ All factors but dL/dh_t and dL/dc_t are known on the way forward: they are what 
 """
 
 from .cell cimport Cell
-from ..simd.lanes cimport LANES, real, vfma, vload, vgate, vmul, vreal, vstore, vtanh
+from ..simd.lanes cimport LANES, MANY, real, vfma, vgates, vload, vmul, vreal, vstore, vtanhs
 
 # Blocks of saved rows: the factors in da_i, da_f, da_g, da_o, in dc_t, and in dc_{t-1}.
 cdef enum:
     OF_I, OF_F, OF_G, OF_O, OF_C, KEPT_C
 
 
-cdef inline void lstm_units(
-    int vectors, bint saving, Py_ssize_t n, const real* a, const real* c_before, real* c, real* h,
+# In two passes, so that a core, which looks only so far ahead, has more to do while it waits.
+
+
+cdef inline void memory_units(
+    int vectors, bint saving, Py_ssize_t n, const real* a, const real* c_before, real* c,
     real* saved,
 ) noexcept nogil:
-    """Some vectors of each block, side by side: while one waits for its gates another can go on."""
-    cdef vreal i[2]
-    cdef vreal f[2]
-    cdef vreal g[2]
-    cdef vreal o[2]
-    cdef vreal c_new[2]
-    cdef vreal slope_i[2]
-    cdef vreal slope_f[2]
-    cdef vreal slope_g[2]
-    cdef vreal slope_o[2]
-    cdef vreal c_old, tanh_c, slope_c
+    """c_t of some vectors, side by side."""
+    cdef vreal x[MANY]
+    cdef vreal i[MANY]
+    cdef vreal f[MANY]
+    cdef vreal g[MANY]
+    cdef vreal slope_i[MANY]
+    cdef vreal slope_f[MANY]
+    cdef vreal slope_g[MANY]
+    cdef vreal c_old
     cdef Py_ssize_t k
     cdef int v
     for v in range(vectors):
-        i[v] = vgate(vload(a + v * LANES), &slope_i[v])
+        x[v] = vload(a + v * LANES)
+    vgates(vectors, x, i, slope_i)
     for v in range(vectors):
-        f[v] = vgate(vload(a + n + v * LANES), &slope_f[v])
+        x[v] = vload(a + n + v * LANES)
+    vgates(vectors, x, f, slope_f)
     for v in range(vectors):
-        g[v] = vtanh(vload(a + 2 * n + v * LANES), &slope_g[v])
+        x[v] = vload(a + 2 * n + v * LANES)
+    vtanhs(vectors, x, g, slope_g)
     for v in range(vectors):
         k = v * LANES
         c_old = vload(c_before + k)
         # c_t = f * c_{t-1} + i * g
-        c_new[v] = vfma(f[v], c_old, vmul(i[v], g[v]))
-        vstore(c + k, c_new[v])
+        vstore(c + k, vfma(f[v], c_old, vmul(i[v], g[v])))
         if saving:
             vstore(saved + OF_I * n + k, vmul(g[v], slope_i[v]))
             vstore(saved + OF_F * n + k, vmul(c_old, slope_f[v]))
             vstore(saved + OF_G * n + k, vmul(i[v], slope_g[v]))
             vstore(saved + KEPT_C * n + k, f[v])
+
+
+cdef inline void output_units(
+    int vectors, bint saving, Py_ssize_t n, const real* a, const real* c, real* h, real* saved,
+) noexcept nogil:
+    """And h_t."""
+    cdef vreal x[MANY]
+    cdef vreal o[MANY]
+    cdef vreal tanh_c[MANY]
+    cdef vreal slope_o[MANY]
+    cdef vreal slope_c[MANY]
+    cdef Py_ssize_t k
+    cdef int v
     for v in range(vectors):
-        o[v] = vgate(vload(a + 3 * n + v * LANES), &slope_o[v])
+        x[v] = vload(a + 3 * n + v * LANES)
+    vgates(vectors, x, o, slope_o)
+    for v in range(vectors):
+        x[v] = vload(c + v * LANES)
+    vtanhs(vectors, x, tanh_c, slope_c)
     for v in range(vectors):
         k = v * LANES
         # h_t = o * tanh(c_t)
-        tanh_c = vtanh(c_new[v], &slope_c)
-        vstore(h + k, vmul(o[v], tanh_c))
+        vstore(h + k, vmul(o[v], tanh_c[v]))
         if saving:
-            vstore(saved + OF_O * n + k, vmul(tanh_c, slope_o[v]))
-            vstore(saved + OF_C * n + k, vmul(o[v], slope_c))
+            vstore(saved + OF_O * n + k, vmul(tanh_c[v], slope_o[v]))
+            vstore(saved + OF_C * n + k, vmul(o[v], slope_c[v]))
 
 
 cdef inline void lstm_blocks(
     bint saving, Py_ssize_t n, const real* a, const real* c_before, real* c, real* h, real* saved,
 ) noexcept nogil:
+    """All vectors, two at a time: while one waits for its gates the other can go on."""
     cdef Py_ssize_t k = 0
     while k + LANES < n:
-        lstm_units(2, saving, n, a + k, c_before + k, c + k, h + k, saved + k)
+        memory_units(2, saving, n, a + k, c_before + k, c + k, saved + k)
         k += 2 * LANES
     if k < n:
-        lstm_units(1, saving, n, a + k, c_before + k, c + k, h + k, saved + k)
+        memory_units(1, saving, n, a + k, c_before + k, c + k, saved + k)
+    k = 0
+    while k + LANES < n:
+        output_units(2, saving, n, a + k, c + k, h + k, saved + k)
+        k += 2 * LANES
+    if k < n:
+        output_units(1, saving, n, a + k, c + k, h + k, saved + k)
 
 
 cdef inline void lstm_forward(

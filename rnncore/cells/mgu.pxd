@@ -12,10 +12,10 @@
 The three blocks of a_t are in the order n f q; the parameters' gates are f n.
 """
 
-from .cell cimport Cell, forward_by_two
+from .cell cimport Cell, forward_of
 from .elman cimport RELU, TANH, nonlinear
 from ..simd.lanes cimport (
-    LANES, real, vfma, vload, vgate_both, vmul, vreal, vstore, vsub,
+    LANES, MANY, real, vfma, vgates_both, vload, vmul, vreal, vstore, vsub,
 )
 
 # Blocks of saved rows: the factors in da_n, da_f, in dq, and in dh_{t-1}.
@@ -28,19 +28,21 @@ cdef inline void mgu_units(
     real* saved,
 ) noexcept nogil:
     """Some vectors of each block, side by side."""
-    cdef vreal f[2]
-    cdef vreal not_f[2]
-    cdef vreal new[2]
-    cdef vreal slope_f[2]
-    cdef vreal slope_n[2]
+    cdef vreal x[MANY]
+    cdef vreal f[MANY]
+    cdef vreal not_f[MANY]
+    cdef vreal new[MANY]
+    cdef vreal slope_f[MANY]
+    cdef vreal slope_n[MANY]
     cdef vreal h_old, q, of_n
     cdef Py_ssize_t k
     cdef int v
     for v in range(vectors):
-        f[v] = vgate_both(vload(a + n + v * LANES), &slope_f[v], &not_f[v])
+        x[v] = vload(a + n + v * LANES)
+    vgates_both(vectors, x, f, slope_f, not_f)
     for v in range(vectors):
-        q = vload(a + 2 * n + v * LANES)
-        new[v] = nonlinear(phi, vfma(f[v], q, vload(a + v * LANES)), &slope_n[v])
+        x[v] = vfma(f[v], vload(a + 2 * n + v * LANES), vload(a + v * LANES))
+    nonlinear(phi, vectors, x, new, slope_n)
     for v in range(vectors):
         k = v * LANES
         q = vload(a + 2 * n + k)
@@ -59,7 +61,7 @@ cdef inline void mgu_forward(
     int phi, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
     real* h, real* saved,
 ) noexcept nogil:
-    forward_by_two(mgu_units, phi, RELU, TANH, n, a, h_before, h, saved)
+    forward_of(mgu_units, phi, RELU, TANH, n, a, h_before, h, saved)
 
 
 cdef inline void mgu_backward(

@@ -24,22 +24,30 @@ cdef double probe_fma(Py_ssize_t n, real* memory) noexcept nogil:
 cdef double probe_tanh(Py_ssize_t n, real* memory) noexcept nogil:
     """tanh and its slope, as a forward pass computes them, from cache to cache."""
     cdef Py_ssize_t _, i
-    cdef vreal slope
+    cdef vreal x[MANY]
+    cdef vreal y[MANY]
+    cdef vreal slope[MANY]
     cdef real* a
+    cdef int v
     for _ in range(n):
-        for i in range(PROBE_REALS // LANES):
-            a = memory + i * LANES
-            vstore_any(a + PROBE_REALS, vtanh(vload_any(a), &slope))
-            vstore_any(a + 2 * PROBE_REALS, slope)
+        for i in range(PROBE_REALS // (4 * LANES)):
+            a = memory + i * 4 * LANES
+            for v in range(4):
+                x[v] = vload_any(a + v * LANES)
+            vtanhs(4, x, y, slope)
+            for v in range(4):
+                vstore_any(a + PROBE_REALS + v * LANES, y[v])
+                vstore_any(a + 2 * PROBE_REALS + v * LANES, slope[v])
     return <double>n * PROBE_REALS
 
 
 cdef double probe_chain(Py_ssize_t n, real* memory) noexcept nogil:
     """h = tanh(w h + x): every step waits for the one before."""
-    cdef vreal slope, h = vset1(0), w = vset1(memory[0])
+    cdef vreal a, slope, h = vset1(0), w = vset1(memory[0])
     cdef Py_ssize_t t
     for t in range(n):
-        h = vtanh(vfma(w, h, vset1(memory[t % PROBE_REALS])), &slope)
+        a = vfma(w, h, vset1(memory[t % PROBE_REALS]))
+        vtanhs(1, &a, &h, &slope)
     memory[PROBE_REALS] = vsum(h)
     return <double>n
 

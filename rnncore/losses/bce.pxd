@@ -6,23 +6,20 @@ A loss near 0 and a slope near 0 keep their digits: s(z) and 1 - s(z) come from 
 """
 
 from ..simd.lanes cimport (
-    real, vabs, vadd, vdiv, vexp, vless, vlog1p_unit, vmul, vreal, vselect, vset1, vsub,
+    real, vabs, vadd, vless, vlog_gates, vmul, vreal, vselect, vset1, vsub,
 )
 from .loss cimport Loss, over_outputs
 
 
 cdef inline vreal bce_point(vreal z, vreal d, vreal* slope) noexcept nogil:
-    cdef vreal zero = vset1(0), one = vset1(1)
-    cdef vreal e = vexp(vsub(zero, vabs(z)))
-    # s(|z|) = 1 / (1 + e), s(-|z|) = e / (1 + e)
-    cdef vreal q = vdiv(e, vadd(one, e)), p = vsub(one, q)
-    cdef vreal s = vselect(vless(z, zero), q, p), s_minus = vselect(vless(z, zero), p, q)
+    cdef vreal zero = vset1(0), one = vset1(1), log, s, s_minus
+    vlog_gates(1, &z, &log, &s, &s_minus)
     # max(z, 0) - d z + log(1 + exp(-|z|)), where 0 times infinity is 0
     cdef vreal away = vselect(vless(z, zero), vsub(zero, d), vsub(one, d))
     cdef vreal loss = vselect(vless(zero, vabs(away)), vmul(z, away), zero)
     # s(z) - d = (1 - d) s(z) - d s(-z)
     slope[0] = vsub(vmul(vsub(one, d), s), vmul(d, s_minus))
-    return vadd(loss, vlog1p_unit(e))
+    return vadd(loss, log)
 
 
 cdef inline void bce_evaluate(

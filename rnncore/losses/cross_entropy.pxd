@@ -10,14 +10,13 @@ slope near 0 keep their digits.
 from libc.float cimport DBL_MAX, FLT_MAX
 
 from ..simd.lanes cimport (
-    LANES, real, vabs, vadd, vdiv, vexp, vfma, vless, vload, vload_any, vlog_ratio, vmask, vmin,
-    vmul, vreal, vselect, vset1, vstore, vstore_any, vsub, vsum,
+    LANES, MANY, real, vabs, vadd, vdiv, vexp, vfma, vless, vload, vload_any, vlog_gates,
+    vlog_ratio, vmask, vmin, vmul, vreal, vselect, vset1, vstore, vstore_any, vsub, vsum,
 )
-from .bce cimport bce_point
 from .loss cimport Loss, weighted
 
 
-cdef inline vreal of_vectors(
+cdef inline vreal of_classes(
     int vectors, Py_ssize_t K, real* z, const real* target, const real* weight, const real* scale,
     real* losses,
 ) noexcept nogil:
@@ -75,29 +74,48 @@ cdef inline vreal of_vectors(
 cdef inline vreal of_two_classes(
     int vectors, real* z, const real* target, const real* weight, const real* scale, real* losses,
 ) noexcept nogil:
-    """`Evaluate` for K = 2:  L = -log s(z_d - z_other), with half the work."""
-    cdef vreal zero = vset1(0), total = zero, check = zero, w, u, loss, slope
-    cdef vmask first
+    """The same for K = 2:  L = log(1 + exp u), dL/du = s(u), u = z_other - z_d, with less than half
+    of the work."""
+    cdef vreal u[MANY]
+    cdef vreal log[MANY]
+    cdef vreal s[MANY]
+    cdef vreal rest_of_1[MANY]
+    cdef vmask first[MANY]
+    cdef vreal zero = vset1(0), total = zero, check = zero, w, loss, slope
     cdef int v
     cdef real* other = z + vectors * LANES
-    for v in range(2 * vectors):
-        check = vfma(vload(z + v * LANES), zero, check)
+    for v in range(vectors):
+        u[v] = vsub(vload(other + v * LANES), vload(z + v * LANES))
+        check = vfma(u[v], zero, check)
     if vsum(check) != 0:
         for v in range(vectors):
             limit(2, vectors, z + v * LANES)
+            u[v] = vsub(vload(other + v * LANES), vload(z + v * LANES))
+    for v in range(vectors):
+        # One that is no class has no weight either.
+        first[v] = vless(vload(target + v * LANES), vset1(<real>0.5))
+        u[v] = vselect(first[v], u[v], vsub(zero, u[v]))
+    vlog_gates(vectors, u, log, s, rest_of_1)
     for v in range(vectors):
         w = vload(weight + v * LANES)
-        first = is_class(0, vload(target + v * LANES))
-        u = vsub(vload(other + v * LANES), vload(z + v * LANES))
-        u = vselect(first, u, vsub(zero, u))
-        loss = weighted(w, bce_point(u, zero, &slope))
+        # max(u, 0) + log(1 + exp(-|u|))
+        loss = weighted(w, vadd(vselect(vless(zero, u[v]), u[v], zero), log[v]))
         total = vadd(total, loss)
-        slope = weighted(w, vmul(vload_any(scale + v * LANES), slope))
-        vstore(z + v * LANES, vselect(first, vsub(zero, slope), slope))
-        vstore(other + v * LANES, vselect(first, slope, vsub(zero, slope)))
+        slope = weighted(w, vmul(vload_any(scale + v * LANES), s[v]))
+        vstore(z + v * LANES, vselect(first[v], vsub(zero, slope), slope))
+        vstore(other + v * LANES, vselect(first[v], slope, vsub(zero, slope)))
         if losses != NULL:
             vstore(losses + v * LANES, loss)
     return total
+
+
+cdef inline vreal of_vectors(
+    int vectors, Py_ssize_t K, real* z, const real* target, const real* weight, const real* scale,
+    real* losses,
+) noexcept nogil:
+    if K == 2:
+        return of_two_classes(vectors, z, target, weight, scale, losses)
+    return of_classes(vectors, K, z, target, weight, scale, losses)
 
 
 cdef inline void cross_entropy_evaluate(
@@ -105,9 +123,7 @@ cdef inline void cross_entropy_evaluate(
     Py_ssize_t _weight_rows, const real* scale, real* losses, real* sums, bint* _outside,
 ) noexcept nogil:
     cdef vreal total
-    if K == 2:
-        total = of_two_classes(vectors, z, target, weight, scale, losses)
-    elif vectors == 1:
+    if vectors == 1:
         total = of_vectors(1, K, z, target, weight, scale, losses)
     elif vectors == 2:
         total = of_vectors(2, K, z, target, weight, scale, losses)

@@ -18,10 +18,10 @@ cdef inline double uniform(uint64_t draw) noexcept nogil:
 
 
 cdef inline uint64_t random_below(uint64_t* state, uint64_t n) noexcept nogil:
-    """Uniform over 0 .. n - 1: draws from the incomplete last range are thrown away."""
-    cdef uint64_t draw, limit = (<uint64_t>0 - n) % n
-    draw = next_random(state)
-    while draw < limit:
+    """Uniform over 0 .. n - 1: draws below 2^64 mod n, one for each that the others are short of
+    whole ranges, are thrown away."""
+    cdef uint64_t draw = next_random(state)
+    while draw < n and draw < (<uint64_t>0 - n) % n:   # seldom needs the division
         draw = next_random(state)
     return draw % n
 

@@ -2,8 +2,8 @@
 
     forward    a  = W u + b          affine, W packed
     backward   du = W^T da           affine, W^T packed
-    gradient   dW = sum_t da_t u_t^T outer_sum where a row of dW is short,
-                                     contract where it fills vectors
+    gradient   dW = sum_t da_t u_t^T contract; where a row of dW does not fill
+                                     vectors, see outer_sums.pxd
 
 A matrix of lanes holds its rows one after another, each row ``vectors`` vectors
 long (one real per sequence of the block).
@@ -15,10 +15,10 @@ falls into, so a sequence gets the same bits in any block.
 """
 
 from rnncore.products.weights cimport (
-    DUAL, OF_VECTOR, SHARED, Weights, Whose, add_sum, reals_of, weight_of,
+    DUAL, OF_VECTOR, SHARED, Weights, Whose, reals_of, weight_of,
 )
 from rnncore.simd.lanes cimport (
-    LANES, TILE_SUMS, real, vadd, vfma, vload, vreal, vset1, vstore, vsum, vtranspose,
+    LANES, TILE_SUMS, real, vadd, vfma, vload, vreal, vset1, vstore, vtranspose,
 )
 
 cdef enum:
@@ -28,8 +28,11 @@ cdef enum:
 
 
 cdef inline Py_ssize_t tile_rows(Py_ssize_t left, int vectors) noexcept nogil:
-    """Rows of the next tile when `left` rows are left: a full tile, then powers of two."""
+    """Rows of the next tile when `left` rows are left: a full tile, then powers of two; rather two
+    and two than three and one, whose few sums would wait for each other."""
     cdef Py_ssize_t full = min(8, TILE_SUMS // vectors)
+    if full == 3 and left == 4:
+        return 2
     if left >= full:
         return full
     return 4 if left >= 4 else 2 if left >= 2 else 1
@@ -284,116 +287,3 @@ cdef inline void contract(
                 )
                 i += LANES
         t += n
-
-
-cdef inline void outer_tile(
-    int given, int rows, int columns, int vectors, int row, Py_ssize_t steps,
-    real* grad, Py_ssize_t grad_stride,
-    const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
-) noexcept nogil:
-    cdef vreal sums[MOST_SUMS]
-    cdef vreal left[4]
-    cdef vreal right
-    cdef Py_ssize_t _t, lanes = row * LANES
-    cdef int i, j, v
-    for i in range(rows * columns):
-        sums[i] = vset1(0)
-    for _t in range(steps):
-        for v in range(vectors):
-            for i in range(rows):
-                left[i] = vload(a + i * lanes + v * LANES)
-            for j in range(columns):
-                right = vload(u + j * lanes + v * LANES)
-                for i in range(rows):
-                    sums[i * columns + j] = vfma(left[i], right, sums[i * columns + j])
-        a += a_step
-        u += u_step
-    for i in range(rows):
-        for j in range(columns):
-            add_sum(given, grad, i * grad_stride + j, sums[i * columns + j])
-
-
-cdef inline void outer_columns(
-    int given, int rows, int vectors, int row, Py_ssize_t steps, real* grad, Py_ssize_t stride,
-    Py_ssize_t n_u, const real* a, Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
-) noexcept nogil:
-    cdef Py_ssize_t j = 0, lanes = row * LANES
-    cdef real* at = grad
-    cdef int columns
-    while j < n_u:
-        if n_u - j >= 4:
-            columns = 4
-            outer_tile(given, rows, 4, vectors, row, steps, at, stride, a, a_step, u, u_step)
-        elif n_u - j >= 2:
-            columns = 2
-            outer_tile(given, rows, 2, vectors, row, steps, at, stride, a, a_step, u, u_step)
-        else:
-            columns = 1
-            outer_tile(given, rows, 1, vectors, row, steps, at, stride, a, a_step, u, u_step)
-        j += columns
-        u += columns * lanes
-        at += columns * given
-
-
-cdef inline void outer_sum(
-    int given, int vectors, int row, Py_ssize_t steps, real* grad, Py_ssize_t stride,
-    Py_ssize_t n_a, Py_ssize_t n_u, const real* a, Py_ssize_t a_step, const real* u,
-    Py_ssize_t u_step,
-) noexcept nogil:
-    """grad[i, j] += sum over steps and lanes of a[t, i] u[t, j]; with given > 1, entries of as many
-    reals, a vector at each: over steps and vectors.
-
-    grad (n_a, n_u), a row every `stride` reals; a and u: rows of `row` vectors of which so
-    many are summed, a step every a_step and u_step reals (0 for the same rows at every step).
-    """
-    cdef Py_ssize_t i = 0, lanes = row * LANES
-    cdef int rows
-    while i < n_a:
-        if TILE_SUMS >= 16 and n_a - i >= 4:
-            rows = 4
-            outer_columns(given, 4, vectors, row, steps, grad, stride, n_u, a, a_step, u, u_step)
-        elif n_a - i >= 2:
-            rows = 2
-            outer_columns(given, 2, vectors, row, steps, grad, stride, n_u, a, a_step, u, u_step)
-        else:
-            rows = 1
-            outer_columns(given, 1, vectors, row, steps, grad, stride, n_u, a, a_step, u, u_step)
-        i += rows
-        grad += rows * stride * given
-        a += rows * lanes
-
-
-cdef inline void row_sums_tile(
-    int given, int rows, int vectors, int row, Py_ssize_t steps, real* grad, const real* a,
-    Py_ssize_t a_step,
-) noexcept nogil:
-    cdef vreal sums[8]
-    cdef Py_ssize_t _t
-    cdef int i, v
-    for i in range(rows):
-        sums[i] = vset1(0)
-    for _t in range(steps):
-        for i in range(rows):
-            for v in range(vectors):
-                sums[i] = vadd(sums[i], vload(a + (i * row + v) * LANES))
-        a += a_step
-    for i in range(rows):
-        add_sum(given, grad, i, sums[i])
-
-
-cdef inline void row_sums(
-    int given, int vectors, int row, Py_ssize_t steps, real* grad, Py_ssize_t n_a, const real* a,
-    Py_ssize_t a_step,
-) noexcept nogil:
-    """grad[i] += sum over steps and lanes of a[t, i]: the gradient of a bias."""
-    cdef Py_ssize_t i = 0, lanes = row * LANES
-    while i < n_a:
-        if n_a - i >= 8:
-            row_sums_tile(given, 8, vectors, row, steps, grad + i * given, a + i * lanes, a_step)
-            i += 8
-        elif n_a - i >= 4:
-            row_sums_tile(given, 4, vectors, row, steps, grad + i * given, a + i * lanes, a_step)
-            i += 4
-        else:
-            row_sums_tile(given, 1, vectors, row, steps, grad + i * given, a + i * lanes, a_step)
-            i += 1

@@ -228,6 +228,7 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
     those at tape indices from `first` on."""
     cdef Py_ssize_t K = plan.net.outputs, H = plan.net.hidden, step = K * plan.lanes, d
     cdef const Layer* layer
+    cdef Entries to
     if not (plan.net.has_head and plan.want_params):
         return
     if plan.units_in_lanes:
@@ -235,13 +236,12 @@ cdef void head_gradient(Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t n) 
         return
     for d in range(plan.net.directions):
         layer = &top_layer(plan)[d]
+        to = entries(plan, grad, layer.head_weight, plan.net.directions * H, H)
+        to.ones, to.bias = plan.net.has_head_bias and d == 0, entry(plan, grad, plan.net.head_bias)
         add_outer_sum(
-            plan, n, grad, layer.head_weight, plan.net.directions * H, K, H,
-            plan.block.out, step, state(plan, layer, after(layer, index_read(plan, layer, first))),
-            layer.slot_size,
+            plan, n, to, K, H, plan.block.out, step,
+            state(plan, layer, after(layer, index_read(plan, layer, first))), layer.slot_size,
         )
-    if plan.net.has_head_bias:
-        add_row_sums(plan, n, grad, plan.net.head_bias, K, plan.block.out, step)
 
 
 cdef void contract_gates(
@@ -287,7 +287,7 @@ cdef void step_gradient(
     if is_scalar(plan) and layer.input_rows <= 4:
         scalar_gradient(plan, layer, grad, u, n)
         return
-    if plan.net.has_bias:
+    if plan.width and plan.net.has_bias:
         add_row_sums(plan, n, layer.grad_bias, 0, plan.gate_rows, plan.block.da, width)
     if plan.width:
         for t in range(n):

@@ -117,28 +117,47 @@ cdef void gather_numbers(
         plan.result.faults |= BAD_INPUT
 
 
+cdef inline void repeat(
+    Py_ssize_t width, Py_ssize_t steps, const real* numbers, real* target, Py_ssize_t row,
+    Py_ssize_t step,
+) noexcept nogil:
+    """Each of the numbers of so many steps to a vector: a step every `step` reals."""
+    cdef Py_ssize_t _t, d
+    for _t in range(steps):
+        for d in range(width):
+            vstore(target + d * row, vset1(numbers[d]))
+        target += step
+        numbers += width
+
+
 cdef void gather_shared(
     Plan* plan, const real* const* source, const Py_ssize_t* run, Py_ssize_t width, Py_ssize_t n,
     real* lanes, Py_ssize_t lanes_step,
 ) noexcept nogil:
     """The same where all lanes of a vector have one sequence: no square to turn round. Zeros after
-    the end of each run."""
-    cdef vreal check[4]
-    cdef vreal number
-    cdef Py_ssize_t t, d, i = 0
+    the end of each run, which is whole steps."""
+    cdef Py_ssize_t t, d, steps
+    cdef const real* numbers
+    cdef real* target
     cdef int v
-    for v in range(4):
-        check[v] = vset1(0)
-    for t in range(n):
-        for d in range(width):
-            for v in range(plan.vectors):
-                number = vset1(source[v * LANES][i]) if i < run[v * LANES] else vset1(0)
-                check[v] = vfma(number, vset1(0), check[v])
-                vstore(lanes + (d * plan.vectors + v) * LANES, number)
-            i += 1
-        lanes += lanes_step
-    if vsum(vadd(vadd(check[0], check[1]), vadd(check[2], check[3]))) != 0:
-        plan.result.faults |= BAD_INPUT
+    for v in range(plan.vectors):
+        numbers, steps = source[v * LANES], run[v * LANES] // width
+        if any_not_finite(numbers, steps * width):
+            plan.result.faults |= BAD_INPUT
+        target = lanes + v * LANES
+        if width == 1:        # known to the compiler, as they are few
+            repeat(1, steps, numbers, target, plan.lanes, lanes_step)
+        elif width == 2:
+            repeat(2, steps, numbers, target, plan.lanes, lanes_step)
+        elif width == 3:
+            repeat(3, steps, numbers, target, plan.lanes, lanes_step)
+        else:
+            repeat(width, steps, numbers, target, plan.lanes, lanes_step)
+        target += steps * lanes_step
+        for t in range(steps, n):
+            for d in range(width):
+                vstore(target + d * plan.lanes, vset1(0))
+            target += lanes_step
 
 
 cdef void gather_runs(

@@ -5,38 +5,60 @@
 cdef void narrow_gradient(
     const Plan* plan, const Layer* layer, real* grad, const real* u, const real* g, Py_ssize_t n,
 ) noexcept nogil:
-    """dL/dW of the segment where a row of it is too short for vectors of its own, and that of the
-    b_hh of tokens."""
-    cdef Py_ssize_t H = plan.net.hidden, D = layer.inputs, width = plan.a_size
-    cdef Py_ssize_t step = layer.slot_size, gate = 0, n_gates = plan.net.cell.shared
-    cdef Py_ssize_t h_step = step, k
+    """dL/dW and dL/db of the segment where a row of dW is too short for vectors of its own."""
+    cdef Py_ssize_t H = plan.net.hidden, D = layer.input_rows
+    cdef Py_ssize_t shared = plan.net.cell.shared, width = plan.a_size, step = layer.slot_size
+    cdef Py_ssize_t apart = plan.net.cell.apart * H
     cdef const real* h = u + layer.x_size
-    cdef const real* da
-    while gate < plan.net.gates:   # first those whose products are added, then the others
-        da = plan.block.da + state_block(&plan.net.cell, gate) * H * plan.lanes
-        for k in range(matrices(&plan.net)):
-            add_outer_sum(
-                plan, n, grad, layer.weight_hh + (k * plan.net.gates + gate) * H * H, H,
-                n_gates * H, H, da, width, h + k * plan.h_size, h_step,
-            )
-        if plan.net.switching and plan.net.has_bias:
-            add_outer_sum(
-                plan, n, grad, layer.bias_hh + gate * H, plan.net.gates * H, D, n_gates * H, u,
-                step, da, width,
-            )
-        if not layer.tokens:
-            add_outer_sum(
-                plan, n, grad, layer.weight_ih + gate * H * D, D, n_gates * H, D,
-                plan.block.da + input_block(&plan.net.cell, gate) * H * plan.lanes, width, u, step,
-            )
-        gate += n_gates
-        n_gates = plan.net.cell.apart
-        if plan.net.cell.gate != NULL:
-            h, h_step = g, plan.saved_size
+    cdef Entries to = entries(plan, grad, layer.weight_ih, D, D)
+    to.right, to.right_stride = layer.weight_hh, H
+    to.ones = plan.net.has_bias
+    # The gates whose products are added meet [x_t ; h_{t-1}].
+    to.bias = layer.grad_bias + apart * plan.weights.given
+    add_outer_sum(
+        plan, n, to, shared * H, D + H, plan.block.da + apart * plan.lanes, width, u, step
+    )
+    other_matrices(plan, layer, grad, 0, shared, u, n)
     if plan.net.skip:
         add_outer_sum(
-            plan, n, grad, layer.weight_skip, H, H, H, plan.block.da, width,
+            plan, n, entries(plan, grad, layer.weight_skip, H, H), H, H, plan.block.da, width,
             h + plan.h_size, step,
+        )
+    if not apart:
+        return
+    # Of the others x_t enters the first rows, h_{t-1} or the gated state the last ones.
+    to.bias = layer.grad_bias
+    to.left += shared * H * D
+    add_outer_sum(plan, n, to, apart, D, plan.block.da, width, u, step)
+    to.bias = layer.grad_bias + (shared * H + apart) * plan.weights.given
+    to.right += shared * H * H
+    to.split = 0
+    if plan.net.cell.gate != NULL:
+        h, step = g, plan.saved_size
+    add_outer_sum(
+        plan, n, to, apart, H, plan.block.da + (shared * H + apart) * plan.lanes, width, h, step
+    )
+    other_matrices(plan, layer, grad, shared, plan.net.cell.apart, u, n)
+
+
+cdef void other_matrices(
+    const Plan* plan, const Layer* layer, real* grad, Py_ssize_t gate, Py_ssize_t gates,
+    const real* u, Py_ssize_t n,
+) noexcept nogil:
+    """Of a switching network some gates' gradients of all W_hh but the first, and of b_hh."""
+    cdef Py_ssize_t H = plan.net.hidden, k
+    cdef const real* da = plan.block.da + state_block(&plan.net.cell, gate) * H * plan.lanes
+    for k in range(1, matrices(&plan.net)):
+        add_outer_sum(
+            plan, n,
+            entries(plan, grad, layer.weight_hh + (k * plan.net.gates + gate) * H * H, H, H),
+            gates * H, H, da, plan.a_size, u + layer.x_size + k * plan.h_size, layer.slot_size,
+        )
+    if plan.net.switching and plan.net.has_bias:
+        add_outer_sum(
+            plan, n,
+            entries(plan, grad, layer.bias_hh + gate * H, plan.net.gates * H, gates * H),
+            layer.inputs, gates * H, u, layer.slot_size, da, plan.a_size,
         )
 
 

@@ -2,13 +2,11 @@
 
 
 cdef inline Py_ssize_t sequence_of_model(
-    Plan* plan, Py_ssize_t lane, Py_ssize_t first,
+    const Plan* plan, Py_ssize_t model, Py_ssize_t i,
 ) noexcept nogil:
-    """Which sequence a lane takes, of the minibatch of its model from its first one on. Where there
-    is none left it takes one that it has, and where a model has none at all another model's."""
-    cdef Py_ssize_t models = plan.groups * LANES, model = lane % models, other
-    cdef Py_ssize_t i = first + lane // models
-    plan.block.reads[lane] = i < plan.job.counts[model]
+    """The i-th sequence of a model's minibatch. Where it has not so many one that it has, and where
+    it has none at all another model's."""
+    cdef Py_ssize_t models = plan.groups * LANES, other
     if i < plan.job.counts[model]:
         return plan.job.sequences[model][i]
     for other in range(models):
@@ -26,7 +24,7 @@ cdef void open_block(
     theirs do too, and no gradient ever enters them.  Of dual numbers the second vector's lanes
     repeat the first's.
     """
-    cdef Py_ssize_t lane, s, length, own
+    cdef Py_ssize_t lane, s, length, own, model = 0, nth = first
     plan.block.used = plan.lanes if plan.models_in_lanes else used
     plan.block.time = 0
     plan.block.masked_from = seqs.time
@@ -34,7 +32,11 @@ cdef void open_block(
     for lane in range(plan.lanes):
         plan.block.reads[lane] = lane < used
         if plan.models_in_lanes:
-            s = sequence_of_model(plan, lane, first)
+            s = sequence_of_model(plan, model, nth)
+            plan.block.reads[lane] = nth < plan.job.counts[model]
+            model += 1
+            if model == plan.groups * LANES:   # the next sequence of each
+                model, nth = 0, nth + 1
         else:
             own = lane % LANES if plan.dual else lane
             s = first + (own if own < used else 0)

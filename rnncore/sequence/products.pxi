@@ -37,27 +37,30 @@ cdef inline real* entry(const Plan* plan, real* grad, Py_ssize_t i) noexcept nog
     return grad + i * plan.weights.given
 
 
-cdef void add_outer_sum(
-    const Plan* plan, Py_ssize_t steps, real* grad, Py_ssize_t first, Py_ssize_t stride,
-    Py_ssize_t n_a, Py_ssize_t n_u, const real* a, Py_ssize_t a_step, const real* u,
-    Py_ssize_t u_step,
+cdef inline Entries entries(
+    const Plan* plan, real* grad, Py_ssize_t first, Py_ssize_t stride, Py_ssize_t columns,
 ) noexcept nogil:
-    """grad[first + i * stride + j] += sum of a[t, i] u[t, j], see `outer_sum`; of dual numbers that
-    of a' u + a u'."""
+    return entries_of(grad, plan.weights.given, first, stride, columns)
+
+
+cdef void add_outer_sum(
+    const Plan* plan, Py_ssize_t steps, Entries to, Py_ssize_t n_a, Py_ssize_t n_u, const real* a,
+    Py_ssize_t a_step, const real* u, Py_ssize_t u_step,
+) noexcept nogil:
+    """Entry i, j += sum of a[t, i] u[t, j], see `outer_sum`; of dual numbers that of
+    a' u + a u'."""
     cdef int g, summed = plan.vectors // plan.groups
     if plan.dual:
-        for g in range(2):
-            outer_sum(
-                1, 1, 2, steps, grad + first, stride, n_a, n_u, a + (1 - g) * LANES, a_step,
-                u + g * LANES, u_step,
-            )
+        outer_sum(&to, 1, 2, steps, n_a, n_u, a + LANES, a_step, u, u_step)
+        to.ones = False
+        outer_sum(&to, 1, 2, steps, n_a, n_u, a, a_step, u + LANES, u_step)
         return
     for g in range(plan.groups):
         outer_sum(
-            plan.weights.given, summed, plan.vectors, steps,
-            entry(plan, grad, first) + g * LANES, stride, n_a, n_u, a + g * LANES, a_step,
-            u + g * LANES, u_step,
+            &to, summed, plan.vectors, steps, n_a, n_u, a + g * LANES, a_step, u + g * LANES, u_step
         )
+        to.grad += LANES
+        to.bias += LANES
 
 
 cdef void add_row_sums(

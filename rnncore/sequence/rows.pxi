@@ -2,11 +2,17 @@
 
 
 cdef bint any_not_finite(const real* numbers, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i = 0
+    cdef vreal check = vset1(0)
     cdef int bad = 0
-    for i in range(n):
+    while i + LANES <= n:
+        # 0 times a number is 0, 0 times infinity or NaN is NaN
+        check = vfma(vload_any(numbers + i), vset1(0), check)
+        i += LANES
+    while i < n:
         bad |= numbers[i] - numbers[i] != 0
-    return bad != 0
+        i += 1
+    return bad != 0 or vsum(check) != 0
 
 
 cdef inline void start_from(real* row, const real* given, Py_ssize_t n) noexcept nogil:

@@ -9,9 +9,10 @@ cdef inline void scalar_steps(
     Py_ssize_t n,
 ) noexcept nogil:
     """n steps from the slot of the tape at u on; their slopes too where `saving`."""
-    cdef vreal h[4]
-    cdef vreal a[4]
-    cdef vreal s, w, bias = vload(layer.step_bias)
+    cdef vreal h[MANY]
+    cdef vreal a[MANY]
+    cdef vreal s[MANY]
+    cdef vreal w, bias = vload(layer.step_bias)
     cdef vreal w_h = vload(layer.step_weight + layer.input_rows * LANES)
     cdef Py_ssize_t t, d, lanes = vectors * LANES
     cdef real* x = u
@@ -27,10 +28,12 @@ cdef inline void scalar_steps(
             for v in range(vectors):
                 a[v] = vfma(w, vload(x + d * lanes + v * LANES), a[v])
         for v in range(vectors):
-            h[v] = nonlinear(f, vfma(w_h, h[v], a[v]), &s)
+            a[v] = vfma(w_h, h[v], a[v])
+        nonlinear(f, vectors, a, h, s)
+        for v in range(vectors):
             vstore(u + layer.input_rows * lanes + v * LANES, h[v])
             if saving:
-                vstore(slope + t * lanes + v * LANES, s)
+                vstore(slope + t * lanes + v * LANES, s[v])
         x = u
 
 

@@ -12,7 +12,7 @@ cdef void gather_targets(
     Plan* plan, const Sequences* seqs, Py_ssize_t t0, Py_ssize_t n,
 ) noexcept nogil:
     """target and weight for steps t0 .. t0 + n of a read-out "all", or of one for "last"."""
-    cdef Py_ssize_t K = plan.net.outputs, W = plan.weight_rows, t, lane
+    cdef Py_ssize_t K = plan.net.outputs, W = plan.weight_rows, t, lane, v
     cdef const Py_ssize_t* first_row = rows_of_outputs(plan)
     cdef const real* mask = mask_of(plan, t0) if plan.net.every_step else NULL
     cdef int64_t number
@@ -20,7 +20,8 @@ cdef void gather_targets(
     cdef real* weight
     for t in range(n):
         weight = plan.block.weight + t * W * plan.lanes
-        memcpy(weight, plan.block.reads, plan.lanes * sizeof(real))
+        for v in range(plan.vectors):
+            vstore(weight + v * LANES, vload_any(plan.block.reads + v * LANES))
         # Not within that loop: compilers make of it masked loads from NULL, 140 ns each.
         if mask != NULL and t0 + t >= plan.block.masked_from:
             for lane in range(plan.lanes):
@@ -37,6 +38,9 @@ cdef void gather_targets(
         if plan.net.loss.classes:
             leave_out_negative(plan, n)
         return
+    if plan.block.shared:
+        gather_shared_classes(plan, seqs.classes, first_row, t0, n)
+        return
     for t in range(n):
         for lane in range(plan.lanes):
             number = -1
@@ -47,6 +51,28 @@ cdef void gather_targets(
             if not 0 <= number < K:
                 plan.block.weight[t * plan.lanes + lane] = 0
             plan.block.target[t * plan.lanes + lane] = <real>number
+
+
+cdef void gather_shared_classes(
+    Plan* plan, const int64_t* classes, const Py_ssize_t* first_row, Py_ssize_t t0, Py_ssize_t n,
+) noexcept nogil:
+    """The same where all lanes of a vector have one sequence."""
+    cdef Py_ssize_t t, at
+    cdef const int64_t* numbers
+    cdef int64_t number
+    cdef int v
+    for v in range(plan.vectors):
+        numbers = classes + first_row[v * LANES] + t0
+        for t in range(n):
+            at = (t * plan.vectors + v) * LANES
+            number = -1
+            if vsum(vload(plan.block.weight + at)) > 0:
+                number = numbers[t]
+            if number >= plan.net.outputs:
+                plan.result.faults |= BAD_TARGET
+            if not 0 <= number < plan.net.outputs:
+                vstore(plan.block.weight + at, vset1(0))
+            vstore(plan.block.target + at, vset1(<real>number))
 
 
 cdef void leave_out_negative(const Plan* plan, Py_ssize_t n) noexcept nogil:

@@ -87,17 +87,32 @@ LANES_INLINE vreal vsub(vreal a, vreal b) { return a - b; }
 LANES_INLINE vreal vmul(vreal a, vreal b) { return a * b; }
 LANES_INLINE vreal vdiv(vreal a, vreal b) { return a / b; }
 
+/* An intrinsic of x86 for a vector of this width and precision, and the type that it takes. */
+#if LANE_BYTES == 64 && defined(RNN_DOUBLE)
+#define X86(name) _mm512_##name##_pd
+typedef __m512d x86;
+#elif LANE_BYTES == 64
+#define X86(name) _mm512_##name##_ps
+typedef __m512 x86;
+#elif LANE_BYTES == 32 && defined(RNN_DOUBLE)
+#define X86(name) _mm256_##name##_pd
+typedef __m256d x86;
+#elif LANE_BYTES == 32
+#define X86(name) _mm256_##name##_ps
+typedef __m256 x86;
+#elif defined(__x86_64__) && defined(RNN_DOUBLE)
+#define X86(name) _mm_##name##_pd
+typedef __m128d x86;
+#elif defined(__x86_64__)
+#define X86(name) _mm_##name##_ps
+typedef __m128 x86;
+#endif
+
 /* a * b + c */
 LANES_INLINE vreal vfma(vreal a, vreal b, vreal c)
 {
-#if LANE_BYTES == 64 && defined(RNN_DOUBLE)
-    return (vreal)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
-#elif LANE_BYTES == 64
-    return (vreal)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif LANE_BYTES == 32 && defined(RNN_DOUBLE)
-    return (vreal)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
-#elif LANE_BYTES == 32
-    return (vreal)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#if LANE_BYTES >= 32
+    return (vreal)X86(fmadd)((x86)a, (x86)b, (x86)c);
 #elif defined(__aarch64__) && defined(__ARM_NEON) && defined(RNN_DOUBLE)
     return (vreal)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 #elif defined(__aarch64__) && defined(__ARM_NEON)
@@ -114,18 +129,8 @@ LANES_INLINE real real_fma(real a, real b, real c)
 
 LANES_INLINE vreal vsqrt(vreal a)
 {
-#if LANE_BYTES == 64 && defined(RNN_DOUBLE)
-    return (vreal)_mm512_sqrt_pd((__m512d)a);
-#elif LANE_BYTES == 64
-    return (vreal)_mm512_sqrt_ps((__m512)a);
-#elif LANE_BYTES == 32 && defined(RNN_DOUBLE)
-    return (vreal)_mm256_sqrt_pd((__m256d)a);
-#elif LANE_BYTES == 32
-    return (vreal)_mm256_sqrt_ps((__m256)a);
-#elif defined(__x86_64__) && defined(RNN_DOUBLE)
-    return (vreal)_mm_sqrt_pd((__m128d)a);
-#elif defined(__x86_64__)
-    return (vreal)_mm_sqrt_ps((__m128)a);
+#ifdef X86
+    return (vreal)X86(sqrt)((x86)a);
 #else
     for (int l = 0; l < LANES; l++) a[l] = (real)sqrt((double)a[l]);
     return a;
@@ -156,34 +161,43 @@ LANES_INLINE vreal vselect(vmask m, vreal a, vreal b)
 /* a < b ? a : b per lane: b where either is NaN. */
 LANES_INLINE vreal vmin(vreal a, vreal b)
 {
-#if LANE_BYTES == 64 && defined(RNN_DOUBLE)
-    return (vreal)_mm512_min_pd((__m512d)a, (__m512d)b);
-#elif LANE_BYTES == 64
-    return (vreal)_mm512_min_ps((__m512)a, (__m512)b);
-#elif LANE_BYTES == 32 && defined(RNN_DOUBLE)
-    return (vreal)_mm256_min_pd((__m256d)a, (__m256d)b);
-#elif LANE_BYTES == 32
-    return (vreal)_mm256_min_ps((__m256)a, (__m256)b);
-#elif defined(__SSE2__) && defined(RNN_DOUBLE)
-    return (vreal)_mm_min_pd((__m128d)a, (__m128d)b);
-#elif defined(__SSE2__)
-    return (vreal)_mm_min_ps((__m128)a, (__m128)b);
+#ifdef X86
+    return (vreal)X86(min)((x86)a, (x86)b);
 #else
     return vselect(vless(a, b), a, b);
 #endif
 }
 
-/* |a|, and |a| with the sign of b. */
+/* |a|, and an a that is not negative with the sign of b. */
 LANES_INLINE vreal vabs(vreal a) { return (vreal)((vint)a & ~(vint)vset1((real)-0.0)); }
-LANES_INLINE vreal vcopysign(vreal a, vreal b)
+LANES_INLINE vreal vsigned(vreal a, vreal b)
 {
-    vint sign = (vint)vset1((real)-0.0);
-    return (vreal)(((vint)a & ~sign) | ((vint)b & sign));
+    return (vreal)((vint)a | ((vint)b & (vint)vset1((real)-0.0)));
+}
+
+/* "Where x has a minus sign, a, else b": also where x is -0. */
+LANES_INLINE vreal vnegative(vreal x, vreal a, vreal b)
+{
+#if LANE_BYTES == 64 && defined(RNN_DOUBLE)
+    return vselect(_mm512_movepi64_mask((__m512i)x), a, b);
+#elif LANE_BYTES == 64
+    return vselect(_mm512_movepi32_mask((__m512i)x), a, b);
+#elif LANE_BYTES == 32
+    return (vreal)X86(blendv)((x86)b, (x86)a, (x86)x);
+#else
+    return vselect((vint)x < (vint){0}, a, b);
+#endif
 }
 
 /* a * 2^n, n given as n + ROUND_MAGIC: the low bits of that real are n, and
    adding them to the exponent field multiplies.  The result must be normal. */
 LANES_INLINE vreal vscale(vreal a, vreal n) { return (vreal)((vint)a + ((vint)n << MANTISSA_BITS)); }
+
+/* 2^-n, given likewise. */
+LANES_INLINE vreal vpow2_minus(vreal n)
+{
+    return (vreal)((vint)vset1(1) - ((vint)n << MANTISSA_BITS));
+}
 
 /* n / 2 rounded down, both given as above. */
 LANES_INLINE vreal vhalf(vreal n)
@@ -317,13 +331,13 @@ LANES_INLINE vreal vmin(vreal a, vreal b) { EACH_LANE(vreal, a.v[l] < b.v[l] ? a
 LANES_INLINE vreal vselect(vmask m, vreal a, vreal b) { EACH_LANE(vreal, m.v[l] ? a.v[l] : b.v[l]); }
 LANES_INLINE vreal vabs(vreal a)
 { EACH_LANE(vreal, real_of(bits_of(a.v[l]) & ~bits_of((real)-0.0))); }
-LANES_INLINE vreal vcopysign(vreal a, vreal b)
-{
-    real_bits sign = bits_of((real)-0.0);
-    EACH_LANE(vreal, real_of((bits_of(a.v[l]) & ~sign) | (bits_of(b.v[l]) & sign)));
-}
+LANES_INLINE vreal vsigned(vreal a, vreal b)
+{ EACH_LANE(vreal, real_of(bits_of(a.v[l]) | (bits_of(b.v[l]) & bits_of((real)-0.0)))); }
+LANES_INLINE vreal vnegative(vreal x, vreal a, vreal b)
+{ EACH_LANE(vreal, bits_of(x.v[l]) < 0 ? a.v[l] : b.v[l]); }
 LANES_INLINE vreal vscale(vreal a, vreal n)
 { EACH_LANE(vreal, a.v[l] * pow2(whole(n.v[l]))); }
+LANES_INLINE vreal vpow2_minus(vreal n) { EACH_LANE(vreal, pow2(-whole(n.v[l]))); }
 LANES_INLINE vreal vhalf(vreal n)
 { EACH_LANE(vreal, ROUND_MAGIC + (real)(whole(n.v[l]) >> 1)); }
 LANES_INLINE vreal vmantissa(vreal a)

@@ -40,9 +40,11 @@ cdef extern from "simd/activations.h" nogil:
     vreal vlog(vreal a)
     vreal vlog_ratio(vreal sum, vreal ratio, vreal offset)
     vreal vlog1p_unit(vreal e)
-    vreal vgate(vreal x, vreal* slope)
-    vreal vgate_both(vreal x, vreal* slope, vreal* rest_of_1)
     vreal vlogistic(vreal x, vreal* slope)
-    vreal vlogistic_both(vreal x, vreal* slope, vreal* rest_of_1)
-    vreal vtanh(vreal x, vreal* slope)
     vreal vrelu(vreal x, vreal* slope)
+    # Of `many` vectors, a literal up to MANY, side by side.
+    const int MANY
+    void vgates(int many, const vreal* x, vreal* s, vreal* slope)
+    void vgates_both(int many, const vreal* x, vreal* s, vreal* slope, vreal* rest_of_1)
+    void vlog_gates(int many, const vreal* x, vreal* log, vreal* s, vreal* rest_of_1)
+    void vtanhs(int many, const vreal* x, vreal* y, vreal* slope)

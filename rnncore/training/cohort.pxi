@@ -29,6 +29,7 @@ cdef class Cohort:
     cdef real* kept                # a copy of parameters and states
     cdef size_t reals              # of these
     cdef int64_t* keys
+    cdef LastOrder drawn
     cdef int64_t* sequences[MAX_LANES]  # room for each member's of a minibatch
     cdef double total[MAX_LANES]   # loss of the epoch so far
     cdef double counted[MAX_LANES]  # targets
@@ -36,7 +37,7 @@ cdef class Cohort:
     cdef bint failed[MAX_LANES]
 
     def __cinit__(self, Population population not None):
-        cdef Py_ssize_t i, most = 1, W = population.width, widest
+        cdef Py_ssize_t i, most = 1, longest = 1, W = population.width, widest
         self.all, self.width, self.kind, self.groups = population, W, -1, 1
         self.block, self.held_block, self.memory = Arena(), Arena(), Arena()
         widest = W * (most_vectors(population.engine.net.hidden) if W > 1 else 1)
@@ -44,12 +45,13 @@ cdef class Cohort:
             self.member[i] = -1
         for i in range(population.count):
             most = max(most, population.members[i].batch_size)
-        self.memory.fit(self.carve_out(widest, most))
-        memset(self.memory.base, 0, self.carve_out(widest, most))
+            longest = max(longest, population.members[i].count)
+        self.memory.fit(self.carve_out(widest, most, longest))
+        memset(self.memory.base, 0, self.carve_out(widest, most, longest))
 
-    cdef size_t carve_out(self, Py_ssize_t width, Py_ssize_t most) noexcept:
-        """Room for so many members, whose minibatches have at most so many sequences; how many
-        bytes that is."""
+    cdef size_t carve_out(self, Py_ssize_t width, Py_ssize_t most, Py_ssize_t longest) noexcept:
+        """Room for so many members, whose minibatches have at most so many sequences, and who have
+        at most `longest`; how many bytes that is."""
         cdef Py_ssize_t i, rows = (self.all.size * width + MAX_LANES - 1) // MAX_LANES * MAX_LANES
         cdef size_t used = 0
         cdef char* base = self.memory.base
@@ -63,6 +65,7 @@ cdef class Cohort:
         self.l1 = carve_reals(base, &used, rows if self.all.l1 is not None else 0)
         self.free = carve_reals(base, &used, rows if self.all.free is not None else 0)
         self.keys = <int64_t*>carve(base, &used, most, sizeof(int64_t))
+        self.drawn.first = <int64_t*>carve(base, &used, longest, sizeof(int64_t))
         for i in range(width):
             self.sequences[i] = <int64_t*>carve(base, &used, most, sizeof(int64_t))
         return used
@@ -211,6 +214,7 @@ cdef class Cohort:
     cdef void take_epoch(self) noexcept nogil:
         cdef Py_ssize_t lane, most = 0, number
         cdef Member* member
+        self.drawn.order = NULL
         for lane in range(self.width):
             self.total[lane] = self.counted[lane] = 0
             self.norm[lane] = NAN
@@ -223,7 +227,7 @@ cdef class Cohort:
                 self.all.rate(self.member[lane], member.now.epochs),
             )
             if self.all.shuffled:
-                shuffle(member.order, member.count, &member.now.random)
+                draw_order(&self.drawn, member.order, member.count, &member.now.random)
             most = max(most, (member.count + member.batch_size - 1) // member.batch_size)
         for number in range(self.groups):
             set_coefficients(&self.optimisers[number])

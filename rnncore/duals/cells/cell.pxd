@@ -10,7 +10,7 @@ ctypedef void (*Units)(
 ) noexcept nogil
 
 
-cdef inline void forward_by_two(
+cdef inline void forward_of(
     Units units, int f, int other, int usual, Py_ssize_t n, const real* a, const real* h_before,
     real* h, real* saved,
 ) noexcept nogil:

@@ -113,28 +113,50 @@ LANES_INLINE vdual dual_log_ratio(vdual sum, vdual ratio, vdual offset)
 }
 
 /* s' = s (1 - s), s'' = s' (1 - 2 s) */
-LANES_INLINE vdual dual_gate_both(vdual x, vdual *slope, vdual *rest_of_1)
+LANES_INLINE void dual_gates_both(
+    int many, const vdual *x, vdual *s, vdual *slope, vdual *rest_of_1)
 {
-    vreal first, rest, s = vgate_both(x.number, &first, &rest);
-    vreal change = vmul(first, x.change);
-    *slope = dual(first, vmul(vsub(rest, s), change));
-    *rest_of_1 = dual(rest, vsub(vset1(0), change));
-    return dual(s, change);
+    EACH {
+        vreal number, first, rest;
+        vgates_both(1, &x[i].number, &number, &first, &rest);
+        vreal change = vmul(first, x[i].change);
+        slope[i] = dual(first, vmul(vsub(rest, number), change));
+        rest_of_1[i] = dual(rest, vsub(vset1(0), change));
+        s[i] = dual(number, change);
+    }
 }
 
-LANES_INLINE vdual dual_gate(vdual x, vdual *slope)
+LANES_INLINE void dual_gates(int many, const vdual *x, vdual *s, vdual *slope)
 {
-    vdual rest_of_1;
-    return dual_gate_both(x, slope, &rest_of_1);
+    vdual rest_of_1[MANY];
+    dual_gates_both(many, x, s, slope, rest_of_1);
+}
+
+/* log(1 + exp(-x))' = -(1 - s(x)), log(1 + exp x)' = s(x) */
+LANES_INLINE void dual_log_gates(
+    int many, const vdual *x, vdual *log, vdual *s, vdual *rest_of_1)
+{
+    EACH {
+        vreal zero = vset1(0), number, value, rest;
+        vlog_gates(1, &x[i].number, &value, &number, &rest);
+        vreal change = vmul(vmul(number, rest), x[i].change);
+        vreal slope = vselect(vless(x[i].number, zero), number, vsub(zero, rest));
+        log[i] = dual(value, vmul(slope, x[i].change));
+        s[i] = dual(number, change);
+        rest_of_1[i] = dual(rest, vsub(zero, change));
+    }
 }
 
 /* tanh'' = -2 tanh tanh' */
-LANES_INLINE vdual dual_tanh(vdual x, vdual *slope)
+LANES_INLINE void dual_tanhs(int many, const vdual *x, vdual *y, vdual *slope)
 {
-    vreal first, y = vtanh(x.number, &first);
-    vreal change = vmul(first, x.change);
-    *slope = dual(first, vmul(vmul(vset1(-2), y), change));
-    return dual(y, change);
+    EACH {
+        vreal number, first;
+        vtanhs(1, &x[i].number, &number, &first);
+        vreal change = vmul(first, x[i].change);
+        slope[i] = dual(first, vmul(vmul(vset1(-2), number), change));
+        y[i] = dual(number, change);
+    }
 }
 
 /* Its second slope is 0 everywhere, and taken as that at 0. */

@@ -26,7 +26,11 @@ cdef extern from "duals/simd/duals.h" nogil:
     vreal vexp "dual_exp"(vreal x)
     vreal vlog_ratio "dual_log_ratio"(vreal sum, vreal ratio, vreal offset)
     vreal vlog1p_unit "dual_log1p_unit"(vreal e)
-    vreal vgate "dual_gate"(vreal x, vreal* slope)
-    vreal vgate_both "dual_gate_both"(vreal x, vreal* slope, vreal* rest_of_1)
-    vreal vtanh "dual_tanh"(vreal x, vreal* slope)
     vreal vrelu "dual_relu"(vreal x, vreal* slope)
+    const int MANY
+    void vgates "dual_gates"(int many, const vreal* x, vreal* s, vreal* slope)
+    void vgates_both "dual_gates_both"(
+        int many, const vreal* x, vreal* s, vreal* slope, vreal* rest_of_1)
+    void vlog_gates "dual_log_gates"(
+        int many, const vreal* x, vreal* log, vreal* s, vreal* rest_of_1)
+    void vtanhs "dual_tanhs"(int many, const vreal* x, vreal* y, vreal* slope)
