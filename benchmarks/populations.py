@@ -20,7 +20,7 @@ def quick() -> None:
 def whole(rounds: int) -> None:
     populations.compare(populations.ROWS, rounds, 0.05)
     populations.whole_fits(165, 89, 64, folds=3)
-    executors.overheads(660, 89, 64, rounds=3)
+    executors.overheads(660, 89, 64, rounds=5)
 
 
 if __name__ == "__main__":

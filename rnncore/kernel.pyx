@@ -35,7 +35,7 @@ from rnncore.platform.atomics cimport (
     users_of, watch_forks,
 )
 from rnncore.products.lanes_of_sequences cimport (
-    CHUNK, affine, contract, lanes_to_rows, pack, pack_by,
+    CHUNK, affine, affine_panels, contract, lanes_to_rows, pack, pack_by,
 )
 from rnncore.products.lanes_of_units cimport (
     affine_units, pack_blocks, pack_units, padded, units_tile,

@@ -140,6 +140,33 @@ def test_a_step_in_float32_is_that_of_a_network(build, kind, hidden):
         np.testing.assert_allclose(before[m] - pop.flat[m], expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("sequences", [1, 2, 3, 5, 8, 9, 13, 21])
+@pytest.mark.parametrize("hidden", [2, 6])
+@pytest.mark.parametrize("classes", [2, 3, "soft", "bce"])
+def test_a_step_of_any_number_of_sequences(build, dtype, sequences, hidden, classes):
+    """Side by side there are one, two, four or eight vectors of them, some of which may be empty."""
+    rng = np.random.default_rng(sequences)
+    K = 3 if classes in (3, "soft") else 2
+    x, y = rng.standard_normal((sequences, 6, 2)), rng.integers(0, K, (sequences, 6))
+    if classes == "soft":
+        y = rng.dirichlet(np.ones(K), (sequences, 6))
+    elif classes == "bce":
+        y = rng.random((sequences, 6, K))
+    loss = "bce" if classes == "bce" else "cross_entropy"
+    make = {"loss": loss, "readout": "all", "dtype": dtype}
+    fit = {"epochs": 1, "optimizer": "sgd", "lr": 1.0, "batch_size": None}
+    pop = rc.Population(rc.GRU, 9, 2, hidden, K, seed=list(range(9)), **make)
+    every = np.arange(sequences)
+    history = pop.fit(x, y, train=every, validation=every, **fit)
+    limit = 1e-12 if dtype == "float64" else 2e-5
+    for m in range(9):
+        net = rc.GRU(2, hidden, K, seed=m, **make)
+        expected = net.fit(x, y, validation=(x, y), **fit)
+        np.testing.assert_allclose(pop.flat[m], net.flat, rtol=limit, atol=limit / 10)
+        assert history.loss[0, m] == pytest.approx(expected.loss[0], rel=limit)
+        assert history.validation[0, m] == pytest.approx(expected.validation[0], rel=limit)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hidden", [1, 2, 4, 17])
 @pytest.mark.parametrize("batch_size", [1, 2, None])

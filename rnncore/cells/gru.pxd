@@ -25,14 +25,10 @@ cdef enum:
     OF_N, OF_R, OF_Z, OF_Q, KEPT_H
 
 
-# In two passes, so that a core, which looks only so far ahead, has more to do while it waits.
-
-
-cdef inline void reset_units(
-    int _f, int vectors, bint saving, Py_ssize_t n, const real* a, const real* _h_before, real* h,
-    real* saved,
+cdef inline void reset(
+    int vectors, bint saving, Py_ssize_t n, const real* a, real* saved, vreal* candidate,
 ) noexcept nogil:
-    """W_in x_t + b_in + r * q of some vectors, side by side, to where h_t will be."""
+    """W_in x_t + b_in + r * q of some vectors, side by side."""
     cdef vreal x[MANY]
     cdef vreal r[MANY]
     cdef vreal slope[MANY]
@@ -45,15 +41,15 @@ cdef inline void reset_units(
     for v in range(vectors):
         k = v * LANES
         q = vload(a + 3 * n + k)
-        vstore(h + k, vfma(r[v], q, vload(a + k)))
+        candidate[v] = vfma(r[v], q, vload(a + k))
         if saving:
             vstore(saved + OF_R * n + k, vmul(q, slope[v]))
             vstore(saved + OF_Q * n + k, r[v])
 
 
-cdef inline void update_units(
+cdef inline void update(
     int f, int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
-    real* saved,
+    real* saved, const vreal* candidate,
 ) noexcept nogil:
     """And from there to h_t."""
     cdef vreal x[MANY]
@@ -68,9 +64,7 @@ cdef inline void update_units(
     for v in range(vectors):
         x[v] = vload(a + 2 * n + v * LANES)
     vgates_both(vectors, x, z, slope_z, not_z)
-    for v in range(vectors):
-        x[v] = vload(h + v * LANES)
-    nonlinear(f, vectors, x, new, slope_n)
+    nonlinear(f, vectors, candidate, new, slope_n)
     for v in range(vectors):
         k = v * LANES
         h_old = vload(h_before + k)
@@ -82,12 +76,50 @@ cdef inline void update_units(
             vstore(saved + KEPT_H * n + k, z[v])
 
 
+# A step of a few vectors goes straight through.  Many go in two passes, with the candidate's a_t
+# where h_t will be: a core looks only so far ahead, and has more to do while it waits.
+
+
+cdef inline void gru_units(
+    int f, int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
+    real* saved,
+) noexcept nogil:
+    cdef vreal candidate[MANY]
+    reset(vectors, saving, n, a, saved, candidate)
+    update(f, vectors, saving, n, a, h_before, h, saved, candidate)
+
+
+cdef inline void reset_units(
+    int _f, int vectors, bint saving, Py_ssize_t n, const real* a, const real* _h_before, real* h,
+    real* saved,
+) noexcept nogil:
+    cdef vreal candidate[MANY]
+    cdef int v
+    reset(vectors, saving, n, a, saved, candidate)
+    for v in range(vectors):
+        vstore(h + v * LANES, candidate[v])
+
+
+cdef inline void update_units(
+    int f, int vectors, bint saving, Py_ssize_t n, const real* a, const real* h_before, real* h,
+    real* saved,
+) noexcept nogil:
+    cdef vreal candidate[MANY]
+    cdef int v
+    for v in range(vectors):
+        candidate[v] = vload(h + v * LANES)
+    update(f, vectors, saving, n, a, h_before, h, saved, candidate)
+
+
 cdef inline void gru_forward(
     int f, Py_ssize_t n, const real* a, const real* h_before, const real* _c_before, real* _c,
     real* h, real* saved,
 ) noexcept nogil:
-    forward_of(reset_units, f, RELU, TANH, n, a, h_before, h, saved)
-    forward_of(update_units, f, RELU, TANH, n, a, h_before, h, saved)
+    if n <= 2 * LANES:
+        forward_of(gru_units, f, RELU, TANH, n, a, h_before, h, saved)
+    else:
+        forward_of(reset_units, f, RELU, TANH, n, a, h_before, h, saved)
+        forward_of(update_units, f, RELU, TANH, n, a, h_before, h, saved)
 
 
 cdef inline void gru_backward(

@@ -23,12 +23,9 @@ cdef enum:
     OF_I, OF_F, OF_G, OF_O, OF_C, KEPT_C
 
 
-# In two passes, so that a core, which looks only so far ahead, has more to do while it waits.
-
-
-cdef inline void memory_units(
+cdef inline void remember(
     int vectors, bint saving, Py_ssize_t n, const real* a, const real* c_before, real* c,
-    real* saved,
+    real* saved, vreal* c_new,
 ) noexcept nogil:
     """c_t of some vectors, side by side."""
     cdef vreal x[MANY]
@@ -54,7 +51,8 @@ cdef inline void memory_units(
         k = v * LANES
         c_old = vload(c_before + k)
         # c_t = f * c_{t-1} + i * g
-        vstore(c + k, vfma(f[v], c_old, vmul(i[v], g[v])))
+        c_new[v] = vfma(f[v], c_old, vmul(i[v], g[v]))
+        vstore(c + k, c_new[v])
         if saving:
             vstore(saved + OF_I * n + k, vmul(g[v], slope_i[v]))
             vstore(saved + OF_F * n + k, vmul(c_old, slope_f[v]))
@@ -62,8 +60,9 @@ cdef inline void memory_units(
             vstore(saved + KEPT_C * n + k, f[v])
 
 
-cdef inline void output_units(
-    int vectors, bint saving, Py_ssize_t n, const real* a, const real* c, real* h, real* saved,
+cdef inline void put_out(
+    int vectors, bint saving, Py_ssize_t n, const real* a, real* h, real* saved,
+    const vreal* c_new,
 ) noexcept nogil:
     """And h_t."""
     cdef vreal x[MANY]
@@ -76,9 +75,7 @@ cdef inline void output_units(
     for v in range(vectors):
         x[v] = vload(a + 3 * n + v * LANES)
     vgates(vectors, x, o, slope_o)
-    for v in range(vectors):
-        x[v] = vload(c + v * LANES)
-    vtanhs(vectors, x, tanh_c, slope_c)
+    vtanhs(vectors, c_new, tanh_c, slope_c)
     for v in range(vectors):
         k = v * LANES
         # h_t = o * tanh(c_t)
@@ -88,22 +85,47 @@ cdef inline void output_units(
             vstore(saved + OF_C * n + k, vmul(o[v], slope_c[v]))
 
 
-cdef inline void lstm_blocks(
-    bint saving, Py_ssize_t n, const real* a, const real* c_before, real* c, real* h, real* saved,
+# A step of a few vectors goes straight through.  Many go in two passes: a core looks only so far
+# ahead, and has more to do while it waits.
+
+
+cdef inline void lstm_units(
+    int vectors, bint first, bint second, bint saving, Py_ssize_t n, const real* a,
+    const real* c_before, real* c, real* h, real* saved,
+) noexcept nogil:
+    """The first pass, the second, or both."""
+    cdef vreal c_new[MANY]
+    cdef int v
+    if first:
+        remember(vectors, saving, n, a, c_before, c, saved, c_new)
+    else:
+        for v in range(vectors):
+            c_new[v] = vload(c + v * LANES)
+    if second:
+        put_out(vectors, saving, n, a, h, saved, c_new)
+
+
+cdef inline void lstm_pass(
+    bint first, bint second, bint saving, Py_ssize_t n, const real* a, const real* c_before,
+    real* c, real* h, real* saved,
 ) noexcept nogil:
     """All vectors, two at a time: while one waits for its gates the other can go on."""
     cdef Py_ssize_t k = 0
     while k + LANES < n:
-        memory_units(2, saving, n, a + k, c_before + k, c + k, saved + k)
+        lstm_units(2, first, second, saving, n, a + k, c_before + k, c + k, h + k, saved + k)
         k += 2 * LANES
     if k < n:
-        memory_units(1, saving, n, a + k, c_before + k, c + k, saved + k)
-    k = 0
-    while k + LANES < n:
-        output_units(2, saving, n, a + k, c + k, h + k, saved + k)
-        k += 2 * LANES
-    if k < n:
-        output_units(1, saving, n, a + k, c + k, h + k, saved + k)
+        lstm_units(1, first, second, saving, n, a + k, c_before + k, c + k, h + k, saved + k)
+
+
+cdef inline void lstm_blocks(
+    bint saving, Py_ssize_t n, const real* a, const real* c_before, real* c, real* h, real* saved,
+) noexcept nogil:
+    if n <= 2 * LANES:
+        lstm_pass(True, True, saving, n, a, c_before, c, h, saved)
+    else:
+        lstm_pass(True, False, saving, n, a, c_before, c, h, saved)
+        lstm_pass(False, True, saving, n, a, c_before, c, h, saved)
 
 
 cdef inline void lstm_forward(

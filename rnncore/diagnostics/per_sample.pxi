@@ -35,9 +35,7 @@ cdef class PerSample:
             self.engine.prepare(&self.plan, &self.seqs, 1, True, False, truncate, drawing)
         else:
             if can_be_grouped(net):
-                most = most_vectors(net.hidden)
-            while groups < most and groups * LANES < self.seqs.count:
-                groups *= 2
+                most, groups = most_groups(net.hidden), groups_for(net.hidden, self.seqs.count)
             self.engine.prepare(
                 &self.plan, &self.seqs, 1, True, False, truncate, drawing, 0, 0, groups, groups,
                 most,

@@ -17,32 +17,33 @@ from .loss cimport Loss, weighted
 
 
 cdef inline vreal of_classes(
-    int vectors, Py_ssize_t K, real* z, const real* target, const real* weight, const real* scale,
-    real* losses,
+    int vectors, int wide, Py_ssize_t K, real* z, const real* target, const real* weight,
+    const real* scale, real* losses,
 ) noexcept nogil:
-    """`Evaluate` for a literal number of vectors, side by side: each has long chains."""
-    cdef vreal top[4]
-    cdef vreal others[4]
-    cdef vreal target_e[4]
-    cdef vreal target_z[4]
+    """`Evaluate` for a literal number of vectors, side by side, since each has long chains, of rows
+    as wide as that."""
+    cdef vreal top[MANY]
+    cdef vreal others[MANY]
+    cdef vreal target_e[MANY]
+    cdef vreal target_z[MANY]
     cdef vreal zero = vset1(0), total = zero, check = zero, a, e, d, w, sum, loss
     cdef Py_ssize_t k
     cdef int v
     cdef real* row
     for v in range(vectors):
-        top[v] = largest(K, vectors, z + v * LANES)
+        top[v] = largest(K, wide, z + v * LANES)
         check = vfma(top[v], zero, check)
     if vsum(check) != 0:
         for v in range(vectors):
             if vsum(vmul(top[v], zero)) != 0:
-                limit(K, vectors, z + v * LANES)
-                top[v] = largest(K, vectors, z + v * LANES)
+                limit(K, wide, z + v * LANES)
+                top[v] = largest(K, wide, z + v * LANES)
     for v in range(vectors):
         # 0, in a way that no compiler makes three slow calls of memset of
         others[v] = target_e[v] = target_z[v] = vsub(top[v], top[v])
     for k in range(K):
         for v in range(vectors):
-            row = z + (k * vectors + v) * LANES
+            row = z + (k * wide + v) * LANES
             d = vload(target + v * LANES)
             a = vsub(vload(row), top[v])
             e = vexp(a)
@@ -64,7 +65,7 @@ cdef inline vreal of_classes(
     # softmax, but p_d - 1 = -others / sum
     for k in range(K):
         for v in range(vectors):
-            row = z + (k * vectors + v) * LANES
+            row = z + (k * wide + v) * LANES
             d, w = vload(target + v * LANES), vload(weight + v * LANES)
             e = vselect(is_class(k, d), vsub(zero, others[v]), vload(row))
             vstore(row, weighted(w, vmul(e, top[v])))
@@ -72,7 +73,8 @@ cdef inline vreal of_classes(
 
 
 cdef inline vreal of_two_classes(
-    int vectors, real* z, const real* target, const real* weight, const real* scale, real* losses,
+    int vectors, int wide, real* z, const real* target, const real* weight, const real* scale,
+    real* losses,
 ) noexcept nogil:
     """The same for K = 2:  L = log(1 + exp u), dL/du = s(u), u = z_other - z_d, with less than half
     of the work."""
@@ -83,13 +85,13 @@ cdef inline vreal of_two_classes(
     cdef vmask first[MANY]
     cdef vreal zero = vset1(0), total = zero, check = zero, w, loss, slope
     cdef int v
-    cdef real* other = z + vectors * LANES
+    cdef real* other = z + wide * LANES
     for v in range(vectors):
         u[v] = vsub(vload(other + v * LANES), vload(z + v * LANES))
         check = vfma(u[v], zero, check)
     if vsum(check) != 0:
         for v in range(vectors):
-            limit(2, vectors, z + v * LANES)
+            limit(2, wide, z + v * LANES)
             u[v] = vsub(vload(other + v * LANES), vload(z + v * LANES))
     for v in range(vectors):
         # One that is no class has no weight either.
@@ -110,12 +112,12 @@ cdef inline vreal of_two_classes(
 
 
 cdef inline vreal of_vectors(
-    int vectors, Py_ssize_t K, real* z, const real* target, const real* weight, const real* scale,
-    real* losses,
+    int vectors, int wide, Py_ssize_t K, real* z, const real* target, const real* weight,
+    const real* scale, real* losses,
 ) noexcept nogil:
     if K == 2:
-        return of_two_classes(vectors, z, target, weight, scale, losses)
-    return of_classes(vectors, K, z, target, weight, scale, losses)
+        return of_two_classes(vectors, wide, z, target, weight, scale, losses)
+    return of_classes(vectors, wide, K, z, target, weight, scale, losses)
 
 
 cdef inline void cross_entropy_evaluate(
@@ -124,11 +126,16 @@ cdef inline void cross_entropy_evaluate(
 ) noexcept nogil:
     cdef vreal total
     if vectors == 1:
-        total = of_vectors(1, K, z, target, weight, scale, losses)
+        total = of_vectors(1, 1, K, z, target, weight, scale, losses)
     elif vectors == 2:
-        total = of_vectors(2, K, z, target, weight, scale, losses)
+        total = of_vectors(2, 2, K, z, target, weight, scale, losses)
     else:
-        total = of_vectors(4, K, z, target, weight, scale, losses)
+        total = of_vectors(4, vectors, K, z, target, weight, scale, losses)
+    if vectors == 8:
+        total = vadd(total, of_vectors(
+            4, 8, K, z + 4 * LANES, target + 4 * LANES, weight + 4 * LANES, scale + 4 * LANES,
+            NULL if losses == NULL else losses + 4 * LANES,
+        ))
     vstore_any(sums, total)
 
 

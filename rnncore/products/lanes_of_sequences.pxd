@@ -99,7 +99,7 @@ cdef inline void rank_one(
     const real* u,
 ) noexcept nogil:
     """sums[i, v] += w[i * w_row] u[v]; of dual numbers (w u)' = w u' + w' u."""
-    cdef vreal x[4]
+    cdef vreal x[8]
     cdef vreal weight
     cdef int i, v
     for v in range(vectors):
@@ -151,7 +151,7 @@ cdef inline void affine_panel(
             affine_tile(whose, 4, vectors, onto, out, w, bias, u, n_in)
         elif 3 * vectors <= TILE_SUMS < 4 * vectors and rows == 3:
             affine_tile(whose, 3, vectors, onto, out, w, bias, u, n_in)
-        elif rows == 2:
+        elif 2 * vectors <= TILE_SUMS and rows == 2:
             affine_tile(whose, 2, vectors, onto, out, w, bias, u, n_in)
         else:
             affine_tile(whose, 1, vectors, onto, out, w, bias, u, n_in)

@@ -108,7 +108,7 @@ cdef void gather_numbers(
             else:
                 target[lane] = 0
         for v in range(plan.vectors):
-            check[v] = vfma(vload(target + v * LANES), vset1(0), check[v])
+            check[v & 3] = vfma(vload(target + v * LANES), vset1(0), check[v & 3])
         d += 1
         if d == width:
             d = 0

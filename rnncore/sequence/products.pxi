@@ -10,6 +10,8 @@ cdef void weigh_each(
         affine(DUAL, 2, out, w, bias, u, n_out, n_in, onto)
     elif plan.groups > 1:
         affine(OF_VECTOR, plan.vectors, out, w, bias, u, n_out, n_in, onto)
+    elif plan.vectors == 8:
+        affine_panels(OF_LANE, 8, out, w, bias, u, n_out, n_in, onto)
     else:
         affine(OF_LANE, plan.vectors, out, w, bias, u, n_out, n_in, onto)
 

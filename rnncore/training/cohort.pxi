@@ -13,12 +13,12 @@ cdef class Cohort:
     cdef Arena block, held_block, memory
     cdef Plan plan, held_plan
     cdef Sequences seqs, held_seqs
-    cdef Optimiser optimisers[MOST_VECTORS]  # of each group
+    cdef Optimiser optimisers[MODEL_GROUPS]  # of each group
     cdef int groups
     cdef Py_ssize_t width          # members
     cdef int64_t kind              # of its members, see `Population.kind_of`
     cdef Py_ssize_t member[MAX_LANES]  # -1: none
-    cdef Optimiser old[MOST_VECTORS]
+    cdef Optimiser old[MODEL_GROUPS]
     # Matrices with a row for each parameter, and room for members in each.
     cdef real* parameters
     cdef real* gradient
@@ -40,7 +40,7 @@ cdef class Cohort:
         cdef Py_ssize_t i, most = 1, longest = 1, W = population.width, widest
         self.all, self.width, self.kind, self.groups = population, W, -1, 1
         self.block, self.held_block, self.memory = Arena(), Arena(), Arena()
-        widest = W * (most_vectors(population.engine.net.hidden) if W > 1 else 1)
+        widest = W * (most_groups(population.engine.net.hidden) if W > 1 else 1)
         for i in range(MAX_LANES):
             self.member[i] = -1
         for i in range(population.count):
@@ -100,15 +100,14 @@ cdef class Cohort:
     cdef int prepare(self, const Member* like, Py_ssize_t count) except -1:
         """Plans for so many members of this kind, when there are none yet."""
         cdef Engine engine = self.all.engine
-        cdef Py_ssize_t H = engine.net.hidden
+        cdef const Network* net = &engine.net
         cdef int train = 0, held = 0, most = 0
         self.groups = 1
         if self.all.width > 1:
-            train, held = vectors_for(H, like.batch_size), vectors_for(H, like.held_count)
-            if self.all.kind_of(like) == 0:    # as many groups as there are members for
-                most = most_vectors(H)
-                while self.groups < most and self.groups * LANES < count:
-                    self.groups *= 2
+            train, held = vectors_for(net, like.batch_size), vectors_for(net, like.held_count)
+            if self.all.kind_of(like) == 0:
+                most = most_groups(net.hidden)
+                self.groups = groups_for(net.hidden, count)
                 train = held = self.groups
             self.width = self.groups * LANES
         self.aim()
@@ -314,7 +313,7 @@ cdef class Cohort:
                 self.failed[lane] = idle = True
         if idle:
             memcpy(self.kept, self.parameters, self.reals * sizeof(real))
-            memcpy(self.old, self.optimisers, MOST_VECTORS * sizeof(Optimiser))
+            memcpy(self.old, self.optimisers, MODEL_GROUPS * sizeof(Optimiser))
         mode = flush_subnormals()
         for g in range(self.groups):
             update(&self.optimisers[g])
