@@ -144,7 +144,7 @@ def test_a_step_in_float32_is_that_of_a_network(build, kind, hidden):
 @pytest.mark.parametrize("hidden", [2, 6])
 @pytest.mark.parametrize("classes", [2, 3, "soft", "bce"])
 def test_a_step_of_any_number_of_sequences(build, dtype, sequences, hidden, classes):
-    """Side by side there are one, two, four or eight vectors of them, some of which may be empty."""
+    """Side by side are one, two, four or eight vectors of them, some of which may be empty."""
     rng = np.random.default_rng(sequences)
     K = 3 if classes in (3, "soft") else 2
     x, y = rng.standard_normal((sequences, 6, 2)), rng.integers(0, K, (sequences, 6))

@@ -106,7 +106,7 @@ cdef class Population:
     cdef real* states[MOST_STATES]  # (members, size) of the optimisers
     cdef Rule rule
     cdef Plateau plateau
-    cdef Py_ssize_t count, size, epochs, truncate, models_up_to
+    cdef Py_ssize_t count, size, epochs, truncate
     cdef int64_t patience
     cdef bint shuffled, penalised, validated
     cdef shared_int taken          # members of `waiting` that are no longer waiting

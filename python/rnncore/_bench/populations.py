@@ -3,7 +3,8 @@ take turns, on one core.
 
 A row is one train step of every member (AdamW), or the whole fit with a validation loss and early
 stopping. The *share* is the floor over the time measured: activations at the rate, and products at
-the peak, that `limits` measures in the same run.
+the peak, that `limits` measures in the same round. All ratios are medians of those within a round,
+so that a machine whose speed changes from minute to minute changes both sides.
 """
 
 from __future__ import annotations
@@ -113,7 +114,6 @@ def contestants(row: Row, steps: int) -> dict[str, tuple[Callable[[], object], i
 
 def compare(rows: tuple[Row, ...], rounds: int, at_least: float, steps: int = STEPS) -> list[str]:
     """A table in Markdown: milliseconds of a train step, how many times as long others take."""
-    limits = measure("float32", 1 << 24)
     names = ["rnncore", "fit of each", "jax.vmap", "jax, members in the last axis"]
     lines = [
         "| members, network, D, B, T | rnncore, ms | share | "
@@ -122,13 +122,17 @@ def compare(rows: tuple[Row, ...], rounds: int, at_least: float, steps: int = ST
     ]  # fmt: skip
     for row in rows:
         found = contestants(row, steps)
+        limits: list[Limits] = []
+        calls: dict[str, Callable[[], object]] = {name: call for name, (call, _) in found.items()}
+        calls["limits"] = lambda: limits.append(measure("float32", 1 << 24))  # noqa: B023
         with timing.pinned():
-            timings = timing.in_turns({k: call for k, (call, _) in found.items()}, rounds, at_least)
-        seconds = {name: timings[name].median / found[name][1] for name in found}
+            timings = timing.in_rounds(calls, rounds, at_least)
+        seconds = {name: np.array(timings[name]) / steps for name, (_, steps) in found.items()}
         mine = seconds["rnncore"]
-        cells = [f"{seconds[n] / mine:.1f}" if n in seconds else "" for n in names[1:]]
-        share = row.floor(limits) / mine
-        lines.append(f"| {row.label} | {1e3 * mine:.2f} | {share:.0%} | {' | '.join(cells)} |")
+        cells = [f"{np.median(seconds[n] / mine):.1f}" if n in seconds else "" for n in names[1:]]
+        floors = np.array([row.floor(limit) for limit in limits[-rounds:]])
+        shown = f"{1e3 * np.median(mine):.2f} | {np.median(floors / mine):.0%}"
+        lines.append(f"| {row.label} | {shown} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
     return lines
 
@@ -170,10 +174,11 @@ def whole_fits(members: int, blocks: int, trials: int, folds: int) -> list[str]:
         data = [blocks_of(blocks, trials, seed) for seed in range(folds)]
         spent = np.array([whole_fit(H, members, fold) for fold in data])
         by_jax = whole_fit_by_jax(H, members, data[0])
-        one, two, each = np.median(spent, axis=0)
+        one, two, each = spent.T
         lines.append(
-            f"| {members} GRU {H}, {blocks} blocks of {trials} | {one:.2f} | {one / two:.2f} "
-            f"| {each / one:.2f} | {'' if by_jax is None else f'{by_jax / spent[0, 0]:.0f}'} |"
+            f"| {members} GRU {H}, {blocks} blocks of {trials} | {np.median(one):.2f} "
+            f"| {np.median(one / two):.2f} | {np.median(each / one):.2f} "
+            f"| {'' if by_jax is None else f'{by_jax:.0f}'} |"
         )
         print(lines[-1], flush=True)
     return lines
@@ -183,17 +188,25 @@ def population(H: int, members: int) -> rc.Population:
     return rc.Population(rc.GRU, members, 3, H, 2, seed=range(members), **MAKE)
 
 
+def fitted(
+    H: int, members: int, data: Blocks, threads: int = 1
+) -> tuple[rc.PopulationHistory, float]:
+    """A whole fit's history, and its seconds."""
+    pop = population(H, members)
+    begun = perf_counter()
+    history = pop.fit(
+        data.x, data.y, train=data.train, validation=data.held, threads=threads,
+        optimizer="adamw", rng=0, **FIT,
+    )  # fmt: skip
+    return history, perf_counter() - begun
+
+
 def whole_fit(H: int, members: int, data: Blocks) -> tuple[float, ...]:
     """Seconds with one thread, with two, and of a loop over `fit`; the losses are compared."""
     spent = []
     for threads in (1, 2):
-        pop = population(H, members)
-        begun = perf_counter()
-        history = pop.fit(
-            data.x, data.y, train=data.train, validation=data.held, threads=threads,
-            optimizer="adamw", rng=0, **FIT,
-        )  # fmt: skip
-        spent.append(perf_counter() - begun)
+        history, seconds = fitted(H, members, data, threads)
+        spent.append(seconds)
     begun = perf_counter()
     train, held = data.parts
     found = [
@@ -210,22 +223,21 @@ def whole_fit(H: int, members: int, data: Blocks) -> tuple[float, ...]:
 
 
 def whole_fit_by_jax(H: int, members: int, data: Blocks) -> float | None:
-    """Seconds without compiling; None without jax. The order of the minibatches is another one, so
-    it is the mean of the members' best losses that is compared."""
+    """How many times as long as rnncore, right before and after; None without jax. The order of the
+    minibatches is another one, so it is the mean of the members' best losses that is compared."""
     pop = population(H, members)
     train, held = data.parts
     call = jax_populations.whole_fit(pop.parameters(), train, held, **FIT)
     if call is None:
         return None
+    history, before = fitted(H, members, data)
     begun = perf_counter()
     best, epochs = call()
     spent = perf_counter() - begun
-    history = pop.fit(
-        data.x, data.y, train=data.train, validation=data.held, optimizer="adamw", rng=0, **FIT
-    )
+    history, after = fitted(H, members, data)
     assert history.validation is not None
     expected = np.nanmin(history.validation, axis=0).mean()
     if not abs(best.mean() / expected - 1) < 0.02:
         raise RuntimeError(f"whole fits: jax's best losses are {best.mean()}, not {expected}")
     print(f"jax.vmap, GRU {H}: {spent:.1f} s for {epochs} epochs", flush=True)
-    return spent
+    return 2 * spent / (before + after)

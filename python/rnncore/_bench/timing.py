@@ -70,14 +70,19 @@ def enough(call: Call, at_least: float) -> int:
         calls = min(10 * calls, int(1.1 * calls * at_least / max(spent, 1e-9)) + 1)
 
 
-def in_turns(calls: Mapping[str, Call], rounds: int, at_least: float) -> dict[str, Timing]:
-    """Every call's timing over the rounds."""
+def in_rounds(calls: Mapping[str, Call], rounds: int, at_least: float) -> dict[str, list[float]]:
+    """Seconds of every call in each round."""
     counts = {name: enough(call, at_least) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             seconds[name].append(total(call, counts[name]) / counts[name])
-    return {name: summary(times) for name, times in seconds.items()}
+    return seconds
+
+
+def in_turns(calls: Mapping[str, Call], rounds: int, at_least: float) -> dict[str, Timing]:
+    """Every call's timing over the rounds."""
+    return {name: summary(times) for name, times in in_rounds(calls, rounds, at_least).items()}
 
 
 def summary(times: list[float]) -> Timing:
