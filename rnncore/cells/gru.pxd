@@ -14,7 +14,7 @@
 The four blocks of a_t are in the order n r z q; the parameters' gates are r z n.
 """
 
-from .cell cimport Cell, forward_of
+from .cell cimport Cell, forward_of, side_by_side
 from .elman cimport RELU, TANH, nonlinear
 from ..simd.lanes cimport (
     LANES, MANY, real, vfma, vgates, vgates_both, vload, vmul, vreal, vstore, vsub,
@@ -117,9 +117,12 @@ cdef inline void gru_forward(
 ) noexcept nogil:
     if n <= 2 * LANES:
         forward_of(gru_units, f, RELU, TANH, n, a, h_before, h, saved)
+        return
+    if saved != NULL:
+        side_by_side(reset_units, TANH, True, n, a, h_before, h, saved)
     else:
-        forward_of(reset_units, f, RELU, TANH, n, a, h_before, h, saved)
-        forward_of(update_units, f, RELU, TANH, n, a, h_before, h, saved)
+        side_by_side(reset_units, TANH, False, n, a, h_before, h, h)   # which it does not write
+    forward_of(update_units, f, RELU, TANH, n, a, h_before, h, saved)
 
 
 cdef inline void gru_backward(

@@ -31,7 +31,7 @@ cdef inline Entries entries_of(
     """Those of a matrix, without a bias."""
     cdef Entries to
     to.grad, to.given, to.left, to.left_stride, to.split = grad, given, first, stride, columns
-    to.right, to.right_stride, to.ones, to.bias = first, stride, False, NULL
+    to.right, to.right_stride, to.ones, to.bias = first, stride, False, grad
     return to
 
 

@@ -51,18 +51,18 @@ cdef void add_outer_sum(
 ) noexcept nogil:
     """Entry i, j += sum of a[t, i] u[t, j], see `outer_sum`; of dual numbers that of
     a' u + a u'."""
-    cdef int g, summed = plan.vectors // plan.groups
-    if plan.dual:
-        outer_sum(&to, 1, 2, steps, n_a, n_u, a + LANES, a_step, u, u_step)
-        to.ones = False
-        outer_sum(&to, 1, 2, steps, n_a, n_u, a, a_step, u + LANES, u_step)
-        return
-    for g in range(plan.groups):
+    cdef bint dual = has_duals(plan)
+    cdef int g, times = 2 if dual else plan.groups
+    for g in range(times):         # in one place: it is many tiles
         outer_sum(
-            &to, summed, plan.vectors, steps, n_a, n_u, a + g * LANES, a_step, u + g * LANES, u_step
+            &to, plan.vectors // times, plan.vectors, steps, n_a, n_u,
+            a + (1 - g if dual else g) * LANES, a_step, u + g * LANES, u_step,
         )
-        to.grad += LANES
-        to.bias += LANES
+        if dual:                   # both into the same entries, the bias's a' once
+            to.ones = False
+        else:
+            to.grad += LANES
+            to.bias += LANES
 
 
 cdef void add_row_sums(
@@ -71,9 +71,8 @@ cdef void add_row_sums(
 ) noexcept nogil:
     """grad[first + i] += sum of a[t, i], see `row_sums`; of dual numbers that of a'."""
     cdef int g, summed = plan.vectors // plan.groups
-    if plan.dual:
-        row_sums(1, 1, 2, steps, grad + first, n_a, a + LANES, a_step)
-        return
+    if has_duals(plan):
+        a, summed = a + LANES, 1
     for g in range(plan.groups):
         row_sums(
             plan.weights.given, summed, plan.vectors, steps,

@@ -250,7 +250,7 @@ def step_of_token(model: Model, x_t: Any, state: Any, out: Any) -> tuple[Array, 
 def steps_as_batch(model: Model, x: Array, h: State | None) -> tuple[Array, State] | None:
     """The steps of one stream of tokens (T,) as a batch of one sequence, with an output for each.
     None if a token or a number in h is not valid."""
-    if not model.spec.every_step:
+    if len(x) > 1 and not model.spec.every_step:
         every = model.changed(readout="all")
         every.flat[:] = model.flat
         model = every
